@@ -1,0 +1,7 @@
+"""Addresses of the room segments."""
+
+from django.urls import URLPattern
+
+app_name = "segments"
+
+urlpatterns: list[URLPattern] = []

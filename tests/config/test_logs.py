@@ -1,0 +1,36 @@
+"""One record, one line."""
+
+import logging
+
+from config.logs import LineFormatter
+
+
+def line(message: str, *arguments: object, **extra: object) -> str:
+    record = logging.LogRecord("leads.tasks", logging.INFO, __file__, 1, message, arguments, None)
+    record.created = 1_800_000_000.25
+    record.__dict__.update(extra)
+    return LineFormatter().format(record)
+
+
+def test_a_record_is_words_with_names() -> None:
+    assert line("imported", rows=3) == (
+        "at=2027-01-15T08:00:00.250+00:00 level=info logger=leads.tasks message=imported rows=3"
+    )
+
+
+def test_text_that_would_break_the_line_is_quoted() -> None:
+    assert line("a\nb level=error", label='x"y', empty="").partition("message=")[2] == (
+        r'"a\nb level=error" label="x\"y" empty=""'
+    )
+
+
+def test_an_exception_stays_on_the_line() -> None:
+    try:
+        raise ValueError("bad\nvalue")
+    except ValueError as error:
+        record = logging.LogRecord(
+            "x", logging.ERROR, __file__, 1, "failed", None, (ValueError, error, error.__traceback__)
+        )
+    written = LineFormatter().format(record)
+    assert written.count("\n") == 0
+    assert written.endswith(r"ValueError: bad\nvalue\"") or "ValueError: bad\\nvalue" in written

@@ -1,0 +1,1 @@
+"""What every test stands on; the services come from tests/instance.py."""
