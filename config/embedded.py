@@ -101,6 +101,11 @@ class Use:
         self._users: int | None = None
 
     @property
+    def holds(self) -> bool:
+        """Whether any embedded server is in use; False when the environment names real ones."""
+        return self._users is not None
+
+    @property
     def descriptor(self) -> int:
         """The lock's file descriptor: a child that inherits it keeps the servers up until it ends too."""
         if self._users is None:

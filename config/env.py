@@ -24,6 +24,14 @@ def boolean(name: str, *, default: bool) -> bool:
     raise ImproperlyConfigured(f"{name}={text!r}: use one of 1, 0, true, false, yes, no, on, off.")
 
 
+def number(name: str, *, default: int) -> int:
+    """Raises ImproperlyConfigured for anything but a whole number above zero."""
+    text = os.environ.get(name) or str(default)
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise ImproperlyConfigured(f"{name}={text!r}: use a whole number above zero.")
+
+
 def listing(name: str, *, default: str) -> list[str]:
     """Comma-separated words without blanks."""
     return [word.strip() for word in os.environ.get(name, default).split(",") if word.strip()]

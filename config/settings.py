@@ -169,6 +169,7 @@ SESSION_COOKIE_HTTPONLY = True
 # Behind TLS (PUBLIC_URL starts with https) cookies and redirects are strict; `make run` speaks plain HTTP on loopback.
 _tls = PUBLIC_URL.startswith("https://")
 SECURE_SSL_REDIRECT = _tls
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked from inside, in plain HTTP
 SESSION_COOKIE_SECURE = _tls
 CSRF_COOKIE_SECURE = _tls
 SECURE_HSTS_SECONDS = 31_536_000 if _tls else 0
@@ -189,6 +190,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_DEFAULT_QUEUE = "engine"
+CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "ripen:"}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(RIPEN_HOME / "beat-schedule")
@@ -203,6 +206,10 @@ LOGGING = {
     "loggers": {
         "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "axes": {"level": "WARNING"},
+        # Two messages a second say nothing; tasks log what they did.
+        "celery.beat": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
     },
 }
 

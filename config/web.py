@@ -1,0 +1,31 @@
+"""Gunicorn's settings: threads, because pages wait for the database; the application is loaded once and forked."""
+
+import os
+from typing import Any
+
+from config.env import number
+
+wsgi_app = "config.wsgi"
+bind = f"{os.environ.get('HOST', '127.0.0.1')}:{number('PORT', default=8000)}"
+workers = number("WEB_WORKERS", default=2)
+worker_class = "gthread"
+threads = number("WEB_THREADS", default=8)
+preload_app = True
+timeout = 60  # longer than the longest statement that a page may run
+graceful_timeout = 8  # less than the supervisor's patience
+keepalive = 5
+control_socket_disable = True  # it would stand in the user's home, one for all instances
+
+accesslog = "-"
+access_log_format = 'request method=%(m)s path="%(U)s" status=%(s)s bytes=%(B)s ms=%(M)s'
+logconfig_dict: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": "config.logs.LineFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        "gunicorn.error": {"handlers": [], "level": "INFO", "propagate": True},
+        "gunicorn.access": {"handlers": [], "level": "INFO", "propagate": True},
+    },
+}
