@@ -1,0 +1,7 @@
+"""Facts: the lowest room."""
+
+from django.apps import AppConfig
+
+
+class LeadsConfig(AppConfig):
+    name = "leads"

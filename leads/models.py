@@ -1,0 +1,553 @@
+"""Facts: contacts, companies, deals, activities, fields, stages, consent, imports; and the marks of what changed."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import models
+from django.db.models.functions import Coalesce, Concat, Lower, Now
+from django.utils.translation import gettext_lazy as _
+
+
+class Workspace(models.Model):
+    """The one company that runs this instance (row 1); everything the rule language calls “workspace” is read from here."""
+
+    class WeekStart(models.IntegerChoices):
+        MONDAY = 1, _("Monday")
+        SATURDAY = 6, _("Saturday")
+        SUNDAY = 7, _("Sunday")
+
+    name = models.CharField(_("company name"), max_length=200, default="Ripen")
+    postal_address = models.TextField(
+        _("postal address"), blank=True, help_text=_("Stands at the foot of every marketing mail.")
+    )
+    timezone = models.CharField(_("time zone"), max_length=64, default="UTC")
+    week_start = models.PositiveSmallIntegerField(_("week starts on"), choices=WeekStart, default=WeekStart.MONDAY)
+    currency = models.CharField(_("currency"), max_length=3, default="EUR")
+    business_days = ArrayField(
+        models.PositiveSmallIntegerField(),
+        verbose_name=_("business days"),
+        default=list,
+        help_text=_("1 = Monday … 7 = Sunday."),
+    )
+    business_start = models.TimeField(_("business hours from"), default="09:00")
+    business_end = models.TimeField(_("business hours until"), default="17:00")
+    sender_name = models.CharField(_("sender name"), max_length=200, blank=True)
+    sender_email = models.EmailField(_("sender e-mail"), blank=True)
+    reply_to = models.EmailField(_("reply to"), blank=True)
+
+    class Meta:
+        verbose_name = _("workspace")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Owner(models.Model):
+    """Somebody in sales who owns contacts and deals; linked to a user once they sign in, often only a name from a CRM file."""
+
+    name = models.CharField(_("name"), max_length=200)
+    email = models.EmailField(_("e-mail"), blank=True)
+    team = models.CharField(_("team"), max_length=200, blank=True)
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="owner")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("name"), name="leads_owner_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Stage(models.Model):
+    """A step of the life-cycle, or a detour from it; the legal moves stand in lifecycle.py."""
+
+    slug = models.SlugField(primary_key=True)
+    label = models.CharField(_("label"), max_length=100)
+    position = models.PositiveSmallIntegerField(_("position"))
+    is_detour = models.BooleanField(_("detour"), default=False)
+
+    class Meta:
+        ordering = ["position"]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class CustomField(models.Model):
+    """A field that the company added to contacts, companies or deals; values live in the row's `custom` under `key`."""
+
+    class Of(models.TextChoices):
+        CONTACT = "contact", _("contact")
+        COMPANY = "company", _("company")
+        DEAL = "deal", _("deal")
+
+    class Type(models.TextChoices):
+        TEXT = "text", _("text")
+        LONG_TEXT = "long_text", _("long text")
+        NUMBER = "number", _("number")
+        YES_NO = "yes_no", _("yes/no")
+        CHOICE = "choice", _("choice")
+        CHOICES = "choices", _("several choices")
+        DATE = "date", _("date")
+        MOMENT = "moment", _("moment")
+        EMAIL = "email", _("e-mail")
+        URL = "url", _("URL")
+        PHONE = "phone", _("phone")
+        COUNTRY = "country", _("country")
+        MONEY = "money", _("money")
+
+    of = models.CharField(_("belongs to"), max_length=10, choices=Of)
+    key = models.CharField(
+        _("key"), max_length=63, help_text=_("Lower-case letters, digits and underscores; never changes.")
+    )
+    label = models.CharField(_("label"), max_length=200)
+    type = models.CharField(_("type"), max_length=10, choices=Type)
+    choices = ArrayField(models.CharField(max_length=200), verbose_name=_("choices"), default=list, blank=True)
+    help = models.CharField(_("help"), max_length=500, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["of", "label"]
+        constraints = [models.UniqueConstraint(fields=["of", "key"], name="leads_customfield_key")]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Company(models.Model):
+    """A company that contacts work for and deals are made with. Key: external_id, else the name."""
+
+    external_id = models.CharField(_("external id"), max_length=200, null=True, blank=True, unique=True)
+    name = models.CharField(_("name"), max_length=500)
+    domain = models.CharField(_("domain"), max_length=253, blank=True, default="")
+    industry = models.CharField(_("industry"), max_length=200, blank=True, default="")
+    employees = models.BigIntegerField(_("employees"), null=True, blank=True)
+    revenue = models.DecimalField(_("revenue"), max_digits=24, decimal_places=6, null=True, blank=True)
+    founded = models.IntegerField(_("founded"), null=True, blank=True)
+    country = models.CharField(_("country"), max_length=100, blank=True, default="")
+    region = models.CharField(_("region"), max_length=200, blank=True, default="")
+    city = models.CharField(_("city"), max_length=200, blank=True, default="")
+    tags = ArrayField(models.CharField(max_length=100), verbose_name=_("tags"), default=list, blank=True, db_default=[])
+    custom = models.JSONField(default=dict, blank=True, db_default={})
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name_plural = _("companies")
+        indexes = [
+            models.Index(Lower("name"), "id", name="leads_company_name"),  # import key, list order
+            GinIndex(OpClass(Lower("name"), name="gin_trgm_ops"), name="leads_company_search"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Contact(models.Model):
+    """A known person. Keys: external_id and the normalised address (NFC, trimmed, lower case); at least one of them is there.
+
+    Empty text and null both mean “unknown”. `last_activity_at` is not a column: it comes from Signal, since a column would
+    turn every page view into an update of this row and its indexes.
+    """
+
+    external_id = models.CharField(_("external id"), max_length=200, null=True, blank=True, unique=True)
+    email = models.CharField(_("e-mail"), max_length=320, null=True, blank=True)
+    first_name = models.CharField(_("first name"), max_length=200, blank=True, default="")
+    last_name = models.CharField(_("last name"), max_length=200, blank=True, default="")
+    title = models.CharField(_("job title"), max_length=300, blank=True, default="")
+    department = models.CharField(_("department"), max_length=200, blank=True, default="")
+    seniority = models.CharField(_("seniority"), max_length=100, blank=True, default="")
+    phone = models.CharField(_("phone"), max_length=60, blank=True, default="")
+    country = models.CharField(
+        _("country"),
+        max_length=100,
+        blank=True,
+        default="",
+        help_text=_("ISO 3166 code where it is one, else as written."),
+    )
+    region = models.CharField(_("region"), max_length=200, blank=True, default="")
+    city = models.CharField(_("city"), max_length=200, blank=True, default="")
+    postal_code = models.CharField(_("postal code"), max_length=30, blank=True, default="")
+    timezone = models.CharField(_("time zone"), max_length=64, blank=True, default="")
+    language = models.CharField(_("language"), max_length=35, blank=True, default="")
+    source = models.CharField(_("source"), max_length=200, blank=True, default="")
+    owner = models.ForeignKey(
+        Owner, models.SET_NULL, null=True, blank=True, related_name="contacts", verbose_name=_("owner")
+    )
+    company = models.ForeignKey(
+        Company, models.SET_NULL, null=True, blank=True, related_name="contacts", verbose_name=_("company")
+    )
+    stage = models.SlugField(_("stage"), default="inquiry", db_default="inquiry", db_index=False)
+    stage_since = models.DateTimeField(db_default=Now(), editable=False)
+    tags = ArrayField(models.CharField(max_length=100), verbose_name=_("tags"), default=list, blank=True, db_default=[])
+    custom = models.JSONField(default=dict, blank=True, db_default={})
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="leads_contact_email"),
+            models.CheckConstraint(
+                condition=models.Q(external_id__isnull=False) | models.Q(email__isnull=False),
+                name="leads_contact_has_key",
+            ),
+        ]
+        indexes = [
+            # the contact list in its own order, by name, and filtered by stage
+            models.Index(fields=["-created_at", "-id"], name="leads_contact_newest"),
+            models.Index(Lower("last_name"), Lower("first_name"), "id", name="leads_contact_by_name"),
+            models.Index(fields=["stage", "-created_at", "-id"], name="leads_contact_by_stage"),
+            GinIndex(
+                OpClass(
+                    Lower(
+                        Concat(
+                            "first_name",
+                            models.Value(" "),
+                            "last_name",
+                            models.Value(" "),
+                            Coalesce("email", models.Value("")),
+                            models.Value(" "),
+                            Coalesce("external_id", models.Value("")),
+                        )
+                    ),
+                    name="gin_trgm_ops",
+                ),
+                name="leads_contact_search",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.full_name or self.email or self.external_id or str(self.pk)
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip()
+
+
+class Deal(models.Model):
+    """An opportunity with a company and the contacts it lists. Key: external_id."""
+
+    class Status(models.TextChoices):
+        OPEN = "open", _("open")
+        WON = "won", _("won")
+        LOST = "lost", _("lost")
+
+    external_id = models.CharField(_("external id"), max_length=200, unique=True)
+    company = models.ForeignKey(
+        Company, models.SET_NULL, null=True, blank=True, related_name="deals", verbose_name=_("company")
+    )
+    contacts: models.ManyToManyField[Contact, DealContact] = models.ManyToManyField(
+        Contact, through="DealContact", related_name="deals", verbose_name=_("contacts")
+    )
+    owner = models.ForeignKey(
+        Owner, models.SET_NULL, null=True, blank=True, related_name="deals", verbose_name=_("owner")
+    )
+    status = models.CharField(_("status"), max_length=4, choices=Status)
+    amount = models.DecimalField(_("amount"), max_digits=24, decimal_places=6, null=True, blank=True)
+    margin = models.DecimalField(_("margin"), max_digits=24, decimal_places=6, null=True, blank=True)
+    product = models.CharField(_("product"), max_length=300, blank=True, default="")
+    opened_on = models.DateField(_("opened on"), null=True, blank=True)
+    closed_on = models.DateField(_("closed on"), null=True, blank=True)
+    loss_reason = models.CharField(_("loss reason"), max_length=500, blank=True, default="")
+    custom = models.JSONField(default=dict, blank=True, db_default={})
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["status", "-closed_on"], name="leads_deal_by_status")]
+
+    def __str__(self) -> str:
+        return f"{self.product or _('Deal')} {self.external_id}"
+
+
+class DealContact(models.Model):
+    """One contact that a deal lists."""
+
+    deal = models.ForeignKey(Deal, models.CASCADE, db_index=False)
+    contact = models.ForeignKey(Contact, models.CASCADE)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["deal", "contact"], name="leads_dealcontact_once")]
+
+    def __str__(self) -> str:
+        return f"{self.deal_id} – {self.contact_id}"
+
+
+class ActivityKind(models.Model):
+    """What sort of activity it is: the kinds of the rule language, and any slug a company sends."""
+
+    id = models.SmallAutoField(primary_key=True)
+    slug = models.SlugField(unique=True, max_length=63)
+    label = models.CharField(max_length=100)
+    is_custom = models.BooleanField(default=True, db_default=True)
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Asset(models.Model):
+    """What an activity was about, stored once: page, e-mail, form, campaign.
+
+    Conditions on url, subject and source meet this small table first.
+    """
+
+    id = models.AutoField(primary_key=True)
+    url = models.TextField(blank=True, default="")
+    subject = models.TextField(blank=True, default="")
+    source = models.CharField(max_length=200, blank=True, default="")
+    digest = models.UUIDField(
+        unique=True, editable=False, help_text="md5 of url, subject and source joined by U+001F, made by queries.py."
+    )
+
+    def __str__(self) -> str:
+        return self.subject or self.url
+
+
+class Activity(models.Model):
+    """Something a contact did or received. Partitioned by month of occurred_at (migration 0002); written only by queries.py.
+
+    The table has no foreign-key constraints: checking three keys a row halves the loading speed (474 k rows/s without,
+    2026-11); contacts are deleted through actions.delete_contact, and `manage.py health` counts orphans.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    contact = models.ForeignKey(
+        Contact, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="activities"
+    )
+    occurred_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(db_default=Now())
+    kind = models.ForeignKey(ActivityKind, models.DO_NOTHING, db_constraint=False, db_index=False)
+    asset = models.ForeignKey(Asset, models.DO_NOTHING, db_constraint=False, db_index=False, null=True)
+    properties = models.JSONField(null=True)
+
+    class Meta:
+        managed = False  # partitioned: migration 0002 makes the table, queries.ensure_partitions its months
+        db_table = "leads_activity"
+        verbose_name_plural = _("activities")
+
+    def __str__(self) -> str:
+        return f"{self.kind_id} {self.occurred_at:%Y-%m-%d %H:%M}"
+
+
+class ActivityKey(models.Model):
+    """The external id of a loaded activity, so that a second load changes nothing.
+
+    A table of its own, since a partitioned one cannot hold this unique key.
+    """
+
+    external_id = models.CharField(primary_key=True, max_length=200)
+    activity_id = models.BigIntegerField()
+    contact = models.ForeignKey(Contact, models.CASCADE)
+    occurred_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.external_id
+
+
+class Signal(models.Model):
+    """What a contact did, summed: kept by the statement that stores activities.
+
+    Answers “did / never did / last did” without the raw rows. Counts every stored activity, those dated in the future too.
+    """
+
+    pk = models.CompositePrimaryKey("contact_id", "kind_id")
+    contact = models.ForeignKey(Contact, models.CASCADE, db_index=False, related_name="signals")
+    kind = models.ForeignKey(ActivityKind, models.CASCADE, db_index=False)
+    n = models.IntegerField()
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.contact_id} {self.kind_id}: {self.n}"
+
+
+class Mark(models.Model):
+    """“Look at this contact again.” Append-only, without a unique key: with one, a mark is lost while an intake is still open.
+
+    Reader: segments.turn, which claims rows by DELETE … SKIP LOCKED. `facet` says what changed; a new contact leaves one
+    mark of every facet but DEFINITION, since every rule has to look at it.
+    """
+
+    class Facet(models.IntegerChoices):
+        CONTACT = 1, _("contact fields, tags, stage, owner")
+        COMPANY = 2, _("company fields")
+        ACTIVITY = 3, _("activities")
+        DEAL = 4, _("deals")
+        CONSENT = 5, _("consent")
+        DEFINITION = 6, _("a segment, persona or score, changed in a full run")
+
+    contact_id = models.BigIntegerField()
+    facet = models.PositiveSmallIntegerField(choices=Facet)
+    since = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.contact_id} {self.get_facet_display()}"
+
+
+class StageMove(models.Model):
+    """One move of a contact through the life-cycle: when, from, to, who or what, why.
+
+    Contact.stage is `to_stage` of the last row; a contact without any row has been in its stage since it was made.
+    """
+
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="stage_moves")
+    moved_at = models.DateTimeField()
+    from_stage = models.SlugField(db_index=False)
+    to_stage = models.SlugField(db_index=False)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    cause = models.CharField(
+        max_length=100, help_text="What moved it: by_hand, import, hand_off, answer, program:<slug>, rule:<slug>."
+    )
+    reason = models.CharField(max_length=500, blank=True, default="")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["contact", "moved_at"], name="leads_stagemove_history"),
+            models.Index(fields=["to_stage", "moved_at"], name="leads_stagemove_arrivals"),  # funnel by month
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.from_stage} → {self.to_stage}"
+
+
+class ConsentEvent(models.Model):
+    """The consent ledger, by address and purpose; the last row that counts is the state. Survives the contact: the hash stays."""
+
+    class State(models.TextChoices):
+        GIVEN = "given", _("given")
+        WITHDRAWN = "withdrawn", _("withdrawn")
+        ASKED = "asked", _("asked")
+
+    address_hash = models.CharField(max_length=64, help_text="SHA-256 of the normalised address.")
+    contact = models.ForeignKey(Contact, models.SET_NULL, null=True, blank=True, related_name="consent_events")
+    purpose = models.SlugField(default="marketing", db_index=False, help_text="marketing = every purpose together.")
+    state = models.CharField(max_length=9, choices=State)
+    occurred_at = models.DateTimeField()
+    source = models.CharField(
+        max_length=100, help_text="Where it came from: unsubscribe_link, one_click, import, by_hand, form:<slug>."
+    )
+    wording = models.CharField(
+        max_length=100, blank=True, default="", help_text="Version of the wording that was shown."
+    )
+    proof = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["address_hash", "purpose", "-occurred_at", "-id"], name="leads_consent_state")]
+
+    def __str__(self) -> str:
+        return f"{self.purpose}: {self.get_state_display()}"
+
+
+class Suppression(models.Model):
+    """An address that gets no marketing mail, whatever else is stored: hard bounce, complaint, unsubscribed, by hand."""
+
+    class Reason(models.TextChoices):
+        UNSUBSCRIBED = "unsubscribed", _("unsubscribed")
+        BOUNCED = "bounced", _("hard bounce")
+        COMPLAINED = "complained", _("complaint")
+        BY_HAND = "by_hand", _("by hand")
+
+    address_hash = models.CharField(max_length=64, primary_key=True)
+    reason = models.CharField(max_length=12, choices=Reason)
+    source = models.CharField(max_length=200)
+    since = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.get_reason_display()}: {self.source}"
+
+
+class ImportJob(models.Model):
+    """One file on its way in.
+
+    Worked in chunks, each its own transaction that also moves `rows_done`: a killed worker loses nothing and doubles nothing.
+    """
+
+    class Kind(models.TextChoices):
+        CONTACTS = "contacts", _("contacts")
+        COMPANIES = "companies", _("companies")
+        ACTIVITIES = "activities", _("activities")
+        DEALS = "deals", _("deals")
+
+    class State(models.TextChoices):
+        MAPPING = "mapping", _("waiting for the columns")
+        CHECKING = "checking", _("being checked")
+        CHECKED = "checked", _("checked, waiting for the start")
+        QUEUED = "queued", _("queued")
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
+        REFUSED = "refused", _("refused")
+        CANCELLED = "cancelled", _("cancelled")
+
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind)
+    state = models.CharField(_("state"), max_length=9, choices=State, default=State.MAPPING)
+    file_name = models.CharField(_("file"), max_length=300)
+    stored_as = models.CharField(max_length=300, help_text="Path below MEDIA_ROOT.")
+    format = models.CharField(max_length=5, help_text="csv or jsonl.")
+    encoding = models.CharField(max_length=40, default="utf-8")
+    delimiter = models.CharField(max_length=1, default=",")
+    columns = models.JSONField(default=list, help_text="What the file holds, by column: name, examples, spelling.")
+    mapping = models.JSONField(default=dict, help_text="The mapping document of docs/imports.md.")
+    new_fields = models.JSONField(default=dict, help_text="Custom fields to make: key -> type.")
+    preview = models.JSONField(null=True, help_text="What the dry run found: counts and the first rejected rows.")
+    rows_total = models.BigIntegerField(null=True)
+    rows_done = models.BigIntegerField(default=0)
+    created = models.BigIntegerField(default=0)
+    updated = models.BigIntegerField(default=0)
+    unchanged = models.BigIntegerField(default=0)
+    rejected = models.BigIntegerField(default=0)
+    message = models.TextField(blank=True, default="", help_text="Why the file was refused, or what went wrong last.")
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    requested_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(
+        null=True, help_text="A worker owns the job until then and renews it; past that the next worker goes on."
+    )
+
+    class Meta:
+        indexes = [
+            # reader: importing.claim_job
+            models.Index(
+                fields=["requested_at"],
+                condition=models.Q(state__in=["checking", "queued", "running"]),
+                name="leads_importjob_due",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.file_name
+
+
+class ImportReject(models.Model):
+    """A row that was not taken, as it stood in the file, with the reason."""
+
+    job = models.ForeignKey(ImportJob, models.CASCADE, related_name="rejects", db_index=False)
+    line = models.BigIntegerField()
+    reason = models.CharField(max_length=1000)
+    raw = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "line"], name="leads_importreject_line")]
+
+    def __str__(self) -> str:
+        return f"{self.line}: {self.reason}"
+
+
+class AuditEntry(models.Model):
+    """Who did what to which object: exports, publications, answers, settings, imports. Append-only."""
+
+    at = models.DateTimeField(db_default=Now())
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    verb = models.CharField(max_length=60)
+    object_kind = models.CharField(max_length=60)
+    object_id = models.CharField(max_length=100)
+    object_label = models.CharField(max_length=300, blank=True, default="")
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["object_kind", "object_id", "-at"], name="leads_audit_of_object")]
+        verbose_name_plural = _("audit entries")
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.object_kind} {self.object_label}"

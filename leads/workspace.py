@@ -1,0 +1,23 @@
+"""The workspace's settings where code needs them: the row, its zone, its week."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from leads.models import Workspace
+
+
+def workspace() -> Workspace:
+    """The one row; made with defaults on a fresh instance. One statement."""
+    row = Workspace.objects.filter(pk=1).first()
+    if row is None:
+        row, _ = Workspace.objects.get_or_create(pk=1, defaults={"business_days": [1, 2, 3, 4, 5]})
+    return row
+
+
+def zone() -> ZoneInfo:
+    """The workspace's time zone; UTC should the stored name be unknown to this machine."""
+    try:
+        return ZoneInfo(workspace().timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
