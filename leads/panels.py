@@ -47,7 +47,10 @@ class TimelineEvent:
 
 @dataclass(frozen=True)
 class TimelineSource:
-    """One category of the timeline. `fetch(contact_id, before, limit)`: its newest events strictly before the moment (None = all), newest first."""
+    """One category of the timeline. `fetch(contact_id, before, limit)`: its events strictly before the moment, newest first.
+
+    `before` is None for the newest page.
+    """
 
     key: str
     label: StrOrPromise
@@ -86,7 +89,10 @@ class ListFilter:
 
 @dataclass(frozen=True)
 class BulkAction:
-    """Something done to the chosen contacts of the list. `run(contact_ids, value, user, now)` returns how many changed; `right` is a key of access.MAY."""
+    """Something done to the chosen contacts of the list. `run(contact_ids, value, user, now)` returns how many changed.
+
+    `right` is a key of access.MAY. With `choices` the person picks a value first; without, they write one.
+    """
 
     key: str
     label: StrOrPromise
