@@ -1,0 +1,258 @@
+"""What we do next: programs in versions, enrolments, templates, and sendings (outbox and history in one table)."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from leads.models import Contact
+from segments.models import Segment
+
+
+class Template(models.Model):
+    """An e-mail as it is written: subject, preheader and MJML or HTML body with Liquid placeholders."""
+
+    class Format(models.TextChoices):
+        MJML = "mjml", _("MJML")
+        HTML = "html", _("HTML")
+
+    slug = models.SlugField(_("slug"), unique=True, max_length=100)
+    name = models.CharField(_("name"), max_length=200)
+    subject = models.CharField(_("subject"), max_length=500)
+    preheader = models.CharField(_("preheader"), max_length=300, blank=True, default="")
+    format = models.CharField(_("format"), max_length=4, choices=Format, default=Format.MJML)
+    body = models.TextField(_("body"))
+    version = models.PositiveIntegerField(default=1, help_text="Counts saves; two editors at once are told apart by it.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Program(models.Model):
+    """A program walks people through a tree of steps. What it does stands in its versions; people inside are pinned to theirs."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        LIVE = "live", _("live")
+        PAUSED = "paused", _("paused")
+        STOPPED = "stopped", _("stopped")
+
+    slug = models.SlugField(_("slug"), unique=True, max_length=100)
+    name = models.CharField(_("name"), max_length=200)
+    notes = models.TextField(_("notes"), blank=True, default="")
+    state = models.CharField(max_length=7, choices=State, default=State.DRAFT)
+    stale_since = models.DateTimeField(
+        null=True, blank=True, help_text="All members of its segment must be looked at (started, resumed). Reader: turn."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+    started_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProgramVersion(models.Model):
+    """Trigger and steps at one time; immutable once published. `tree` is described in nurture/tree.py."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        LIVE = "live", _("live")
+        PAST = "past", _("past")
+
+    class Intake(models.TextChoices):
+        NEW = "new", _("only people who enter from now on")
+        ALL = "all", _("everybody who is a member now, too")
+        SINCE = "since", _("members who entered since a date, too")
+
+    program = models.ForeignKey(Program, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=5, choices=State, default=State.DRAFT)
+    trigger_segment = models.ForeignKey(
+        Segment,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="triggered_versions",
+        verbose_name=_("segment entered"),
+    )
+    tree = models.JSONField(help_text="Steps with ids; see nurture/tree.py.")
+    edit_number = models.PositiveIntegerField(
+        default=1, help_text="Counts edits of the draft; two editors at once are told apart by it."
+    )
+    published_at = models.DateTimeField(null=True)
+    published_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    intake = models.CharField(max_length=5, choices=Intake, default=Intake.NEW)
+    entered_since = models.DateTimeField(
+        null=True,
+        help_text="People who entered the segment before that moment are not taken in; null takes all members.",
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["program", "number"], name="nurture_version_number"),
+            models.UniqueConstraint(
+                fields=["program"], condition=models.Q(state="draft"), name="nurture_one_draft"
+            ),
+            models.UniqueConstraint(fields=["program"], condition=models.Q(state="live"), name="nurture_one_live"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.program} {self.number}"
+
+
+class Enrolment(models.Model):
+    """One contact's walk through one version. Active: exactly one next step and its due time. Ended: neither."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active", _("active")
+        FINISHED = "finished", _("finished")
+        LEFT = "left", _("left")
+        PARKED = "parked", _("parked")
+
+    program = models.ForeignKey(Program, models.CASCADE, related_name="enrolments", db_index=False)
+    version = models.ForeignKey(ProgramVersion, models.PROTECT, related_name="enrolments", db_index=False)
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="enrolments")
+    state = models.CharField(max_length=8, choices=State, default=State.ACTIVE)
+    step = models.CharField(max_length=40, blank=True, default="", help_text="Id of the next step in the version's tree.")
+    visit = models.PositiveIntegerField(default=1, help_text="Counts steps done; with step it makes the outbox key.")
+    next_step_at = models.DateTimeField(null=True)
+    entered_at = models.DateTimeField()
+    entered_why = models.CharField(max_length=200, help_text="segment:<slug>, by_hand.")
+    ended_at = models.DateTimeField(null=True)
+    ended_why = models.CharField(max_length=300, blank=True, default="")
+    problem = models.TextField(blank=True, default="", help_text="Why it is parked.")
+
+    class Meta:
+        constraints = [
+            # once per person and program, whatever the number of triggers
+            models.UniqueConstraint(fields=["program", "contact"], name="nurture_enrolment_once"),
+            models.CheckConstraint(
+                condition=(models.Q(state="active", next_step_at__isnull=False) & ~models.Q(step=""))
+                | (models.Q(state="parked") & ~models.Q(step=""))
+                | models.Q(state__in=["finished", "left"], next_step_at__isnull=True, ended_at__isnull=False),
+                name="nurture_enrolment_next_or_end",
+            ),
+        ]
+        indexes = [
+            # reader: queries.claim_due, one program at a time, so that a paused one costs the others nothing
+            models.Index(
+                fields=["program", "next_step_at"], condition=models.Q(state="active"), name="nurture_enrolment_due"
+            ),
+            # counts and people on the steps; a parked person stands at the step that failed
+            models.Index(
+                fields=["version", "step", "id"],
+                condition=models.Q(state__in=["active", "parked"]),
+                name="nurture_enrolment_here",
+            ),
+            models.Index(fields=["program", "-id"], name="nurture_enrolment_newest"),  # the list of people
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.program_id}:{self.contact_id}"
+
+
+class StepVisit(models.Model):
+    """One step done for one enrolment: the trace behind the counts and the contact's timeline."""
+
+    enrolment = models.ForeignKey(Enrolment, models.CASCADE, related_name="visits", db_index=False)
+    version = models.ForeignKey(ProgramVersion, models.CASCADE, related_name="+", db_index=False)
+    step = models.CharField(max_length=40)
+    visit = models.PositiveIntegerField()
+    done_at = models.DateTimeField()
+    outcome = models.CharField(max_length=40, help_text="done, yes, no, skipped, failed …")
+    detail = models.JSONField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["enrolment", "visit"], name="nurture_visit_once")]
+        indexes = [models.Index(fields=["version", "step", "outcome", "id"], name="nurture_visit_counts")]
+
+
+class Sending(models.Model):
+    """One mail to one address: outbox and history. The unique key makes a second mail for the same step visit a constraint error."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("queued")
+        HELD = "held", _("held while the program is paused")
+        SENDING = "sending", _("being sent")
+        SENT = "sent", _("sent")
+        NOT_SENT = "not_sent", _("not sent")
+        BOUNCED = "bounced", _("bounced")
+        UNCERTAIN = "uncertain", _("uncertain")
+
+    class Carrier(models.TextChoices):
+        SMTP = "smtp", _("by SMTP")
+        OUTBOX = "outbox", _("kept in the local outbox")
+
+    key = models.CharField(max_length=120, unique=True, help_text="enrolment:step:visit, or test:<uuid>.")
+    token = models.UUIDField(default=uuid.uuid4, unique=True, help_text="Names the sending in public links.")
+    contact = models.ForeignKey(Contact, models.SET_NULL, null=True, related_name="sendings")
+    enrolment = models.ForeignKey(Enrolment, models.SET_NULL, null=True, blank=True, related_name="sendings")
+    template = models.ForeignKey(Template, models.PROTECT, related_name="sendings")
+    step = models.CharField(max_length=40, blank=True, default="")
+    address = models.CharField(max_length=320)
+    is_operational = models.BooleanField(
+        default=False, help_text="Not marketing: goes out although the address unsubscribed."
+    )
+    is_test = models.BooleanField(default=False, help_text="Asked by a colleague for their own eyes; no activity of the contact.")
+    state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
+    carrier = models.CharField(max_length=6, choices=Carrier, blank=True, default="")
+    queued_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    lease_until = models.DateTimeField(
+        null=True,
+        help_text="Queued: a worker prepares it until then. Being sent: past that the outcome is uncertain.",
+    )
+    tries = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True)
+    message_id = models.CharField(max_length=300, blank=True, default="")
+    subject = models.CharField(max_length=1000, blank=True, default="")
+    html = models.TextField(blank=True, default="", help_text="The mail as the reader saw it.")
+    text = models.TextField(blank=True, default="")
+    headers = models.JSONField(default=list, blank=True, help_text="Name and value of each header as sent, in order.")
+    why_not = models.CharField(max_length=300, blank=True, default="", help_text="Why it was not sent, or the server's words.")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at", "id"], condition=models.Q(state="queued"), name="nurture_sending_due"),  # reader: sending.claim
+            models.Index(fields=["lease_until"], condition=models.Q(state="sending"), name="nurture_sending_leases"),  # reader: sending.give_up_leases
+            models.Index(fields=["-queued_at", "-id"], name="nurture_sending_newest"),  # the outbox page
+            models.Index(fields=["state", "-queued_at", "-id"], name="nurture_sending_by_state"),  # its tabs
+        ]
+
+    def __str__(self) -> str:
+        return self.subject or self.key
+
+
+class Task(models.Model):
+    """Something a person should do, asked by a program."""
+
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="tasks")
+    enrolment = models.ForeignKey(Enrolment, models.SET_NULL, null=True, blank=True, related_name="+")
+    title = models.CharField(_("title"), max_length=300)
+    assigned_to = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    due_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at", "id"], condition=models.Q(done_at__isnull=True), name="nurture_task_open")]
+
+    def __str__(self) -> str:
+        return self.title

@@ -1,0 +1,7 @@
+"""How good, how keen, and why."""
+
+from django.apps import AppConfig
+
+
+class ScoringConfig(AppConfig):
+    name = "scoring"

@@ -1,0 +1,300 @@
+"""How good, how keen, and why: score models in versions, the ledger, scores, and the hand-off queue."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from leads.models import Contact, Owner
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+DEFAULT_FIT_LINES = (30, 20, 10)
+DEFAULT_BEHAVIOUR_LINES = (40, 20, 10)
+
+
+def default_fit_lines() -> list[Decimal]:
+    return [Decimal(line) for line in DEFAULT_FIT_LINES]
+
+
+def default_behaviour_lines() -> list[Decimal]:
+    return [Decimal(line) for line in DEFAULT_BEHAVIOUR_LINES]
+
+
+class ScoreModelQuerySet(models.QuerySet["ScoreModel"]):
+    def in_use(self) -> ScoreModelQuerySet:
+        return self.filter(archived_at=None)
+
+    def published(self) -> ScoreModelQuerySet:
+        """Those whose points are kept: not archived, with a live version."""
+        return self.in_use().filter(versions__state=ScoreVersion.State.LIVE)
+
+
+class ScoreModel(models.Model):
+    """One way to score, of one product line say; exactly one is the default. What it says stands in its live version."""
+
+    class Routing(models.TextChoices):
+        UNASSIGNED = "unassigned", _("leave unassigned")
+        IN_TURN = "in_turn", _("to the people in sales in turn, the fewest open leads first")
+
+    slug = models.SlugField(_("slug"), unique=True, max_length=100)
+    name = models.CharField(_("name"), max_length=200)
+    is_default = models.BooleanField(_("default"), default=False)
+    routing = models.CharField(
+        _("a lead without an owner"), max_length=10, choices=Routing, default=Routing.UNASSIGNED
+    )
+    answer_within_hours = models.PositiveSmallIntegerField(
+        _("business hours to answer"), default=8, help_text=_("Business hours stand in Settings.")
+    )
+    stale_since = models.DateTimeField(null=True, blank=True, help_text="Everybody must be scored again. Reader: turn.")
+    due_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the mere passing of time can next change a score. Reader: turn."
+    )
+    refreshed_at = models.DateTimeField(null=True, blank=True)
+    problem = models.TextField(blank=True, default="", help_text="Why the last run failed; empty when it did not.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ScoreModelQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-is_default", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_default"], condition=models.Q(is_default=True), name="scoring_one_default"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ScoreVersion(models.Model):
+    """The rules, lines and threshold of a model at one time: at most one draft, one live once published, the rest past."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        LIVE = "live", _("live")
+        PAST = "past", _("past")
+
+    class Backlog(models.TextChoices):
+        """What happens to people who stand over the line only because of the publication."""
+
+        ALL = "all", _("hand all of them over")
+        NONE = "none", _("hand nobody over until they do something new")
+
+    model = models.ForeignKey(ScoreModel, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=5, choices=State, default=State.DRAFT)
+    threshold = models.DecimalField(
+        _("hand-off threshold"), max_digits=12, decimal_places=2, default=Decimal(75)
+    )
+    fit_lines = ArrayField(
+        models.DecimalField(max_digits=12, decimal_places=2),
+        verbose_name=_("fit lines"),
+        default=default_fit_lines,
+        help_text=_("Least fit points of A, B and C."),
+    )
+    behaviour_lines = ArrayField(
+        models.DecimalField(max_digits=12, decimal_places=2),
+        verbose_name=_("behaviour lines"),
+        default=default_behaviour_lines,
+        help_text=_("Least behaviour points of 1, 2 and 3."),
+    )
+    backlog = models.CharField(max_length=4, choices=Backlog, default=Backlog.ALL)
+    edit_number = models.PositiveIntegerField(
+        default=1, help_text="Counts edits of the draft; two editors or publishers at once are told apart by it."
+    )
+    edited_at = models.DateTimeField(db_default=Now())
+    restored_from = models.PositiveIntegerField(null=True, help_text="Number of the past version it was copied from.")
+    published_at = models.DateTimeField(null=True)
+    published_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    reason = models.CharField(max_length=500, blank=True, default="")
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["model", "number"], name="scoring_version_number"),
+            models.UniqueConstraint(fields=["model"], condition=models.Q(state="draft"), name="scoring_one_draft"),
+            models.UniqueConstraint(fields=["model"], condition=models.Q(state="live"), name="scoring_one_live"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.number}"
+
+
+class Rule(models.Model):
+    """Conditions and the points they are worth. `key` is the rule's identity through all versions: the ledger names it."""
+
+    class Group(models.TextChoices):
+        FIT = "fit", _("fit")
+        BEHAVIOUR = "behaviour", _("behaviour")
+        NEGATIVE = "negative", _("negative")
+
+    version = models.ForeignKey(ScoreVersion, models.CASCADE, related_name="rules")
+    key = models.UUIDField(default=uuid.uuid4)
+    group = models.CharField(_("group"), max_length=9, choices=Group)
+    name = models.CharField(_("name"), max_length=200)
+    conditions = models.JSONField(_("conditions"))
+    points = models.DecimalField(_("points"), max_digits=12, decimal_places=2)
+    position = models.PositiveSmallIntegerField(default=0)
+    met_count = models.BigIntegerField(
+        default=0, help_text="Contacts that meet it, kept by the statement that writes the ledger (live version only)."
+    )
+
+    class Meta:
+        ordering = ["group", "position", "id"]
+        constraints = [models.UniqueConstraint(fields=["version", "key"], name="scoring_rule_key")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class LedgerRow(models.Model):
+    """One change of one rule's contribution to one contact's score. Append-only; a score is the sum of its rows, always.
+
+    `points` is the difference that the row adds. The key makes a repetition impossible: whatever changed in one moment is one
+    row. Model and version have no foreign-key constraint: they are never deleted, and two checks a row cost a third of the
+    writing speed.
+    """
+
+    pk = models.CompositePrimaryKey("contact_id", "model_id", "rule_key", "counts_from")
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="ledger_rows", db_index=False)
+    model = models.ForeignKey(ScoreModel, models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False)
+    version = models.ForeignKey(ScoreVersion, models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False)
+    rule_key = models.UUIDField()
+    group = models.CharField(max_length=9, choices=Rule.Group)
+    points = models.DecimalField(max_digits=12, decimal_places=2)
+    counts_from = models.DateTimeField()
+    recorded_at = models.DateTimeField(db_default=Now())
+    cause = models.CharField(
+        max_length=100,
+        help_text="rule_met, rule_no_longer_met, points_changed, rule_removed, version_published (the rule itself was edited).",
+    )
+
+
+class Score(models.Model):
+    """A contact's present sums in one model. No index but the key: any index naming a score makes writes 2.3–3 times dearer (LIMITS)."""
+
+    pk = models.CompositePrimaryKey("contact_id", "model_id")
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="scores", db_index=False)
+    model = models.ForeignKey(ScoreModel, models.DO_NOTHING, related_name="scores", db_index=False, db_constraint=False)
+    total = models.DecimalField(max_digits=12, decimal_places=2)
+    fit = models.DecimalField(max_digits=12, decimal_places=2)
+    behaviour = models.DecimalField(max_digits=12, decimal_places=2)
+    negative = models.DecimalField(max_digits=12, decimal_places=2)
+    grade = models.CharField(max_length=2)
+    computed_at = models.DateTimeField(
+        help_text="When the newest ledger row counts from, or the lines changed: at any later moment the sums hold as stored."
+    )
+
+
+class AnswerReason(models.Model):
+    """A reason that sales may choose when it rejects or recycles a lead."""
+
+    class Answer(models.TextChoices):
+        REJECTED = "rejected", _("rejected")
+        RECYCLED = "recycled", _("recycled")
+
+    class Then(models.TextChoices):
+        RECYCLED = "recycled", _("back to nurture (recycled)")
+        DISQUALIFIED = "disqualified", _("out of the line for good (disqualified)")
+
+    slug = models.SlugField(primary_key=True, max_length=60)
+    label = models.CharField(_("label"), max_length=200)
+    answer = models.CharField(_("for"), max_length=8, choices=Answer)
+    moves_to = models.CharField(_("then the contact goes"), max_length=12, choices=Then, default=Then.RECYCLED)
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
+    is_active = models.BooleanField(_("offered"), default=True)
+
+    class Meta:
+        ordering = ["answer", "position", "label"]
+
+    def __str__(self) -> str:
+        return str(_(self.label))
+
+
+class HandOffQuerySet(models.QuerySet["HandOff"]):
+    def open(self) -> HandOffQuerySet:
+        return self.filter(state=HandOff.State.OPEN)
+
+    def answered(self) -> HandOffQuerySet:
+        return self.filter(answered_at__isnull=False)
+
+    def late(self, now: datetime) -> HandOffQuerySet:
+        return self.open().filter(due_at__lt=now)
+
+    def unassigned(self) -> HandOffQuerySet:
+        return self.open().filter(owner=None)
+
+    def mine(self, user: User) -> HandOffQuerySet:
+        return self.open().filter(owner__user=user)
+
+
+class HandOff(models.Model):
+    """A lead handed to sales, with the card as it was at that moment. One open hand-off per contact and model."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open")
+        ACCEPTED = "accepted", _("accepted")
+        REJECTED = "rejected", _("rejected")
+        RECYCLED = "recycled", _("recycled")
+
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="hand_offs")
+    model = models.ForeignKey(ScoreModel, models.CASCADE, related_name="hand_offs")
+    version = models.ForeignKey(ScoreVersion, models.CASCADE, related_name="+", help_text="Live at that moment.")
+    state = models.CharField(max_length=8, choices=State, default=State.OPEN)
+    handed_over_at = models.DateTimeField()
+    due_at = models.DateTimeField(help_text="When sales should have answered (business hours).")
+    cause = models.CharField(max_length=100, help_text="threshold, program:<slug>, returned, by_hand.")
+    owner = models.ForeignKey(Owner, models.SET_NULL, null=True, blank=True, related_name="hand_offs")
+    total = models.DecimalField(max_digits=12, decimal_places=2)
+    grade = models.CharField(max_length=2)
+    card = models.JSONField(help_text="Frozen: who, reasons in words with points, why now, what was read, company, persona.")
+    rule_keys = ArrayField(
+        models.UUIDField(), default=list, help_text="The rules met that gave points, sorted: the reasons it was handed over for."
+    )
+    reasons_key = models.CharField(max_length=64, help_text="SHA-256 of rule_keys: one name for one set of reasons.")
+    answered_at = models.DateTimeField(null=True)
+    answered_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    answer_reason = models.ForeignKey(AnswerReason, models.PROTECT, null=True, related_name="+")
+    answer_note = models.TextField(blank=True, default="")
+    returns_at = models.DateTimeField(
+        null=True, help_text="Recycled until then: handed over again, for the same reasons too, if still over the line."
+    )
+    returned_at = models.DateTimeField(null=True, help_text="When that moment was worked.")
+
+    objects = HandOffQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["contact", "model"], condition=models.Q(state="open"), name="scoring_one_open_hand_off"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["due_at", "grade", "id"], condition=models.Q(state="open"), name="scoring_queue"),
+            models.Index(  # tab “mine”
+                fields=["owner", "due_at", "grade", "id"], condition=models.Q(state="open"), name="scoring_queue_of_owner"
+            ),
+            models.Index(  # tab “answered”
+                fields=["-answered_at", "-id"], condition=models.Q(answered_at__isnull=False), name="scoring_answered"
+            ),
+            models.Index(  # reader: queries.returning
+                fields=["returns_at"],
+                condition=models.Q(returns_at__isnull=False, returned_at__isnull=True),
+                name="scoring_returns",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.contact_id} {self.model_id} {self.state}"

@@ -1,0 +1,7 @@
+"""Who belongs together."""
+
+from django.apps import AppConfig
+
+
+class SegmentsConfig(AppConfig):
+    name = "segments"
