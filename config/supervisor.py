@@ -215,7 +215,7 @@ class Supervisor:
         return subprocess.Popen(
             command,
             cwd=BASE_DIR,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore:::celery.platforms"},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=_end_with_parent,  # we have no threads
@@ -269,7 +269,7 @@ def _python(module: str, *arguments: str) -> list[str]:
 
 
 def _worker(queue: str, *options: str) -> list[str]:
-    """Without the talk between workers, which one machine does not need."""
+    """Without the talk between workers, which one machine does not need, and without Celery's paragraph on running as root."""
     return _python(
         *("celery", "--quiet", "--app=config", "worker", f"--queues={queue}", f"--hostname={queue}@%h"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat", *options),
