@@ -26,7 +26,9 @@ class Template(models.Model):
     preheader = models.CharField(_("preheader"), max_length=300, blank=True, default="")
     format = models.CharField(_("format"), max_length=4, choices=Format, default=Format.MJML)
     body = models.TextField(_("body"))
-    version = models.PositiveIntegerField(default=1, help_text="Counts saves; two editors at once are told apart by it.")
+    version = models.PositiveIntegerField(
+        default=1, help_text="Counts saves; two editors at once are told apart by it."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
     archived_at = models.DateTimeField(null=True, blank=True)
@@ -52,7 +54,9 @@ class Program(models.Model):
     notes = models.TextField(_("notes"), blank=True, default="")
     state = models.CharField(max_length=7, choices=State, default=State.DRAFT)
     stale_since = models.DateTimeField(
-        null=True, blank=True, help_text="All members of its segment must be looked at (started, resumed). Reader: turn."
+        null=True,
+        blank=True,
+        help_text="All members of its segment must be looked at (started, resumed). Reader: turn.",
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -107,9 +111,7 @@ class ProgramVersion(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["program", "number"], name="nurture_version_number"),
-            models.UniqueConstraint(
-                fields=["program"], condition=models.Q(state="draft"), name="nurture_one_draft"
-            ),
+            models.UniqueConstraint(fields=["program"], condition=models.Q(state="draft"), name="nurture_one_draft"),
             models.UniqueConstraint(fields=["program"], condition=models.Q(state="live"), name="nurture_one_live"),
         ]
 
@@ -130,7 +132,9 @@ class Enrolment(models.Model):
     version = models.ForeignKey(ProgramVersion, models.PROTECT, related_name="enrolments", db_index=False)
     contact = models.ForeignKey(Contact, models.CASCADE, related_name="enrolments")
     state = models.CharField(max_length=8, choices=State, default=State.ACTIVE)
-    step = models.CharField(max_length=40, blank=True, default="", help_text="Id of the next step in the version's tree.")
+    step = models.CharField(
+        max_length=40, blank=True, default="", help_text="Id of the next step in the version's tree."
+    )
     visit = models.PositiveIntegerField(default=1, help_text="Counts steps done; with step it makes the outbox key.")
     next_step_at = models.DateTimeField(null=True)
     entered_at = models.DateTimeField()
@@ -172,7 +176,8 @@ class StepVisit(models.Model):
     """One step done for one enrolment: the trace behind the counts and the contact's timeline."""
 
     enrolment = models.ForeignKey(Enrolment, models.CASCADE, related_name="visits", db_index=False)
-    version = models.ForeignKey(ProgramVersion, models.CASCADE, related_name="+", db_index=False)
+    # The enrolment's version again, so that counts need no join; its own constraint would check every row a second time.
+    version = models.ForeignKey(ProgramVersion, models.CASCADE, related_name="+", db_index=False, db_constraint=False)
     step = models.CharField(max_length=40)
     visit = models.PositiveIntegerField()
     done_at = models.DateTimeField()
@@ -210,7 +215,9 @@ class Sending(models.Model):
     is_operational = models.BooleanField(
         default=False, help_text="Not marketing: goes out although the address unsubscribed."
     )
-    is_test = models.BooleanField(default=False, help_text="Asked by a colleague for their own eyes; no activity of the contact.")
+    is_test = models.BooleanField(
+        default=False, help_text="Asked by a colleague for their own eyes; no activity of the contact."
+    )
     state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
     carrier = models.CharField(max_length=6, choices=Carrier, blank=True, default="")
     queued_at = models.DateTimeField()
@@ -226,12 +233,18 @@ class Sending(models.Model):
     html = models.TextField(blank=True, default="", help_text="The mail as the reader saw it.")
     text = models.TextField(blank=True, default="")
     headers = models.JSONField(default=list, blank=True, help_text="Name and value of each header as sent, in order.")
-    why_not = models.CharField(max_length=300, blank=True, default="", help_text="Why it was not sent, or the server's words.")
+    why_not = models.CharField(
+        max_length=300, blank=True, default="", help_text="Why it was not sent, or the server's words."
+    )
 
     class Meta:
         indexes = [
-            models.Index(fields=["due_at", "id"], condition=models.Q(state="queued"), name="nurture_sending_due"),  # reader: sending.claim
-            models.Index(fields=["lease_until"], condition=models.Q(state="sending"), name="nurture_sending_leases"),  # reader: sending.give_up_leases
+            models.Index(
+                fields=["due_at", "id"], condition=models.Q(state="queued"), name="nurture_sending_due"
+            ),  # reader: sending.claim
+            models.Index(
+                fields=["lease_until"], condition=models.Q(state="sending"), name="nurture_sending_leases"
+            ),  # reader: sending.give_up_leases
             models.Index(fields=["-queued_at", "-id"], name="nurture_sending_newest"),  # the outbox page
             models.Index(fields=["state", "-queued_at", "-id"], name="nurture_sending_by_state"),  # its tabs
         ]
@@ -252,7 +265,9 @@ class Task(models.Model):
     done_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["due_at", "id"], condition=models.Q(done_at__isnull=True), name="nurture_task_open")]
+        indexes = [
+            models.Index(fields=["due_at", "id"], condition=models.Q(done_at__isnull=True), name="nurture_task_open")
+        ]
 
     def __str__(self) -> str:
         return self.title
