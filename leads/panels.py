@@ -49,13 +49,16 @@ class TimelineEvent:
 class TimelineSource:
     """One category of the timeline. `fetch(contact_id, before, limit)`: its events strictly before the moment, newest first.
 
-    `before` is None for the newest page.
+    `before` is None for the newest page. A source whose one statement reads several kinds of things names them as `categories`
+    (key, label), sets the category of each event itself, and reads one of them by `fetch_category`.
     """
 
     key: str
     label: StrOrPromise
     fetch: Callable[[int, datetime | None, int], Sequence[TimelineEvent]]
     order: int = 100
+    categories: tuple[tuple[str, StrOrPromise], ...] = ()
+    fetch_category: Callable[[int, datetime | None, int, str], Sequence[TimelineEvent]] | None = None
 
 
 @dataclass(frozen=True)
@@ -174,12 +177,9 @@ def timeline(contact_id: int, *, before: datetime | None, limit: int, category: 
     A page never ends between two events of the same moment, since the next one starts strictly before a moment: it is cut
     short at the moment before, or, when it holds one moment only, read again longer.
     """
-    sources = [source for source in timeline_sources() if not category or source.key == category]
     while True:
         events = [
-            replace(event, category=source.key)
-            for source in sources
-            for event in source.fetch(contact_id, before, limit + 1)
+            event for source in timeline_sources() for event in _fetch(source, contact_id, before, limit + 1, category)
         ]
         events.sort(key=lambda event: event.at, reverse=True)
         if len(events) <= limit:
@@ -189,6 +189,25 @@ def timeline(contact_id: int, *, before: datetime | None, limit: int, category: 
         if shown:
             return TimelinePage(shown, shown[-1].at)
         limit *= 4
+
+
+def categories() -> list[tuple[str, StrOrPromise]]:
+    """What the timeline can be narrowed to."""
+    return [entry for source in timeline_sources() for entry in source.categories or [(source.key, source.label)]]
+
+
+def _fetch(
+    source: TimelineSource, contact_id: int, before: datetime | None, limit: int, category: str
+) -> Sequence[TimelineEvent]:
+    if source.categories and source.fetch_category is not None:
+        if not category:
+            return source.fetch(contact_id, before, limit)
+        if category in dict(source.categories):
+            return source.fetch_category(contact_id, before, limit, category)
+        return []
+    if category and category != source.key:
+        return []
+    return [replace(event, category=source.key) for event in source.fetch(contact_id, before, limit)]
 
 
 def _put(registry: dict[str, Entry], entry: Entry) -> None:

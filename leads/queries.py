@@ -253,3 +253,112 @@ def months_worth_a_partition(moments: Iterable[datetime], *, now: datetime) -> s
 
 def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+# --- Pages -----------------------------------------------------------------------------------------------------------------
+
+
+def estimated_rows(table: str) -> int:
+    """Rows of a table as the planner last counted them; 0 before the first ANALYZE. One statement over the catalogue."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = %s::regclass", [table])
+        (rows,) = cursor.fetchone()
+    return int(rows)
+
+
+def frequent_values() -> dict[str, list[str]]:
+    """What a filter can suggest for source, country and tags: the planner's most common values and those of the newest contacts.
+
+    One statement; it reads the statistics and 5,000 contacts by the index of the list's order, never everybody.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH newest AS MATERIALIZED (
+                SELECT source, country, tags FROM leads_contact ORDER BY created_at DESC, id DESC LIMIT 5000
+            ), known (field, value) AS (
+                SELECT 'source', source FROM newest
+                UNION SELECT 'country', country FROM newest
+                UNION SELECT 'tags', unnest(tags) FROM newest
+                UNION SELECT attname::text, unnest(most_common_vals::text::text[]) FROM pg_stats
+                WHERE schemaname = current_schema AND tablename = 'leads_contact' AND attname IN ('source', 'country')
+                UNION SELECT 'tags', unnest(most_common_elems::text::text[]) FROM pg_stats
+                WHERE schemaname = current_schema AND tablename = 'leads_contact' AND attname = 'tags'
+            )
+            SELECT field, array_agg(value ORDER BY lower(value), value) FROM known WHERE value <> '' GROUP BY field
+            """
+        )
+        found: dict[str, list[str]] = dict(cursor.fetchall())
+    return {field: found.get(field, []) for field in ("source", "country", "tags")}
+
+
+TIMELINE_OF_FACTS = {
+    "activities": """
+        SELECT activity.occurred_at AS at, 'activities' AS category, kind.slug AS what, kind.label AS title,
+               coalesce(asset.subject, '') AS first, coalesce(asset.url, '') AS second, coalesce(asset.source, '') AS third,
+               activity.properties AS detail
+        FROM leads_activity activity
+        JOIN leads_activitykind kind ON kind.id = activity.kind_id
+        LEFT JOIN leads_asset asset ON asset.id = activity.asset_id
+        WHERE activity.contact_id = %(contact)s AND activity.occurred_at < %(before)s
+        ORDER BY activity.occurred_at DESC LIMIT %(limit)s
+    """,
+    "stages": """
+        SELECT move.moved_at, 'stages', move.cause, move.reason, move.from_stage, move.to_stage,
+               coalesce(nullif(trim(actor.first_name || ' ' || actor.last_name), ''), actor.username, ''), NULL::jsonb
+        FROM leads_stagemove move LEFT JOIN auth_user actor ON actor.id = move.actor_id
+        WHERE move.contact_id = %(contact)s AND move.moved_at < %(before)s
+        ORDER BY move.moved_at DESC LIMIT %(limit)s
+    """,
+    "deals": """
+        SELECT at, 'deals', what, deal.product, deal.external_id, deal.loss_reason, deal.amount::text, to_jsonb(deal.id)
+        FROM leads_dealcontact listed
+        JOIN leads_deal deal ON deal.id = listed.deal_id
+        CROSS JOIN LATERAL (VALUES
+            ('opened', deal.opened_on::timestamp AT TIME ZONE %(zone)s),
+            (deal.status, CASE WHEN deal.status <> 'open' THEN deal.closed_on::timestamp AT TIME ZONE %(zone)s END)
+        ) event (what, at)
+        WHERE listed.contact_id = %(contact)s AND event.at < %(before)s
+        ORDER BY at DESC LIMIT %(limit)s
+    """,
+    "consent": """
+        SELECT occurred_at, 'consent', state, purpose, source, wording, '', NULL::jsonb
+        FROM leads_consentevent
+        WHERE contact_id = %(contact)s AND occurred_at < %(before)s
+        ORDER BY occurred_at DESC LIMIT %(limit)s
+    """,
+    "record": """
+        SELECT created_at, 'record', 'created', source, '', '', '', NULL::jsonb
+        FROM leads_contact WHERE id = %(contact)s AND created_at < %(before)s
+    """,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FactEvent:
+    """One row of the facts' timeline; what the texts mean depends on the category."""
+
+    at: datetime
+    category: str
+    what: str
+    title: str
+    first: str
+    second: str
+    third: str
+    detail: Any
+
+
+def timeline_of_facts(
+    contact_id: int, *, before: datetime | None, limit: int, zone: str, categories: Collection[str]
+) -> list[FactEvent]:
+    """The newest facts of these categories strictly before the moment, newest first. One statement, each category by its index."""
+    parts = " UNION ALL ".join(f"({sql})" for key, sql in TIMELINE_OF_FACTS.items() if key in categories)
+    if not parts:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"{parts} ORDER BY at DESC LIMIT %(limit)s",
+            {"contact": contact_id, "before": before or "infinity", "limit": limit, "zone": zone},
+        )
+        rows = cursor.fetchall()
+    return [FactEvent(*row[:7], json.loads(row[7]) if isinstance(row[7], str) else row[7]) for row in rows]
