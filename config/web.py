@@ -9,7 +9,7 @@ from gunicorn.glogging import Logger
 from config.env import number
 
 
-class RequestLog(Logger):
+class RequestLog(Logger):  # type: ignore[misc]  # gunicorn has no types
     """One line for each request, its parts named."""
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:

@@ -15,7 +15,7 @@ def ask(instance: Instance, query: str) -> object:
     with psycopg.connect(
         host=str(embedded.socket_folder(instance.home)), port=5432, user="ripen", dbname="ripen"
     ) as connection:
-        row = connection.execute(query).fetchone()  # type: ignore[call-overload]
+        row = connection.execute(query).fetchone()
         assert row
         return row[0]
 
