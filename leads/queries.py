@@ -55,7 +55,7 @@ def mark(contact_ids: Iterable[int], *facets: int) -> int:
             """,
             [ids, [int(facet) for facet in facets]],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def mark_people_of(company_ids: Iterable[int]) -> int:
@@ -68,7 +68,121 @@ def mark_people_of(company_ids: Iterable[int]) -> int:
             "INSERT INTO leads_mark (contact_id, facet) SELECT id, %s FROM leads_contact WHERE company_id = ANY(%s)",
             [int(Mark.Facet.COMPANY), ids],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
+
+
+# --- Contacts, many at once ------------------------------------------------------------------------------------------------
+
+
+def set_column(contact_ids: Sequence[int], *, column: str, value: Any, now: datetime) -> list[int]:
+    """Ids of the contacts whose column differed. One statement, locks in key order; `column` is a word of our own."""
+    return _changed(
+        f"""
+        WITH due AS (
+            SELECT id FROM leads_contact WHERE id = ANY(%(ids)s) AND {column} IS DISTINCT FROM %(value)s
+            ORDER BY id FOR NO KEY UPDATE
+        )
+        UPDATE leads_contact contact SET {column} = %(value)s, updated_at = %(now)s FROM due
+        WHERE contact.id = due.id RETURNING contact.id
+        """,
+        {"ids": list(contact_ids), "value": value, "now": now},
+    )
+
+
+def set_custom(contact_ids: Sequence[int], *, key: str, value: Any, now: datetime) -> list[int]:
+    """Ids of the contacts whose custom value differed; None takes the key away. One statement, locks in key order."""
+    fresh = "custom - %(key)s" if value is None else "custom || jsonb_build_object(%(key)s::text, %(value)s::jsonb)"
+    return _changed(
+        f"""
+        WITH due AS (
+            SELECT id FROM leads_contact WHERE id = ANY(%(ids)s) AND custom IS DISTINCT FROM {fresh}
+            ORDER BY id FOR NO KEY UPDATE
+        )
+        UPDATE leads_contact contact SET custom = {fresh}, updated_at = %(now)s FROM due
+        WHERE contact.id = due.id RETURNING contact.id
+        """,
+        {"ids": list(contact_ids), "key": key, "value": json_text(value), "now": now},
+    )
+
+
+def add_tag(contact_ids: Sequence[int], *, tag: str, now: datetime) -> list[int]:
+    """Ids of the contacts that did not have the tag. One statement, locks in key order."""
+    return _changed(
+        """
+        WITH due AS (
+            SELECT id FROM leads_contact
+            WHERE id = ANY(%(ids)s) AND NOT EXISTS (SELECT FROM unnest(tags) tag WHERE lower(tag) = lower(%(tag)s))
+            ORDER BY id FOR NO KEY UPDATE
+        )
+        UPDATE leads_contact contact SET tags = contact.tags || %(tag)s::text, updated_at = %(now)s FROM due
+        WHERE contact.id = due.id RETURNING contact.id
+        """,
+        {"ids": list(contact_ids), "tag": tag, "now": now},
+    )
+
+
+def remove_tag(contact_ids: Sequence[int], *, tag: str, now: datetime) -> list[int]:
+    """Ids of the contacts that had the tag. One statement, locks in key order."""
+    return _changed(
+        """
+        WITH due AS (
+            SELECT id FROM leads_contact
+            WHERE id = ANY(%(ids)s) AND EXISTS (SELECT FROM unnest(tags) tag WHERE lower(tag) = lower(%(tag)s))
+            ORDER BY id FOR NO KEY UPDATE
+        )
+        UPDATE leads_contact contact
+        SET tags = ARRAY(SELECT tag FROM unnest(contact.tags) WITH ORDINALITY part (tag, place)
+                         WHERE lower(tag) <> lower(%(tag)s) ORDER BY place),
+            updated_at = %(now)s
+        FROM due WHERE contact.id = due.id RETURNING contact.id
+        """,
+        {"ids": list(contact_ids), "tag": tag, "now": now},
+    )
+
+
+def move_stages(
+    contact_ids: Sequence[int], *, allowed: Sequence[str], to: str, cause: str, reason: str, now: datetime
+) -> list[int]:
+    """Ids of the contacts that stood in an allowed stage and moved; their history is written too. One statement, locks in key order."""
+    return _changed(
+        """
+        WITH due AS (
+            SELECT id, stage FROM leads_contact WHERE id = ANY(%(ids)s) AND stage = ANY(%(allowed)s)
+            ORDER BY id FOR NO KEY UPDATE
+        ), history AS (
+            INSERT INTO leads_stagemove (contact_id, moved_at, from_stage, to_stage, cause, reason)
+            SELECT id, %(now)s, stage, %(to)s, %(cause)s, %(reason)s FROM due
+        )
+        UPDATE leads_contact contact SET stage = %(to)s, stage_since = %(now)s, updated_at = %(now)s FROM due
+        WHERE contact.id = due.id RETURNING contact.id
+        """,
+        {
+            "ids": list(contact_ids),
+            "allowed": list(allowed),
+            "to": to,
+            "cause": cause,
+            "reason": reason,
+            "now": now,
+        },
+    )
+
+
+def contacts_at(address: str) -> list[int]:
+    """Ids of the contacts with this normal address: none or one. One statement over the unique index."""
+    return _changed("SELECT id FROM leads_contact WHERE lower(email) = %(address)s", {"address": address})
+
+
+def delete_activities_of(contact_id: int) -> None:
+    """The activities and pending marks of one contact: one index scan in each month."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM leads_activity WHERE contact_id = %s", [contact_id])
+        cursor.execute("DELETE FROM leads_mark WHERE contact_id = %s", [contact_id])
+
+
+def _changed(statement: str, parameters: dict[str, Any]) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return [row[0] for row in cursor.fetchall()]
 
 
 # --- Partitions ----------------------------------------------------------------------------------------------------------
