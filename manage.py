@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 from config import embedded, servers
@@ -42,7 +43,7 @@ def main() -> None:
             if sys.argv[1] == "dbshell":
                 embedded.add_psql_to_path()
             execute_from_command_line(sys.argv)
-    except (embedded.EmbeddedError, servers.ServerRefused) as error:
+    except (embedded.EmbeddedError, servers.ServerRefused, ImproperlyConfigured) as error:
         sys.exit(f"ripen: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
