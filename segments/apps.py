@@ -5,3 +5,12 @@ from django.apps import AppConfig
 
 class SegmentsConfig(AppConfig):
     name = "segments"
+
+    def ready(self) -> None:
+        from segments import contact_page, definition_kinds, definitions, graph, nodes
+
+        graph.register_nodes(nodes.segment_nodes, waiting=nodes.segments_wait)
+        graph.register_definitions(nodes.segment_definitions)
+        for kind in definition_kinds.KINDS:
+            definitions.register_definition_kind(kind)
+        contact_page.register()

@@ -1,0 +1,323 @@
+"""Segments and personas as the turn sees them: evaluate, compare with what is stored, write the difference, say when time matters next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from time import perf_counter
+from typing import TypeVar
+
+from django.db import DatabaseError, transaction
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from leads.models import Mark
+from segments import graph, queries
+from segments.conditions import BadConditions, Moment, Sql, matching, moment, next_due
+from segments.graph import Definition, Node
+from segments.models import Persona, Segment
+from segments.queries import Changed
+from segments.retry import retrying
+from segments.rules import Rule, catalogue_stamp, reads_of, rule_of
+
+# An evaluation over everybody may take this long; the worst nested behaviour over 1 M contacts and 20 M activities takes 2.4 s (LIMITS).
+FULL_SECONDS = 120.0
+AFTER_A_FAILURE = timedelta(minutes=10)
+# A rule that time changes is looked at in full when due. Where that takes long, it keeps to a hundredth of one core.
+PACE = 100.0
+UNPACED_SECONDS = 0.05
+
+T = TypeVar("T")
+
+
+class EditedMeanwhile(Exception):
+    """The definition changed under the turn; the next one looks at it afresh."""
+
+
+class Clock:
+    """The moment of one turn, with the workspace's zone and week; read once."""
+
+    def __init__(self) -> None:
+        self._moments: dict[datetime, Moment] = {}
+
+    def at(self, now: datetime) -> Moment:
+        if now not in self._moments:
+            self._moments[now] = moment(now)
+        return self._moments[now]
+
+
+def due_after(tree_due: datetime | None, *, now: datetime, seconds: float) -> datetime | None:
+    """When to look again, given the moment at which time may change something and how long a look takes."""
+    if tree_due is None:
+        return None
+    pause = max(seconds - UNPACED_SECONDS, 0.0) * PACE
+    return max(tree_due, now + timedelta(seconds=pause))
+
+
+class SegmentNode:
+    """One segment. A fixed one has no rule: its members are those added by hand or by a program."""
+
+    def __init__(self, segment: Segment, rule: Rule | None, clock: Clock, broken: BadConditions | None = None) -> None:
+        self.segment = segment
+        self.key = segment.key
+        self.rule = rule
+        self.reads = rule.reads if rule else frozenset[str]()
+        self.facets = _facets(rule.facets, rule.reads) if rule and not segment.problem else frozenset[int]()
+        self._clock = clock
+        self._broken = broken
+
+    def is_stale(self, now: datetime) -> bool:
+        """Like SegmentQuerySet.waiting."""
+        segment = self.segment
+        return (segment.stale_since is not None and not segment.problem) or (
+            segment.due_at is not None and segment.due_at <= now
+        )
+
+    def make_stale(self, now: datetime) -> None:
+        Segment.objects.filter(pk=self.segment.pk).update(stale_since=now)
+        self.segment.stale_since = now
+
+    def failed(self, error: Exception, now: datetime) -> None:
+        """Store what went wrong and look at everybody again later; meanwhile members stay as they were and changes pass by."""
+        Segment.objects.filter(pk=self.segment.pk, version=self.segment.version).update(
+            problem=words_of(error), stale_since=now, due_at=now + AFTER_A_FAILURE
+        )
+        self.facets = frozenset()
+
+    def refresh(self, *, contacts: Sequence[int] | None, now: datetime) -> list[int] | int:
+        return self._refresh_all(now) if contacts is None else self._refresh_some(contacts, now)
+
+    def _matching(self, now: datetime, contacts: Sequence[int] | None = None) -> Sql:
+        if self._broken is not None:
+            raise self._broken
+        if self.rule is None:
+            return queries.NOBODY
+        return matching(self.rule.tree, self._clock.at(now), contacts=contacts)
+
+    def _why(self) -> str:
+        return f"rule:{self.segment.version}"
+
+    def _refresh_all(self, now: datetime) -> int:
+        """Stage the difference, then write it chunk by chunk, each its own transaction. A killed run leaves the segment stale or due."""
+        started = perf_counter()
+        pages = _bounded(lambda: queries.stage_members(self.segment.pk, self._matching(now)))
+        changed = 0
+        for rows in queries.staged_pages(pages):
+            written = retrying(lambda rows=rows: self._write(rows, now=now, mark=True, tell=False))  # type: ignore[misc]
+            changed += written.joined + written.left
+        if changed > 10_000:
+            queries.analyze_members()
+        self._looked_at(now, perf_counter() - started)
+        return changed
+
+    def _looked_at(self, now: datetime, seconds: float) -> None:
+        tree_due = next_due(self.rule.tree, self._clock.at(now)) if self.rule else None
+        mine = Segment.objects.filter(pk=self.segment.pk, version=self.segment.version)
+        due_at = due_after(tree_due, now=now, seconds=seconds)
+        mine.update(refreshed_at=now, due_at=due_at, problem="")
+        if self.segment.stale_since is not None:
+            mine.filter(stale_since=self.segment.stale_since).update(stale_since=None)
+        self.segment.stale_since, self.segment.due_at, self.segment.problem = None, due_at, ""
+
+    def _write(self, rows: Sql, *, now: datetime, mark: bool, tell: bool) -> Changed:
+        with transaction.atomic():
+            if queries.lock_segment(self.segment.pk) != self.segment.version:
+                raise EditedMeanwhile
+            return queries.write_members(self.segment.pk, rows, why=self._why(), now=now, mark=mark, tell=tell)
+
+    def _refresh_some(self, contacts: Sequence[int], now: datetime) -> list[int]:
+        """One statement when nothing changes; with a change the row is locked and the difference written in two more."""
+        difference = queries.member_difference(self.segment.pk, self._matching(now, contacts), contacts)
+        if self.rule is not None:
+            self._bring_forward(now)
+        if not difference:
+            return []
+        if queries.lock_segment(self.segment.pk) != self.segment.version:
+            return []  # edited or archived meanwhile: it is stale and will be looked at in full
+        changed = queries.write_members(
+            self.segment.pk, queries.rows_of(difference), why=self._why(), now=now, mark=False, tell=True
+        )
+        return list(changed.contacts)
+
+    def _bring_forward(self, now: datetime) -> None:
+        """New facts may make time matter earlier than the last look in full could know."""
+        assert self.rule is not None
+        tree_due = next_due(self.rule.tree, self._clock.at(now))
+        if tree_due is not None and (self.segment.due_at is None or tree_due < self.segment.due_at):
+            Segment.objects.filter(pk=self.segment.pk, version=self.segment.version).filter(
+                Q(due_at=None) | Q(due_at__gt=tree_due)
+            ).update(due_at=tree_due)
+            self.segment.due_at = tree_due
+
+
+class PersonasNode:
+    """All personas together: everybody gets the first one, by position, whose rule matches."""
+
+    key = graph.PERSONAS
+
+    def __init__(self, personas: Sequence[Persona], stamp: object, clock: Clock) -> None:
+        self.personas = list(personas)
+        self._clock = clock
+        self._rules: list[tuple[Persona, Rule]] = []
+        self._broken: tuple[Persona, BadConditions] | None = None
+        for persona in self.personas:
+            if persona.status in (Persona.Status.ON_TEST, Persona.Status.AGREED) and persona.conditions is not None:
+                try:
+                    self._rules.append((persona, rule_of(persona.conditions, stamp)))
+                except BadConditions as error:
+                    self._broken = self._broken or (persona, error)
+        self._rules.sort(key=lambda pair: (pair[0].position, pair[0].pk))
+        self.reads = frozenset[str]().union(*(rule.reads for _, rule in self._rules))
+        self.facets = frozenset[int]()
+        if not any(persona.problem for persona in self.personas):
+            self.facets = _facets(frozenset[int]().union(*(rule.facets for _, rule in self._rules)), self.reads)
+
+    def is_stale(self, now: datetime) -> bool:
+        """Like PersonaQuerySet.waiting."""
+        return any(
+            (persona.stale_since is not None and not persona.problem)
+            or (persona.due_at is not None and persona.due_at <= now)
+            for persona in self.personas
+        )
+
+    def make_stale(self, now: datetime) -> None:
+        Persona.objects.update(stale_since=now)
+        for persona in self.personas:
+            persona.stale_since = now
+
+    def failed(self, error: Exception, now: datetime) -> None:
+        """The persona whose rule cannot be evaluated carries the problem; nobody changes persona until it can."""
+        culprit = self._culprit(now)
+        blamed = Persona.objects.filter(pk__in=[culprit.pk] if culprit else [persona.pk for persona in self.personas])
+        Persona.objects.update(stale_since=None, due_at=now + AFTER_A_FAILURE)
+        blamed.update(stale_since=now, problem=words_of(error))
+        self.facets = frozenset()
+
+    def _culprit(self, now: datetime) -> Persona | None:
+        if self._broken is not None:
+            return self._broken[0]
+        for persona, rule in self._rules:
+            try:
+                _bounded(lambda rule=rule: queries.count_rows(matching(rule.tree, self._clock.at(now))))  # type: ignore[misc]
+            except DatabaseError:
+                return persona
+        return None
+
+    def refresh(self, *, contacts: Sequence[int] | None, now: datetime) -> list[int] | int:
+        if self._broken is not None:
+            raise self._broken[1]
+        rules = [
+            (persona.pk, matching(rule.tree, self._clock.at(now), contacts=contacts)) for persona, rule in self._rules
+        ]
+        return self._refresh_all(rules, now) if contacts is None else self._refresh_some(rules, contacts, now)
+
+    def _refresh_all(self, rules: Sequence[tuple[int, Sql]], now: datetime) -> int:
+        started = perf_counter()
+        pages = _bounded(lambda: queries.stage_personas(rules))
+        changed = 0
+        for rows in queries.staged_pages(pages):
+            written = retrying(lambda rows=rows: self._write(rows, now=now))  # type: ignore[misc]
+            changed += max(written.joined, written.left)
+        seconds = perf_counter() - started
+        dues = [next_due(rule.tree, self._clock.at(now)) for _, rule in self._rules]
+        due_at = due_after(min((due for due in dues if due), default=None), now=now, seconds=seconds)
+        stale = [persona.stale_since for persona in self.personas if persona.stale_since]
+        mine = Persona.objects.filter(pk__in=[persona.pk for persona in self.personas])
+        mine.update(refreshed_at=now, due_at=due_at, problem="")
+        if stale:
+            # What was edited after this node was built carries a later mark, or another version, and stays stale.
+            for persona in self.personas:
+                Persona.objects.filter(pk=persona.pk, version=persona.version, stale_since=persona.stale_since).update(stale_since=None)
+        for persona in self.personas:
+            persona.stale_since, persona.due_at, persona.problem = None, due_at, ""
+        return changed
+
+    def _versions(self) -> dict[int, int]:
+        return {persona.pk: persona.version for persona in self.personas}
+
+    def _write(self, rows: Sql, *, now: datetime) -> Changed:
+        with transaction.atomic():
+            if queries.lock_personas() != self._versions():
+                raise EditedMeanwhile
+            return queries.write_personas(rows, now=now, mark=True, tell=False)
+
+    def _refresh_some(self, rules: Sequence[tuple[int, Sql]], contacts: Sequence[int], now: datetime) -> list[int]:
+        difference = queries.persona_difference(rules, contacts)
+        self._bring_forward(now)
+        if not difference:
+            return []
+        if queries.lock_personas() != self._versions():
+            return []  # edited meanwhile: stale, looked at in full next
+        return list(queries.write_personas(queries.persona_rows(difference), now=now, mark=False, tell=True).contacts)
+
+    def _bring_forward(self, now: datetime) -> None:
+        dues = [next_due(rule.tree, self._clock.at(now)) for _, rule in self._rules]
+        tree_due = min((due for due in dues if due), default=None)
+        if tree_due is None or all(p.due_at is not None and p.due_at <= tree_due for p in self.personas):
+            return
+        Persona.objects.filter(Q(due_at=None) | Q(due_at__gt=tree_due)).update(due_at=tree_due)
+        for persona in self.personas:
+            persona.due_at = min(persona.due_at or tree_due, tree_due)
+
+
+def segment_nodes() -> list[Node]:
+    """A node per segment in use, and one for all personas. Three statements."""
+    stamp = catalogue_stamp()
+    clock = Clock()
+    found: list[Node] = []
+    for segment in Segment.objects.in_use().defer("notes"):
+        if segment.mode == Segment.Mode.FIXED or segment.conditions is None:
+            found.append(SegmentNode(segment, None, clock))
+            continue
+        try:
+            found.append(SegmentNode(segment, rule_of(segment.conditions, stamp), clock))
+        except BadConditions as error:
+            found.append(SegmentNode(segment, None, clock, broken=error))
+    personas = list(Persona.objects.all())
+    if personas:
+        found.append(PersonasNode(personas, stamp, clock))
+    return found
+
+
+def segments_wait(now: datetime) -> bool:
+    """Whether a segment or persona is stale or due. Two statements over small tables."""
+    return Segment.objects.waiting(now).exists() or Persona.objects.waiting(now).exists()
+
+
+def segment_definitions() -> list[Definition]:
+    """Segments in use and personas for loops and “used by”. Two statements."""
+    found = [
+        Definition(f"segment:{slug}", name, _("segment"), reverse("segments:segment-detail", args=[slug]), reads_of(document))
+        for slug, name, document in Segment.objects.in_use().values_list("slug", "name", "conditions")
+    ]
+    found += [
+        Definition(f"persona:{slug}", name, _("persona"), reverse("segments:persona-detail", args=[slug]), reads_of(document))
+        for slug, name, document in Persona.objects.values_list("slug", "name", "conditions")
+    ]
+    return found
+
+
+def words_of(error: Exception) -> str:
+    """What a person reads where an evaluation failed."""
+    if isinstance(error, BadConditions):
+        return "; ".join(f"{problem.path}: {problem.message}" for problem in error.problems)
+    sqlstate = getattr(error.__cause__, "sqlstate", None)
+    if sqlstate == "57014":
+        return str(_("The rule took too long to evaluate and was stopped."))
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:1000]
+
+
+def _facets(own: frozenset[int], read: frozenset[str]) -> frozenset[int]:
+    return own | {Mark.Facet.DEFINITION.value} if any(graph.is_definition(one) for one in read) else own
+
+
+def _bounded(work: Callable[[], T]) -> T:
+    """In a transaction of its own whose statements are bounded."""
+
+    def bounded() -> T:
+        with transaction.atomic():
+            queries.bound_statements(FULL_SECONDS)
+            return work()
+
+    return retrying(bounded)

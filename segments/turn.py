@@ -1,0 +1,264 @@
+"""One turn of the engine over everything that is worked out: stale and due definitions in full, then the marked contacts, then who follows.
+
+Nothing here remembers anything: what must be done stands in the rows (stale_since, due_at, leads_mark), so a turn that is killed
+at any point is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import perf_counter
+
+from django.db import DatabaseError, InterfaceError, connection, transaction
+
+from leads.models import Mark
+from segments import graph, queries
+from segments.graph import Node, register_nodes
+from segments.nodes import EditedMeanwhile, words_of
+from segments.retry import is_race, retrying
+
+__all__ = ["Follower", "Node", "TurnReport", "register_follower", "register_nodes", "turn"]
+
+LOCK = 7_246_001  # any number that nobody else in this database uses
+BATCH = 10_000  # contacts: 0.85 s for 20 segments (LIMITS); a longer batch holds its locks longer
+FULL_FROM = 70_000  # marks: beyond, looking at everybody once is cheaper (LIMITS)
+BATCH_SECONDS = 60.0  # for one statement of a batch
+FOLLOW_ONLY = 0  # facet of marks whose contacts were looked at with everybody: only followers still want them
+
+logger = logging.getLogger(__name__)
+
+Follow = Callable[[Sequence[int], datetime], int]
+
+
+@dataclass(frozen=True)
+class Follower:
+    """What happens after the definitions in each batch: hand-offs, enrolments. `follow(contact_ids, now)` returns how many it moved."""
+
+    name: str
+    order: int
+    follow: Follow
+
+
+@dataclass
+class TurnReport:
+    """What a turn did. `busy`: another turn was at work and this one did nothing. `more`: the time was up, the next turn goes on."""
+
+    busy: bool = False
+    more: bool = False
+    refreshed: dict[str, int] = field(default_factory=dict)  # key of a definition looked at in full -> contacts changed
+    changed: dict[str, int] = field(default_factory=dict)  # key -> contacts changed among the marked ones
+    contacts: int = 0
+    batches: int = 0
+    followed: dict[str, int] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> int:
+        """Changes of any definition, in full or for marked contacts: a second look finds none."""
+        return sum(self.refreshed.values()) + sum(self.changed.values())
+
+    def spend(self, part: str, since: float) -> None:
+        self.seconds[part] = self.seconds.get(part, 0.0) + perf_counter() - since
+
+
+_followers: list[Follower] = []
+
+
+def register_follower(name: str, order: int, follow: Follow) -> None:
+    """Let a room act on every marked contact, in the transaction that looked at it. Called again for the same contacts after any failure."""
+    _followers.append(Follower(name, order, follow))
+    _followers.sort(key=lambda follower: (follower.order, follower.name))
+
+
+def turn(now: datetime, *, full: bool = False, budget_seconds: float | None = None) -> TurnReport:
+    """One beat. With nothing to do: three small statements. One turn at a time; a second one returns at once, `busy`.
+
+    `full` looks at every definition over everybody. The budget ends the turn after the batch that exceeds it.
+    """
+    report = TurnReport()
+    if not full and not queries.marks_wait() and not graph.is_waiting(now):
+        return report
+    with _alone() as alone:
+        if not alone:
+            report.busy = True
+            return report
+        started = perf_counter()
+        nodes = graph.nodes()
+        _fold_many_marks(nodes, now, full=full)
+        _refresh_whole(nodes, now, report, full=full)
+        while _work_batch(nodes, now, report):
+            if budget_seconds is not None and perf_counter() - started > budget_seconds:
+                report.more = True
+                break
+    return report
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Whether this session holds the engine's lock, which falls with its connection."""
+    if not queries.try_turn_lock(LOCK):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        with suppress(DatabaseError, InterfaceError):  # a lost connection has let go of it already
+            queries.release_turn_lock(LOCK)
+
+
+def _fold_many_marks(nodes: Sequence[Node], now: datetime, *, full: bool) -> None:
+    """Where everybody will be looked at anyway, marks are kept for the followers only.
+
+    In one transaction with the request to look at everybody: a turn killed afterwards leaves the definitions stale.
+    """
+    if not all(hasattr(node, "make_stale") for node in nodes):
+        return
+    if full or queries.marks_up_to(FULL_FROM + 1) > FULL_FROM:
+        with transaction.atomic():
+            if queries.fold_marks(FOLLOW_ONLY):
+                for node in nodes:
+                    node.make_stale(now)  # type: ignore[attr-defined]
+
+
+def _refresh_whole(nodes: Sequence[Node], now: datetime, report: TurnReport, *, full: bool) -> None:
+    """Stale and due definitions over everybody, each after what it reads. One that fails stores its problem; the others go on."""
+    started = perf_counter()
+    many: set[str] = set()
+    for node in nodes:
+        if not (full or node.is_stale(now) or many & {graph.corner(read) for read in node.reads}):
+            continue
+        try:
+            result = node.refresh(contacts=None, now=now)
+        except EditedMeanwhile:
+            logger.info("%s was edited while it was looked at; next turn.", node.key)
+            continue
+        except Exception as error:
+            if _is_lost(error):
+                raise
+            _fail(node, error, now, report)
+            continue
+        report.refreshed[node.key] = result if isinstance(result, int) else len(result)
+        if report.refreshed[node.key] > FULL_FROM:
+            many.add(graph.corner(node.key))
+    if report.refreshed or report.problems:
+        queries.drop_stage()
+        report.spend("full", started)
+
+
+def _work_batch(nodes: Sequence[Node], now: datetime, report: TurnReport) -> bool:
+    """One batch of marks in one transaction; False when none is left. On failure once more, each part in a savepoint."""
+    try:
+        tally = retrying(lambda: _batch(nodes, now))
+    except Exception as error:
+        if _is_lost(error):
+            raise
+        logger.warning("A batch failed (%s); working it again part by part.", words_of(error))
+        tally = retrying(lambda: _batch(nodes, now, carefully=True))
+    for key, number in tally.changed.items():
+        report.changed[key] = report.changed.get(key, 0) + number
+    for name, number in tally.followed.items():
+        report.followed[name] = report.followed.get(name, 0) + number
+    for part, seconds in tally.seconds.items():
+        report.seconds[part] = report.seconds.get(part, 0.0) + seconds
+    report.problems |= tally.problems
+    report.contacts += tally.contacts
+    report.batches += bool(tally.contacts)
+    return tally.contacts > 0
+
+
+def _batch(nodes: Sequence[Node], now: datetime, *, carefully: bool = False) -> TurnReport:
+    tally = TurnReport()
+    with transaction.atomic():
+        queries.bound_statements(BATCH_SECONDS)
+        claimed = queries.claim_marks(BATCH)
+        tally.contacts = len(claimed)
+        if not claimed:
+            return tally
+        started = perf_counter()
+        touched = _by_facet(claimed)
+        changed: dict[str, set[int]] = {}
+        for node in nodes:
+            contacts = set[int]().union(
+                *(touched.get(facet, ()) for facet in node.facets),
+                *(changed.get(graph.corner(read), ()) for read in node.reads),
+            )
+            if not contacts:
+                continue
+            result = _refresh_some(node, sorted(contacts), now, tally, carefully=carefully)
+            if result:
+                changed[graph.corner(node.key)] = set(result)
+                tally.changed[node.key] = len(result)
+        tally.spend("definitions", started)
+        for follower in _followers:
+            started = perf_counter()
+            moved = _follow(follower, list(claimed), now, tally, carefully=carefully)
+            tally.followed[follower.name] = moved
+            tally.spend(follower.name, started)
+    return tally
+
+
+def _by_facet(claimed: dict[int, frozenset[int]]) -> dict[int, set[int]]:
+    touched: dict[int, set[int]] = {}
+    for contact_id, facets in claimed.items():
+        for facet in facets:
+            touched.setdefault(facet, set()).add(contact_id)
+    return touched
+
+
+def _refresh_some(
+    node: Node, contacts: Sequence[int], now: datetime, tally: TurnReport, *, carefully: bool
+) -> Sequence[int]:
+    if not carefully:
+        result = node.refresh(contacts=contacts, now=now)
+    else:
+        try:
+            with transaction.atomic():
+                result = node.refresh(contacts=contacts, now=now)
+        except Exception as error:
+            if _is_lost(error) or is_race(error):
+                raise
+            _fail(node, error, now, tally)
+            return ()
+    assert not isinstance(result, int), f"{node.key} must say which contacts changed"
+    return result
+
+
+def _follow(follower: Follower, contacts: Sequence[int], now: datetime, tally: TurnReport, *, carefully: bool) -> int:
+    """What a follower moved. Carefully: halves until the contact that breaks it stands alone; that one is told and left out."""
+    if not carefully:
+        return follower.follow(contacts, now)
+    try:
+        with transaction.atomic():
+            return follower.follow(contacts, now)
+    except Exception as error:
+        if _is_lost(error) or is_race(error):
+            raise
+        if len(contacts) == 1:
+            logger.exception("%s failed for contact %s.", follower.name, contacts[0])
+            tally.problems[f"{follower.name}: contact {contacts[0]}"] = words_of(error)
+            return 0
+    middle = len(contacts) // 2
+    return sum(
+        _follow(follower, half, now, tally, carefully=True) for half in (contacts[:middle], contacts[middle:])
+    )
+
+
+def _fail(node: Node, error: Exception, now: datetime, report: TurnReport) -> None:
+    logger.error("%s could not be evaluated: %s", node.key, words_of(error))
+    report.problems[node.key] = words_of(error)
+    failed = getattr(node, "failed", None)
+    if failed is not None:
+        failed(error, now)
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether the connection is gone: the turn ends, the next one has a new one."""
+    return isinstance(error, InterfaceError) or (isinstance(error, DatabaseError) and not connection.is_usable())
+
+
+assert FOLLOW_ONLY not in Mark.Facet.values
