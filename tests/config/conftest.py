@@ -73,7 +73,7 @@ class Instance:
                 continue
             if process.info["name"] in found:
                 found[process.info["name"]].append(process.pid)
-            elif "embedded.py" in line:
+            elif "embedded.keeper" in line:
                 found["keeper"].append(process.pid)
         return found
 

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from config import embedded
+from config.embedded.postgres import postgres_settings
 from tests.config.conftest import Instance, end, eventually
 
 
@@ -211,7 +212,7 @@ def test_dbshell_finds_a_psql(instance: Instance) -> None:
     ],
 )
 def test_settings_follow_the_machine(memory_mb: int, disk_mb: int, expected: dict[str, str]) -> None:
-    settings = embedded.postgres_settings(memory_mb, disk_mb)
+    settings = postgres_settings(memory_mb, disk_mb)
     assert {name: settings[name] for name in expected} == expected
 
 

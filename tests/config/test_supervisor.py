@@ -57,7 +57,10 @@ class Run:
         """Names and process numbers of the supervisor's own children."""
         found = {}
         for child in psutil.Process(self.process.pid).children():
-            line = " ".join(child.cmdline())
+            try:
+                line = " ".join(child.cmdline())
+            except psutil.Error:  # a zombie has no command line any more
+                continue
             match = re.search(r"gunicorn|queues=engine|queues=imports| beat ", line)
             if match:
                 found[match[0].strip().removeprefix("queues=")] = child.pid
