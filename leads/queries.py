@@ -309,10 +309,11 @@ def asset_digest(asset: tuple[str, str, str]) -> uuid.UUID:
     return uuid.UUID(bytes=hashlib.md5("\x1f".join(asset).encode(), usedforsecurity=False).digest())
 
 
+ACTIVITY_COLUMNS = "contact_id, kind_id, occurred_at, asset_id, properties"
 STORE_ACTIVITIES = """
 WITH new AS (
-    INSERT INTO leads_activity (contact_id, kind_id, occurred_at, asset_id, properties, recorded_at)
-    SELECT contact_id, kind_id, occurred_at, asset_id, properties, %s FROM ({source}) source
+    INSERT INTO leads_activity ({columns}, recorded_at)
+    SELECT {columns}, %s FROM ({source}) source
     RETURNING contact_id, kind_id, occurred_at
 ), summed AS (
     INSERT INTO leads_signal AS signal (contact_id, kind_id, n, first_at, last_at)
@@ -342,7 +343,7 @@ def store_activities(rows: Sequence[ActivityRow], *, now: datetime) -> int:
         SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::timestamptz[], %s::integer[], %s::text[]::jsonb[])
         AS row (contact_id, kind_id, occurred_at, asset_id, properties)
     """
-    statement = STORE_ACTIVITIES.format(source=source, facet=int(Mark.Facet.ACTIVITY))
+    statement = STORE_ACTIVITIES.format(columns=ACTIVITY_COLUMNS, source=source, facet=int(Mark.Facet.ACTIVITY))
     with connection.cursor() as cursor:
         cursor.execute(
             statement,
