@@ -461,3 +461,22 @@ def change_company(company: Company, *, changes: dict[str, Any], actor: User | N
             audit(actor, "changed", row, {"fields": changed}, now)
     company.refresh_from_db()
     return changed
+
+
+def make_contact(*, changes: dict[str, Any], actor: User | None, now: datetime) -> Contact:
+    """A contact recorded by hand, marked for every rule. Raises Refused like change_contact; two or three statements and a mark."""
+    with transaction.atomic():
+        row = Contact(created_at=now, updated_at=now, stage_since=now)
+        for key, value in changes.items():
+            _apply(row, key, value)
+        if row.email is None and row.external_id is None:
+            raise Refused(_("A contact needs an e-mail address or an external id."))
+        try:
+            with transaction.atomic():
+                row.save()
+        except IntegrityError as error:
+            raise Refused(_("This e-mail address or external id belongs to another contact.")) from error
+        queries.mark([row.pk], *queries.FACETS_OF_A_NEW_CONTACT)
+        if actor is not None:
+            audit(actor, "made", row, {"fields": sorted(changes)}, now)
+    return row

@@ -1,0 +1,59 @@
+"""What can be done to the chosen contacts of the list: the facts' own actions, and those that higher rooms registered."""
+
+from __future__ import annotations
+
+from django.db.models.functions import Lower
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from leads import actions, panels
+from leads.lists import NOBODY
+from leads.models import Owner
+from leads.panels import BulkAction, StrOrPromise
+
+
+def _owners() -> list[tuple[str, StrOrPromise]]:
+    names = Owner.objects.order_by(Lower("name")).values_list("pk", "name")
+    return [*((str(pk), name) for pk, name in names), (NOBODY, _("Nobody"))]
+
+
+def _owner(value: str) -> Owner | None:
+    if value == NOBODY:
+        return None
+    owner = Owner.objects.filter(pk=int(value)).first() if value.isascii() and value.isdigit() else None
+    if owner is None:
+        raise actions.Refused(_("Choose an owner."))
+    return owner
+
+
+BUILT_IN = (
+    BulkAction(
+        "add_tag",
+        gettext_lazy("Add a tag"),
+        "tag",
+        "edit_contacts",
+        lambda contact_ids, value, user, now: actions.add_tag(contact_ids, tag=value, now=now),
+        order=10,
+    ),
+    BulkAction(
+        "remove_tag",
+        gettext_lazy("Remove a tag"),
+        "tag-off",
+        "edit_contacts",
+        lambda contact_ids, value, user, now: actions.remove_tag(contact_ids, tag=value, now=now),
+        order=20,
+    ),
+    BulkAction(
+        "set_owner",
+        gettext_lazy("Set the owner"),
+        "user-check",
+        "edit_contacts",
+        lambda contact_ids, value, user, now: actions.set_owner(contact_ids, owner=_owner(value), now=now),
+        choices=_owners,
+        order=30,
+    ),
+)
+
+
+def bulk_actions() -> list[BulkAction]:
+    return sorted([*BUILT_IN, *panels.bulk_actions()], key=lambda action: (action.order, action.key))

@@ -1,0 +1,446 @@
+"""Forms over facts and settings: they read and shape; leads.actions says whether a value fits."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from leads import actions, countries
+from leads.access import ADMIN, ROLES
+from leads.models import Company, Contact, CustomField, Owner, Stage, Workspace
+from leads.text import clean, fold
+
+PLAIN_CONTACT_FIELDS = (
+    "first_name", "last_name", "email", "title", "department", "seniority", "phone", "city", "region", "postal_code",
+    "language", "source", "external_id",
+)  # fmt: skip
+PLAIN_COMPANY_FIELDS = ("name", "domain", "industry", "region", "city")
+NUMBER_COMPANY_FIELDS = ("employees", "revenue", "founded")
+
+
+class CustomFieldsForm(forms.Form):
+    """The common part: one form field for each custom field, and the changes that came in, keyed as actions takes them."""
+
+    def add_custom_fields(self, definitions: list[CustomField], stored: dict[str, Any]) -> None:
+        self.custom = {f"custom_{one.key}": one for one in definitions}
+        for name, one in self.custom.items():
+            self.fields[name] = custom_form_field(one, stored.get(one.key))
+
+    def custom_changes(self) -> dict[str, Any]:
+        """`custom.<key>` for every custom field that the person changed; None clears."""
+        return {
+            f"custom.{one.key}": _answer(one, self.cleaned_data[name])
+            for name, one in self.custom.items()
+            if name in self.changed_data
+        }
+
+
+def custom_form_field(one: CustomField, stored: Any) -> forms.Field:
+    kinds = CustomField.Type
+    common: dict[str, Any] = {"label": one.label, "help_text": one.help, "required": False, "initial": stored}
+    if one.type == kinds.LONG_TEXT:
+        return forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), **common)
+    if one.type == kinds.YES_NO:
+        common["initial"] = {True: "yes", False: "no"}.get(stored, "") if isinstance(stored, bool) else ""
+        return forms.ChoiceField(choices=[("", _("unknown")), ("yes", _("yes")), ("no", _("no"))], **common)
+    if one.type == kinds.CHOICE and one.choices:
+        return forms.ChoiceField(choices=_choices(one.choices, [stored]), **common)
+    if one.type == kinds.CHOICES and one.choices:
+        chosen = stored if isinstance(stored, list) else []
+        choices = _choices(one.choices, chosen)[1:]
+        return forms.MultipleChoiceField(choices=choices, widget=forms.CheckboxSelectMultiple, **common)
+    if one.type == kinds.CHOICES:
+        common["initial"] = "; ".join(stored) if isinstance(stored, list) else stored
+        return forms.CharField(**(common | {"help_text": one.help or _("Several are separated by ;")}))
+    if one.type == kinds.COUNTRY:
+        return forms.ChoiceField(choices=country_choices(stored or ""), **common)
+    if one.type == kinds.DATE:
+        return forms.CharField(widget=forms.DateInput(attrs={"type": "date"}), **common)
+    if one.type == kinds.MOMENT:
+        if isinstance(stored, str):
+            common["initial"] = _local_moment(stored)
+        return forms.CharField(widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": 1}), **common)
+    if one.type in (kinds.NUMBER, kinds.MONEY):
+        return forms.CharField(widget=forms.TextInput(attrs={"inputmode": "decimal"}), **common)
+    return forms.CharField(**common)
+
+
+def _local_moment(stored: str) -> str:
+    """A stored moment as `datetime-local` shows it, in the workspace's zone; as stored when it is none."""
+    try:
+        return timezone.localtime(datetime.fromisoformat(stored)).strftime("%Y-%m-%dT%H:%M:%S")
+    except ValueError:
+        return stored
+
+
+def _choices(names: list[str], stored: list[Any]) -> list[tuple[str, str]]:
+    extra = [str(value) for value in stored if value not in (None, "") and value not in names]
+    return [("", _("unknown")), *((name, name) for name in [*names, *extra])]
+
+
+def country_choices(stored: str) -> list[tuple[str, str]]:
+    """Every country, and the value as written should it be none."""
+    known = countries.choices()
+    if stored and all(code != stored for code, _name in known):
+        known = [(stored, stored), *known]
+    return [("", _("unknown")), *known]
+
+
+def _answer(one: CustomField, value: Any) -> Any:
+    if value in ("", [], None):
+        return None
+    return value
+
+
+class ContactForm(CustomFieldsForm):
+    """The facts about a contact, for a new one and a known one. Stage has a form of its own, since each move has a reason."""
+
+    def __init__(
+        self, data: Any = None, *, contact: Contact | None = None, definitions: list[CustomField], **kwargs: Any
+    ) -> None:
+        super().__init__(data, **kwargs)
+        for name in PLAIN_CONTACT_FIELDS:
+            column = Contact._meta.get_field(name)
+            initial = getattr(contact, name, "") or ""
+            length = column.max_length
+            self.fields[name] = forms.CharField(
+                label=column.verbose_name,
+                required=False,
+                max_length=length,
+                initial=initial,  # type: ignore[union-attr]
+            )
+        self.fields["email"].widget.input_type = "email"
+        self.fields["phone"].widget.input_type = "tel"
+        self.fields["country"] = forms.ChoiceField(
+            label=_("country"), required=False, choices=country_choices(contact.country if contact else ""),
+            initial=contact.country if contact else "",
+        )  # fmt: skip
+        self.fields["timezone"] = forms.ChoiceField(
+            label=_("time zone"), required=False, choices=_zone_choices(contact.timezone if contact else ""),
+            initial=contact.timezone if contact else "",
+        )  # fmt: skip
+        self.fields["owner"] = forms.ModelChoiceField(
+            Owner.objects.order_by(Lower("name")), label=_("owner"), required=False, empty_label=_("Nobody"),
+            initial=contact.owner_id if contact else None,
+        )  # fmt: skip
+        self.fields["company"] = forms.CharField(
+            label=_("company"), required=False, max_length=520,
+            initial=contact.company.name if contact and contact.company else "",
+            help_text=_("Write a part of the name and choose."),
+        )  # fmt: skip
+        self.fields["tags"] = forms.CharField(
+            label=_("tags"), required=False, max_length=5000, initial="; ".join(contact.tags) if contact else "",
+            help_text=_("Several are separated by ;"),
+        )  # fmt: skip
+        self.contact = contact
+        self.add_custom_fields(definitions, contact.custom if contact else {})
+
+    def clean_company(self) -> Company | None:
+        text = clean(self.cleaned_data["company"])
+        if not text:
+            return None
+        if self.contact and self.contact.company and text == self.contact.company.name:
+            return self.contact.company
+        name, _hash, number = text.rpartition(" #")
+        if name and number.isascii() and number.isdigit():
+            company = Company.objects.filter(pk=int(number), name=name).first()
+            if company:
+                return company
+        found = list(Company.objects.alias(folded=Lower("name")).filter(folded=fold(text))[:3])
+        if not found:
+            raise forms.ValidationError(
+                _("There is no company of that name. Choose one of the list or import it first.")
+            )
+        if len(found) > 1:
+            raise forms.ValidationError(
+                _("Several companies have that name; write %(choices)s.")
+                % {"choices": " / ".join(f"“{one.name} #{one.pk}”" for one in found)}
+            )
+        return found[0]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if not cleaned.get("email") and not cleaned.get("external_id") and not self.errors:
+            self.add_error("email", _("A contact needs an e-mail address or an external id."))
+        return cleaned
+
+    def changes(self) -> dict[str, Any]:
+        """What the person changed, as actions.change_contact takes it."""
+        plain = [*PLAIN_CONTACT_FIELDS, "country", "timezone", "owner", "tags"]
+        found = {name: self.cleaned_data[name] or None for name in plain if name in self.changed_data}
+        if "company" in self.changed_data:
+            found["company"] = self.cleaned_data["company"]
+        return found | self.custom_changes()
+
+    @property
+    def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
+        """Fields by what they tell, in the order of the page."""
+        return [
+            (_("Person"), [self[name] for name in ("first_name", "last_name", "email", "phone", "language")]),
+            (_("Work"), [self[name] for name in ("company", "title", "department", "seniority")]),
+            (_("Place"), [self[name] for name in ("country", "region", "city", "postal_code", "timezone")]),
+            (_("Marketing"), [self[name] for name in ("owner", "source", "tags", "external_id")]),
+            (_("Fields of your own"), [self[name] for name in self.custom]),
+        ]
+
+
+def _zone_choices(stored: str) -> list[tuple[str, str]]:
+    names = sorted(name for name in zoneinfo.available_timezones() if "/" in name or name == "UTC")
+    if stored and stored not in names:
+        names.insert(0, stored)
+    return [("", _("unknown")), *((name, name.replace("_", " ")) for name in names)]
+
+
+class StageForm(forms.Form):
+    """A move by hand: anywhere, with a reason."""
+
+    to = forms.ChoiceField(label=gettext_lazy("Stage"))
+    reason = forms.CharField(label=gettext_lazy("Why"), max_length=500)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["to"].choices = [(stage.slug, stage.label) for stage in Stage.objects.all()]  # type: ignore[attr-defined]
+
+
+class CompanyForm(forms.Form):
+    """The facts about a company."""
+
+    def __init__(self, data: Any = None, *, company: Company, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
+        for name in (*PLAIN_COMPANY_FIELDS, *NUMBER_COMPANY_FIELDS):
+            column = Company._meta.get_field(name)
+            stored = getattr(company, name)
+            initial = "" if stored is None else f"{stored.normalize():f}" if name == "revenue" else stored
+            self.fields[name] = forms.CharField(label=column.verbose_name, required=name == "name", initial=initial)  # type: ignore[union-attr]
+        for name in NUMBER_COMPANY_FIELDS:
+            self.fields[name].widget.attrs["inputmode"] = "decimal"
+        self.fields["country"] = forms.ChoiceField(
+            label=_("country"), required=False, choices=country_choices(company.country), initial=company.country
+        )
+        self.fields["tags"] = forms.CharField(
+            label=_("tags"), required=False, initial="; ".join(company.tags), help_text=_("Several are separated by ;")
+        )
+
+    def changes(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] or None for name in self.changed_data}
+
+
+def submit(form: forms.Form, change: Callable[[], Any]) -> bool:
+    """Whether the form was valid and the change went through; what actions refused stands in the form."""
+    if not form.is_valid():
+        return False
+    try:
+        change()
+    except actions.Refused as error:
+        form.add_error(None, str(error))
+        return False
+    return True
+
+
+# --- Settings --------------------------------------------------------------------------------------------------------------
+
+
+class WorkspaceForm(forms.ModelForm[Workspace]):
+    """Everything the rule language and the mails call “workspace”."""
+
+    timezone = forms.ChoiceField(label=gettext_lazy("time zone"))
+    business_days = forms.TypedMultipleChoiceField(
+        label=gettext_lazy("business days"),
+        coerce=int,
+        widget=forms.CheckboxSelectMultiple,
+        choices=[
+            (1, gettext_lazy("Monday")),
+            (2, gettext_lazy("Tuesday")),
+            (3, gettext_lazy("Wednesday")),
+            (4, gettext_lazy("Thursday")),
+            (5, gettext_lazy("Friday")),
+            (6, gettext_lazy("Saturday")),
+            (7, gettext_lazy("Sunday")),
+        ],
+    )
+
+    class Meta:
+        model = Workspace
+        fields = [
+            "name", "postal_address", "timezone", "week_start", "currency", "business_days", "business_start",
+            "business_end", "sender_name", "sender_email", "reply_to",
+        ]  # fmt: skip
+        widgets = {
+            "postal_address": forms.Textarea(attrs={"rows": 3}),
+            "business_start": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+            "business_end": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        zones = sorted(name for name in zoneinfo.available_timezones() if "/" in name or name == "UTC")
+        if self.instance.timezone not in zones:
+            zones.insert(0, self.instance.timezone)
+        self.fields["timezone"].choices = [(name, name.replace("_", " ")) for name in zones]  # type: ignore[attr-defined]
+
+    def clean_currency(self) -> str:
+        currency = str(self.cleaned_data["currency"]).strip().upper()
+        if len(currency) != 3 or not currency.isascii() or not currency.isalpha():
+            raise forms.ValidationError(_("A currency has three letters, like EUR or USD."))
+        return currency
+
+    def clean_timezone(self) -> str:
+        name = str(self.cleaned_data["timezone"])
+        try:
+            zoneinfo.ZoneInfo(name)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+            raise forms.ValidationError(_("This server knows no time zone of that name.")) from error
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        start, end = cleaned.get("business_start"), cleaned.get("business_end")
+        if start and end and start >= end:
+            self.add_error("business_end", _("The hours must end after they start."))
+        return cleaned
+
+
+class NewFieldForm(forms.Form):
+    """A custom field to be made; leads.actions.make_custom_field says whether key, type and choices fit."""
+
+    of = forms.ChoiceField(label=gettext_lazy("Belongs to"), choices=CustomField.Of.choices)
+    label = forms.CharField(label=gettext_lazy("Label"), max_length=200)
+    key = forms.CharField(
+        label=gettext_lazy("Key"),
+        max_length=63,
+        help_text=gettext_lazy(
+            "Lower-case letters, digits and underscores; stands in rules, files and templates and never changes."
+        ),
+    )
+    type = forms.ChoiceField(label=gettext_lazy("Type"), choices=CustomField.Type.choices)
+    choices = forms.CharField(
+        label=gettext_lazy("Choices"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text=gettext_lazy("One a line; for “choice” and “several choices”."),
+    )
+    help = forms.CharField(label=gettext_lazy("Help"), required=False, max_length=500)
+
+    def options(self) -> list[str]:
+        return [line for line in str(self.cleaned_data["choices"]).splitlines() if line.strip()]
+
+
+class FieldForm(forms.ModelForm[CustomField]):
+    """What may change of a custom field: its words, its choices, and its type while no value is stored."""
+
+    choices = forms.CharField(
+        label=gettext_lazy("Choices"), required=False, widget=forms.Textarea(attrs={"rows": 4}),
+        help_text=gettext_lazy("One a line; for “choice” and “several choices”."),
+    )  # fmt: skip
+
+    class Meta:
+        model = CustomField
+        fields = ["label", "type", "choices", "help"]
+
+    def __init__(self, *args: Any, in_use: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.in_use = in_use
+        self.initial["choices"] = "\n".join(self.instance.choices)
+        self.stored_type, self.stored_choices = self.instance.type, list(self.instance.choices)
+        if in_use:
+            self.fields["type"].help_text = _("%(n)s stored values: the type stays.") % {"n": in_use}
+
+    def clean_choices(self) -> list[str]:
+        lines = [clean(line) for line in str(self.cleaned_data["choices"]).splitlines()]
+        names = list({fold(line): line for line in lines if line}.values())
+        if any(len(name) > 200 for name in names):
+            raise forms.ValidationError(_("An option has at most 200 characters."))
+        return names
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if self.in_use and cleaned.get("type") != self.stored_type:
+            self.add_error(
+                "type",
+                _("%(n)s values are stored as “%(type)s”. Make a new field and move the values by an import.")
+                % {"n": self.in_use, "type": CustomField.Type(self.stored_type).label},
+            )
+        if cleaned.get("type") == CustomField.Type.CHOICE and not cleaned.get("choices"):
+            self.add_error("choices", _("A choice needs at least one option."))
+        return cleaned
+
+
+class StageLabelForm(forms.ModelForm[Stage]):
+    class Meta:
+        model = Stage
+        fields = ["label"]
+
+
+class OwnerForm(forms.ModelForm[Owner]):
+    """Somebody in sales; linked to a user, they see their own leads first."""
+
+    class Meta:
+        model = Owner
+        fields = ["name", "email", "team", "user"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        users = User.objects.filter(is_active=True).order_by("username")
+        self.fields["user"].queryset = users  # type: ignore[attr-defined]
+        self.fields["user"].label = _("Signs in as")
+        self.fields["user"].required = False
+
+    def clean_name(self) -> str:
+        name = clean(str(self.cleaned_data["name"]))
+        same = Owner.objects.alias(folded=Lower("name")).filter(folded=fold(name)).exclude(pk=self.instance.pk)
+        if same.exists():
+            raise forms.ValidationError(_("There is an owner of that name already."))
+        return name
+
+
+class UserForm(forms.ModelForm[User]):
+    """A user with roles. A new one gets a first password here; later it is changed by themselves or anew by an admin."""
+
+    roles = forms.MultipleChoiceField(
+        label=gettext_lazy("Roles"),
+        choices=[(role, gettext_lazy(role)) for role in ROLES],
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+    )
+    password = forms.CharField(
+        label=gettext_lazy("New password"),
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=False),
+    )
+
+    class Meta:
+        model = User
+        fields = ["username", "first_name", "last_name", "email", "is_active"]
+
+    def __init__(self, *args: Any, editor: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.editor = editor
+        if self.instance.pk:
+            self.initial["roles"] = list(self.instance.groups.values_list("name", flat=True))
+            self.fields["password"].help_text = _("Leave empty to keep the present one.")
+        else:
+            self.fields["password"].required = True
+            self.fields["password"].label = _("First password")
+        self.fields["is_active"].help_text = _("Somebody who left keeps their name in the history and cannot sign in.")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if password := cleaned.get("password"):
+            try:
+                validate_password(password, self.instance)
+            except forms.ValidationError as error:
+                self.add_error("password", error)
+        keeps_admin = cleaned.get("is_active") and (self.instance.is_superuser or ADMIN in cleaned.get("roles", []))
+        if self.instance.pk == self.editor.pk and not keeps_admin:
+            self.add_error(None, _("You cannot take your own admin role or access away; another admin can."))
+        return cleaned
