@@ -5,3 +5,8 @@ from django.apps import AppConfig
 
 class LeadsConfig(AppConfig):
     name = "leads"
+
+    def ready(self) -> None:
+        from leads import timeline
+
+        timeline.register()
