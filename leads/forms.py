@@ -5,11 +5,12 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
+from django.db.models import CharField
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -110,14 +111,12 @@ class ContactForm(CustomFieldsForm):
     ) -> None:
         super().__init__(data, **kwargs)
         for name in PLAIN_CONTACT_FIELDS:
-            column = Contact._meta.get_field(name)
-            initial = getattr(contact, name, "") or ""
-            length = column.max_length
+            column = cast("CharField[str, str]", Contact._meta.get_field(name))
             self.fields[name] = forms.CharField(
                 label=column.verbose_name,
                 required=False,
-                max_length=length,
-                initial=initial,  # type: ignore[union-attr]
+                max_length=column.max_length,
+                initial=getattr(contact, name, "") or "",
             )
         self.fields["email"].widget.input_type = "email"
         self.fields["phone"].widget.input_type = "tel"
@@ -218,10 +217,10 @@ class CompanyForm(forms.Form):
     def __init__(self, data: Any = None, *, company: Company, **kwargs: Any) -> None:
         super().__init__(data, **kwargs)
         for name in (*PLAIN_COMPANY_FIELDS, *NUMBER_COMPANY_FIELDS):
-            column = Company._meta.get_field(name)
+            column = cast("CharField[str, str]", Company._meta.get_field(name))
             stored = getattr(company, name)
             initial = "" if stored is None else f"{stored.normalize():f}" if name == "revenue" else stored
-            self.fields[name] = forms.CharField(label=column.verbose_name, required=name == "name", initial=initial)  # type: ignore[union-attr]
+            self.fields[name] = forms.CharField(label=column.verbose_name, required=name == "name", initial=initial)
         for name in NUMBER_COMPANY_FIELDS:
             self.fields[name].widget.attrs["inputmode"] = "decimal"
         self.fields["country"] = forms.ChoiceField(
@@ -250,7 +249,7 @@ def submit(form: forms.Form, change: Callable[[], Any]) -> bool:
 # --- Settings --------------------------------------------------------------------------------------------------------------
 
 
-class WorkspaceForm(forms.ModelForm[Workspace]):
+class WorkspaceForm(forms.ModelForm):  # type: ignore[type-arg]
     """Everything the rule language and the mails call “workspace”."""
 
     timezone = forms.ChoiceField(label=gettext_lazy("time zone"))
@@ -335,7 +334,7 @@ class NewFieldForm(forms.Form):
         return [line for line in str(self.cleaned_data["choices"]).splitlines() if line.strip()]
 
 
-class FieldForm(forms.ModelForm[CustomField]):
+class FieldForm(forms.ModelForm):  # type: ignore[type-arg]
     """What may change of a custom field: its words, its choices, and its type while no value is stored."""
 
     choices = forms.CharField(
@@ -375,13 +374,13 @@ class FieldForm(forms.ModelForm[CustomField]):
         return cleaned
 
 
-class StageLabelForm(forms.ModelForm[Stage]):
+class StageLabelForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Stage
         fields = ["label"]
 
 
-class OwnerForm(forms.ModelForm[Owner]):
+class OwnerForm(forms.ModelForm):  # type: ignore[type-arg]
     """Somebody in sales; linked to a user, they see their own leads first."""
 
     class Meta:
@@ -403,7 +402,7 @@ class OwnerForm(forms.ModelForm[Owner]):
         return name
 
 
-class UserForm(forms.ModelForm[User]):
+class UserForm(forms.ModelForm):  # type: ignore[type-arg]
     """A user with roles. A new one gets a first password here; later it is changed by themselves or anew by an admin."""
 
     roles = forms.MultipleChoiceField(

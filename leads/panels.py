@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from leads.models import Contact
 
 if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
+    from django_stubs_ext import StrOrPromise as StrOrPromise
 else:
     StrOrPromise = str
 

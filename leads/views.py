@@ -35,7 +35,7 @@ COMPANY_ACTIVITIES = 15
 
 def is_fragment(request: HttpRequest) -> bool:
     """Whether HTMX asks for a part of a page."""
-    htmx = getattr(request, "htmx", None)
+    htmx: Any = getattr(request, "htmx", False)
     return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
 
 

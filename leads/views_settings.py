@@ -7,7 +7,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.contrib.auth.models import Group, User
 from django.db import transaction
-from django.db.models import Count, Max
+from django.db.models import Count, Max, QuerySet
 from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -50,12 +50,12 @@ def settings(request: HttpRequest) -> HttpResponse:
 
 def stored_values(field: CustomField) -> int:
     """Rows that hold a value of it, counted up to 10,000. One statement."""
-    model: type[Contact] | type[Company] | type[Deal] = {
-        CustomField.Of.CONTACT.value: Contact,
-        CustomField.Of.COMPANY.value: Company,
-        CustomField.Of.DEAL.value: Deal,
-    }[field.of]
-    return model._default_manager.filter(custom__has_key=field.key)[: lists.COUNT_UP_TO].count()
+    holders: dict[str, QuerySet[Any]] = {
+        CustomField.Of.CONTACT: Contact.objects.all(),
+        CustomField.Of.COMPANY: Company.objects.all(),
+        CustomField.Of.DEAL: Deal.objects.all(),
+    }
+    return holders[field.of].filter(custom__has_key=field.key)[: lists.COUNT_UP_TO].count()
 
 
 @require("configure")
