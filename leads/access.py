@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec
 
 from django.contrib.auth.models import AnonymousUser, User
@@ -42,7 +42,7 @@ def roles_of(user: type_of_user) -> frozenset[str]:
         known = frozenset(user.groups.values_list("name", flat=True)) & frozenset(ROLES)
         if user.is_superuser:
             known |= {ADMIN}
-        user._ripen_roles = known  # type: ignore[union-attr]
+        user._ripen_roles = known  # type: ignore[attr-defined]
     return known
 
 
@@ -68,11 +68,11 @@ def require(
     def decorate(
         view: Callable[Concatenate[HttpRequest, P], HttpResponseBase],
     ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
-        @wraps(view)
         def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             demand(request.user, what)
             return view(request, *args, **kwargs)
 
+        update_wrapper(guarded, view)
         return guarded
 
     return decorate
