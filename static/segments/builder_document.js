@@ -9,12 +9,13 @@ function said(element) {
   const text = element.dataset.value ?? element.value;
   const kind = element.dataset.as ?? "text";
   if (kind === "json") return JSON.parse(text);
-  if (text === "") return undefined;
+  const prefix = element.dataset.prefix ?? "";
+  if (text === "") return element.dataset.keep === undefined ? undefined : prefix; // a key that says what the row is stays
   if (kind === "number") {
     const number = Number(text);
     return Number.isNaN(number) ? text : number; // text where a number belongs: the server says so at the row
   }
-  return (element.dataset.prefix ?? "") + text;
+  return prefix + text;
 }
 
 function elementsOf(container, found = []) {

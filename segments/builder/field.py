@@ -1,0 +1,142 @@
+"""`ConditionsField`: a rule in any form. The textarea holds the document; the rows beside it are drawn from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.forms import Script
+from django.forms.renderers import BaseRenderer
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from segments.builder.catalogue import Catalogue, PickerGroup
+from segments.builder.preview import NotJson, read_document
+from segments.builder.rows import Group, Rows
+from segments.conditions import BadConditions, check, sentence, to_document
+
+EVERYBODY: dict[str, Any] = {"all": []}
+
+
+@dataclass(frozen=True)
+class Builder:
+    """What the template of the widget shows."""
+
+    id: str
+    field_id: str
+    name: str
+    offers: str
+    text: str
+    tab: str
+    root: Group
+    picker: list[PickerGroup]
+    sentence: str
+    is_invalid: bool
+    described_by: str
+
+
+class ConditionsWidget(forms.Textarea):
+    """A textarea with JSON; with JavaScript, rows, counts and people round it."""
+
+    template_name = "segments/_builder.html"
+    offers_everybody = False
+
+    class Media:
+        css = {"all": ["segments/builder.css"]}
+        js = [Script("segments/builder.js", type="module")]
+
+    def use_required_attribute(self, initial: Any) -> bool:
+        return False  # a hidden textarea that is required would stop the form without a word
+
+    def format_value(self, value: Any) -> str:
+        if value is None or value == "":
+            return ""
+        return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+    def render(
+        self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: BaseRenderer | None = None
+    ) -> SafeString:
+        builder = self.builder(name, self.format_value(value), {**self.attrs, **(attrs or {})})
+        return self._render(self.template_name, {"builder": builder}, renderer)  # type: ignore[attr-defined, no-any-return]
+
+    def builder(self, name: str, text: str, attrs: dict[str, Any]) -> Builder:
+        """What is drawn for the text: rows when it is a document, else the JSON as it was typed."""
+        catalogue = Catalogue()
+        rows = Rows(catalogue, offers_everybody=self.offers_everybody)
+        field_id = str(attrs.get("id") or f"id_{name}")
+        try:
+            document, tab = read_document(text), "rows"
+        except NotJson:
+            document, tab = None, "json"
+        return Builder(
+            id=f"{field_id}-builder",
+            field_id=field_id,
+            name=name,
+            offers="everybody" if self.offers_everybody else "",
+            text=text,
+            tab=tab,
+            root=rows.root(document, is_everybody=document == EVERYBODY),
+            picker=catalogue.picker(),
+            sentence=sentence_of(document),
+            is_invalid=bool(attrs.get("aria-invalid")) or "is-invalid" in str(attrs.get("class", "")),
+            described_by=str(attrs.get("aria-describedby", "")),
+        )
+
+
+class ConditionsField(forms.Field):
+    """A document of conditions; the cleaned value is one that `check` took, or None when nothing was written.
+
+    `offers_everybody` lets the marketer pick everybody by name, which cleans to {"all": []}; else a rule without a
+    condition counts as nothing written, so that no segment holds everybody by accident.
+    """
+
+    widget = ConditionsWidget
+
+    def __init__(self, *, offers_everybody: bool = False, **kwargs: Any) -> None:
+        self.offers_everybody = offers_everybody
+        super().__init__(**kwargs)
+        if isinstance(self.widget, ConditionsWidget):
+            self.widget.offers_everybody = offers_everybody
+
+    def to_python(self, value: Any) -> Any:
+        """The document as it is stored; every problem of it as an error of the field."""
+        if value in self.empty_values:
+            return None
+        try:
+            document = read_document(value) if isinstance(value, str) else value
+        except NotJson as error:
+            raise ValidationError(str(error), code="json") from error
+        if document is None or (document == EVERYBODY and not self.offers_everybody):
+            return None
+        try:
+            return to_document(check(document))
+        except BadConditions as error:
+            raise ValidationError(
+                [ValidationError(str(problem), code="conditions") for problem in error.problems]
+            ) from error
+
+    def validate(self, value: Any) -> None:
+        if self.required and value is None:
+            raise ValidationError(_("Add at least one condition."), code="required")
+
+    def prepare_value(self, value: Any) -> Any:
+        return value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool((read_document(data) if isinstance(data, str) else data) != initial)
+        except NotJson:
+            return True
+
+
+def sentence_of(document: Any) -> str:
+    """The rule read back; empty for none or one that cannot be read."""
+    if document is None:
+        return ""
+    try:
+        return sentence(check(document, allow_unknown_slugs=True))
+    except BadConditions:
+        return ""
