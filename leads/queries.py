@@ -476,4 +476,4 @@ def timeline_of_facts(
             {"contact": contact_id, "before": before or "infinity", "limit": limit, "zone": zone},
         )
         rows = cursor.fetchall()
-    return [FactEvent(*texts, json.loads(detail) if isinstance(detail, str) else detail) for *texts, detail in rows]
+    return [FactEvent(*row[:7], detail=json.loads(row[7]) if isinstance(row[7], str) else row[7]) for row in rows]
