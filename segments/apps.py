@@ -7,10 +7,12 @@ class SegmentsConfig(AppConfig):
     name = "segments"
 
     def ready(self) -> None:
-        from segments import contact_page, definition_kinds, definitions, graph, nodes
+        from segments import contact_page, contact_page_personas, definition_kinds, definitions, fields, graph, nodes
 
+        fields.register()
         graph.register_nodes(nodes.segment_nodes, waiting=nodes.segments_wait)
         graph.register_definitions(nodes.segment_definitions)
         for kind in definition_kinds.KINDS:
             definitions.register_definition_kind(kind)
         contact_page.register()
+        contact_page_personas.register()

@@ -1,0 +1,82 @@
+"""Example values from the data, for typing ahead: the most frequent among the newest rows, never a scan of everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, LiteralString
+
+from django.db import connection
+
+from leads.text import fold
+from segments.conditions.fragment import Sql, bind, sql
+
+NEWEST = 20_000  # rows looked at; read by the primary key in 10–30 ms
+MOST = 20
+
+Examples = Callable[[str], list[str]]
+
+_TABLES: dict[str, LiteralString] = {
+    "contact": "leads_contact",
+    "company": "leads_company",
+    "deal": "leads_deal",
+    "asset": "leads_asset",
+}
+
+
+def of_column(table: str, name: LiteralString) -> Examples:
+    """Values of a text column that contain what was typed."""
+    return lambda typed: _frequent(sql("SELECT newest.{} AS value", Sql(name)), table, typed)
+
+
+def of_tags(table: str) -> Examples:
+    return lambda typed: _frequent(Sql("SELECT unnest(newest.tags) AS value"), table, typed)
+
+
+def of_key(table: str, key: str, type: str) -> Examples | None:
+    """Values of a custom field; None where examples would not help."""
+    if type in ("number", "money", "yes_no", "date", "moment"):
+        return None
+    if type == "choices":
+        items: Sql = sql(
+            "SELECT jsonb_array_elements_text(CASE WHEN jsonb_typeof(newest.custom -> {}) = 'array' THEN newest.custom -> {}"
+            " ELSE '[]'::jsonb END) AS value",
+            bind(key, "text"), bind(key, "text"),
+        )  # fmt: skip
+    else:
+        items = sql("SELECT newest.custom ->> {} AS value", bind(key, "text"))
+    return lambda typed: _frequent(items, table, typed)
+
+
+def property_keys() -> list[str]:
+    """Keys that properties of activities carry. One statement over 20,000 activities that have some."""
+    rows = _fetch(
+        sql(
+            "SELECT key FROM (SELECT properties FROM leads_activity WHERE properties IS NOT NULL LIMIT {}) AS newest,"
+            " LATERAL jsonb_object_keys(CASE WHEN jsonb_typeof(properties) = 'object' THEN properties ELSE jsonb_build_object() END) AS key"
+            " GROUP BY key ORDER BY count(*) DESC, key LIMIT 100",
+            bind(NEWEST, "integer"),
+        )
+    )
+    return [row[0] for row in rows]
+
+
+def _frequent(items: Sql, table: str, typed: str) -> list[str]:
+    rows = _fetch(
+        sql(
+            "SELECT value FROM ({} FROM (SELECT * FROM {} ORDER BY id DESC LIMIT {}) AS newest) AS items"
+            " WHERE value <> '' AND position({} IN lower(value COLLATE \"pg_c_utf8\")) > 0"
+            " GROUP BY value ORDER BY count(*) DESC, value LIMIT {}",
+            items,
+            Sql(_TABLES[table]),
+            bind(NEWEST, "integer"),
+            bind(fold(typed), "text"),
+            bind(MOST, "integer"),
+        )
+    )
+    return [row[0] for row in rows]
+
+
+def _fetch(statement: Sql) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement.text, list(statement.params))
+        return cursor.fetchall()
