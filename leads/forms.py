@@ -12,7 +12,9 @@ from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.db.models import CharField
 from django.db.models.functions import Lower
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -113,7 +115,7 @@ class ContactForm(CustomFieldsForm):
         for name in PLAIN_CONTACT_FIELDS:
             column = cast("CharField[str, str]", Contact._meta.get_field(name))
             self.fields[name] = forms.CharField(
-                label=column.verbose_name,
+                label=capfirst(column.verbose_name),
                 required=False,
                 max_length=column.max_length,
                 initial=getattr(contact, name, "") or "",
@@ -121,24 +123,27 @@ class ContactForm(CustomFieldsForm):
         self.fields["email"].widget.input_type = "email"
         self.fields["phone"].widget.input_type = "tel"
         self.fields["country"] = forms.ChoiceField(
-            label=_("country"), required=False, choices=country_choices(contact.country if contact else ""),
+            label=_("Country"), required=False, choices=country_choices(contact.country if contact else ""),
             initial=contact.country if contact else "",
         )  # fmt: skip
         self.fields["timezone"] = forms.ChoiceField(
-            label=_("time zone"), required=False, choices=_zone_choices(contact.timezone if contact else ""),
+            label=_("Time zone"), required=False, choices=_zone_choices(contact.timezone if contact else ""),
             initial=contact.timezone if contact else "",
         )  # fmt: skip
         self.fields["owner"] = forms.ModelChoiceField(
-            Owner.objects.order_by(Lower("name")), label=_("owner"), required=False, empty_label=_("Nobody"),
+            Owner.objects.order_by(Lower("name")), label=_("Owner"), required=False, empty_label=_("Nobody"),
             initial=contact.owner_id if contact else None,
         )  # fmt: skip
         self.fields["company"] = forms.CharField(
-            label=_("company"), required=False, max_length=520,
+            label=_("Company"),
+            required=False,
+            max_length=520,
             initial=contact.company.name if contact and contact.company else "",
             help_text=_("Write a part of the name and choose."),
-        )  # fmt: skip
+            widget=forms.TextInput(attrs=_company_box()),
+        )
         self.fields["tags"] = forms.CharField(
-            label=_("tags"), required=False, max_length=5000, initial="; ".join(contact.tags) if contact else "",
+            label=_("Tags"), required=False, max_length=5000, initial="; ".join(contact.tags) if contact else "",
             help_text=_("Several are separated by ;"),
         )  # fmt: skip
         self.contact = contact
@@ -193,6 +198,20 @@ class ContactForm(CustomFieldsForm):
         ]
 
 
+def _company_box() -> dict[str, str]:
+    """A text box whose datalist follows what is typed."""
+    return {
+        "list": "company-options",
+        "autocomplete": "off",
+        "hx-get": reverse("leads:company-options"),
+        "hx-trigger": "input changed delay:250ms",
+        "hx-target": "#company-options",
+        "hx-swap": "outerHTML",
+        "hx-sync": "this:replace",
+        "hx-params": "company",
+    }
+
+
 def _zone_choices(stored: str) -> list[tuple[str, str]]:
     names = sorted(name for name in zoneinfo.available_timezones() if "/" in name or name == "UTC")
     if stored and stored not in names:
@@ -220,14 +239,16 @@ class CompanyForm(forms.Form):
             column = cast("CharField[str, str]", Company._meta.get_field(name))
             stored = getattr(company, name)
             initial = "" if stored is None else f"{stored.normalize():f}" if name == "revenue" else stored
-            self.fields[name] = forms.CharField(label=column.verbose_name, required=name == "name", initial=initial)
+            self.fields[name] = forms.CharField(
+                label=capfirst(column.verbose_name), required=name == "name", initial=initial
+            )
         for name in NUMBER_COMPANY_FIELDS:
             self.fields[name].widget.attrs["inputmode"] = "decimal"
         self.fields["country"] = forms.ChoiceField(
-            label=_("country"), required=False, choices=country_choices(company.country), initial=company.country
+            label=_("Country"), required=False, choices=country_choices(company.country), initial=company.country
         )
         self.fields["tags"] = forms.CharField(
-            label=_("tags"), required=False, initial="; ".join(company.tags), help_text=_("Several are separated by ;")
+            label=_("Tags"), required=False, initial="; ".join(company.tags), help_text=_("Several are separated by ;")
         )
 
     def changes(self) -> dict[str, Any]:

@@ -476,4 +476,9 @@ def timeline_of_facts(
             {"contact": contact_id, "before": before or "infinity", "limit": limit, "zone": zone},
         )
         rows = cursor.fetchall()
-    return [FactEvent(*row[:7], detail=json.loads(row[7]) if isinstance(row[7], str) else row[7]) for row in rows]
+    return [FactEvent(*_with_detail(row)) for row in rows]
+
+
+def _with_detail(row: tuple[Any, ...]) -> list[Any]:
+    """The row with its last value read as JSON: Django's connections give jsonb as text."""
+    return [*row[:-1], json.loads(row[-1]) if isinstance(row[-1], str) else row[-1]]
