@@ -113,7 +113,15 @@ SEGMENTS: tuple[Document, ...] = (
             "all": [
                 {"field": "contact.created_at", "op": "more_than_ago", "value": 3, "unit": "months"},
                 {
-                    "did": ["page_view", "form_submit", "download", "email_click", "webinar_attended", "meeting", "call"],
+                    "did": [
+                        "page_view",
+                        "form_submit",
+                        "download",
+                        "email_click",
+                        "webinar_attended",
+                        "meeting",
+                        "call",
+                    ],
                     "count": NEVER,
                     "when": last(3, "months"),
                 },
@@ -235,14 +243,32 @@ RULES: tuple[tuple[str, str, int, Document], ...] = (
         {"all": [{"field": "contact.department", "op": "in", "value": ["Operations", "Maintenance"]}]},
     ),
     ("fit", "A producing company", 15, {"all": [_PRODUCES]}),
-    ("fit", "Our size: 50 to 2,000 people", 10, {"all": [{"field": "company.employees", "op": "between", "value": [50, 2000]}]}),
-    ("fit", "A market we serve on site", 5, {"all": [{"field": "company.country", "op": "in", "value": ["DE", "AT", "CH", "US", "GB"]}]}),
+    (
+        "fit",
+        "Our size: 50 to 2,000 people",
+        10,
+        {"all": [{"field": "company.employees", "op": "between", "value": [50, 2000]}]},
+    ),
+    (
+        "fit",
+        "A market we serve on site",
+        5,
+        {"all": [{"field": "company.country", "op": "in", "value": ["DE", "AT", "CH", "US", "GB"]}]},
+    ),
     ("behaviour", "Asked for a demo", 25, {"all": [{"did": "demo_booked", "when": last(60)}]}),
     (
         "behaviour",
         "Asked for a quote",
         20,
-        {"all": [{"did": "form_submit", "where": [{"field": "subject", "op": "is", "value": "Request a quote"}], "when": last(90)}]},
+        {
+            "all": [
+                {
+                    "did": "form_submit",
+                    "where": [{"field": "subject", "op": "is", "value": "Request a quote"}],
+                    "when": last(90),
+                }
+            ]
+        },
     ),
     (
         "behaviour",
@@ -265,11 +291,33 @@ RULES: tuple[tuple[str, str, int, Document], ...] = (
         "negative",
         "Looks for a job",
         -15,
-        {"all": [{"did": "page_view", "where": [{"field": "url", "op": "contains", "value": "/careers"}], "when": last(90)}]},
+        {
+            "all": [
+                {
+                    "did": "page_view",
+                    "where": [{"field": "url", "op": "contains", "value": "/careers"}],
+                    "when": last(90),
+                }
+            ]
+        },
     ),
-    ("negative", "Quiet for a quarter", -20, {"all": [{"did": "any", "where": [{"field": "kind", "op": "not_in", "value": ["email_sent", "email_delivered"]}], "count": NEVER, "when": last(90)}]}),
+    (
+        "negative",
+        "Quiet for a quarter",
+        -20,
+        {
+            "all": [
+                {
+                    "did": "any",
+                    "where": [{"field": "kind", "op": "not_in", "value": ["email_sent", "email_delivered"]}],
+                    "count": NEVER,
+                    "when": last(90),
+                }
+            ]
+        },
+    ),
     ("negative", "Already a customer", -40, {"all": [{"in_segment": "customers"}]}),
-)  # fmt: skip
+)
 
 
 def _mail(slug: str, name: str, subject: str, preheader: str, *paragraphs: str, button: tuple[str, str]) -> Document:
@@ -285,7 +333,9 @@ def _mail(slug: str, name: str, subject: str, preheader: str, *paragraphs: str, 
     </mj-attributes>
   </mj-head>
   <mj-body background-color="#f3f4f6">
-    <mj-section padding="24px 0 8px"><mj-column><mj-text font-size="20px" font-weight="700" color="#0f766e">Kestrel Instruments</mj-text></mj-column></mj-section>
+    <mj-section padding="24px 0 8px"><mj-column>
+      <mj-text font-size="20px" font-weight="700" color="#0f766e">Kestrel Instruments</mj-text>
+    </mj-column></mj-section>
     <mj-section background-color="#ffffff" border-radius="8px"><mj-column>
       <mj-text>Hello {{{{ contact.first_name | default: "there" }}}},</mj-text>
       {text}
@@ -344,3 +394,109 @@ TEMPLATES: tuple[Document, ...] = (
         button=("Energy cost per part", "/blog/energy-cost-per-part"),
     ),
 )  # fmt: skip
+
+
+def _step(name: str, kind: str, **values: Any) -> Document:
+    return {"id": name, "kind": kind, **values}
+
+
+def _wait(name: str, days: int) -> Document:
+    return _step(name, "wait", **{"for": {"value": days, "unit": "days"}})
+
+
+_LOOKED_AT_PRICES: Document = {"all": [{"did": "page_view", "where": [PRICING], "when": last(14)}]}
+_CLICKED: Document = {"all": [{"did": "email_click", "when": last(14)}]}
+
+# days_before: how long before today it was started; the demo's history lets it run since.
+PROGRAMS: tuple[Document, ...] = (
+    {
+        "slug": "welcome",
+        "name": "Welcome",
+        "notes": "Everybody new gets the handbook; who looks at prices within three days goes to sales, the rest get a second mail.",
+        "segment": "newcomers",
+        "intake": "new",
+        "days_before": 75,
+        "tree": {
+            "steps": [
+                _step("hello", "send_email", template="welcome"),
+                _wait("three-days", 3),
+                _step(
+                    "prices",
+                    "branch",
+                    conditions=_LOOKED_AT_PRICES,
+                    yes=[_step("sales", "hand_to_sales")],
+                    no=[
+                        _step("story", "send_email", template="first-line"),
+                        _wait("ten-days", 10),
+                        _step("tag", "add_tag", tag="welcomed"),
+                    ],
+                ),
+            ]
+        },
+    },
+    {
+        "slug": "after-the-webinar",
+        "name": "After the webinar",
+        "notes": "Slides and calculator, then a call for those who click.",
+        "segment": "webinar-guests",
+        "intake": "new",
+        "days_before": 60,
+        "tree": {
+            "steps": [
+                _wait("a-day", 1),
+                _step("slides", "send_email", template="webinar-thanks"),
+                _wait("five-days", 5),
+                _step(
+                    "clicked",
+                    "branch",
+                    conditions=_CLICKED,
+                    yes=[_step("call", "create_task", title="Call: opened the downtime calculator", days=2)],
+                    no=[_step("story", "send_email", template="first-line")],
+                ),
+            ]
+        },
+    },
+    {
+        "slug": "win-back-budget",
+        "name": "Win back: no budget then",
+        "notes": "A smaller first step for deals lost for want of budget.",
+        "segment": "closed-lost-budget",
+        "intake": "all",
+        "days_before": 40,
+        "tree": {
+            "steps": [
+                _wait("a-week", 7),
+                _step("second-look", "send_email", template="winback-budget"),
+                _wait("a-fortnight", 14),
+                _step(
+                    "back",
+                    "branch",
+                    conditions=_LOOKED_AT_PRICES,
+                    yes=[_step("stage", "change_stage", to="recycled"), _step("sales", "hand_to_sales")],
+                    no=[_wait("a-quarter", 90)],
+                ),
+            ]
+        },
+    },
+    {
+        "slug": "wake-up",
+        "name": "Wake up or let go",
+        "notes": "Asks people who fell asleep whether we should keep writing.",
+        "segment": "fallen-asleep",
+        "intake": "all",
+        "days_before": 12,
+        "tree": {
+            "steps": [
+                _step("ask", "send_email", template="wake-up"),
+                _wait("three-weeks", 21),
+                _step(
+                    "awake",
+                    "branch",
+                    conditions={"all": [{"did": ["page_view", "email_click"], "when": last(21)}]},
+                    yes=[_step("tag", "add_tag", tag="awake again")],
+                    no=[_step("quiet", "add_tag", tag="let go")],
+                ),
+            ]
+        },
+    },
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -170,7 +170,7 @@ class _Maker:
         self.until = until
         self.start = until - HISTORY
         self.per_contact = per_contact
-        self.random = Random(f"{seed}:{number}")
+        self.random = Random(f"{seed}:{number}")  # noqa: S311 — a demo, not a secret
         self.country = self.random.choices(words.COUNTRIES, weights=[c.weight for c in words.COUNTRIES])[0]
         self.addresses: set[str] = set()
 
@@ -229,7 +229,9 @@ class _Maker:
         if random.random() < 0.55:
             custom["lines_in_plant"] = random.randint(1, 24)
         if random.random() < 0.5:
-            custom["current_system"] = random.choice(["spreadsheets", "spreadsheets", "home-grown", "competitor", "none"])
+            custom["current_system"] = random.choice(
+                ["spreadsheets", "spreadsheets", "home-grown", "competitor", "none"]
+            )
         quality = role.fit * _SOURCE_QUALITY[source] * _INDUSTRY_FIT[company.industry] * random.uniform(0.5, 1.2)
         contact = ContactFact(
             number=number,
@@ -241,7 +243,9 @@ class _Maker:
             title=role.title if random.random() > 0.05 else "",
             department=role.department,
             seniority=role.seniority,
-            phone=f"+{random.randint(1, 82)} {random.randint(100, 999)} {random.randint(1000000, 9999999)}" if random.random() < 0.4 else "",
+            phone=f"+{random.randint(1, 82)} {random.randint(100, 999)} {random.randint(1000000, 9999999)}"
+            if random.random() < 0.4
+            else "",
             country=country.code,
             region=company.region,
             city=company.city,
@@ -249,7 +253,11 @@ class _Maker:
             language=country.language,
             source=source,
             owner=words.SALES_PEOPLE[company.number % len(words.SALES_PEOPLE)][0] if random.random() < 0.35 else None,
-            tags=[tag for tag, share in (("newsletter", 0.5), ("fair 2026", 0.06), ("partner contact", 0.03)) if random.random() < share],
+            tags=[
+                tag
+                for tag, share in (("newsletter", 0.5), ("fair 2026", 0.06), ("partner contact", 0.03))
+                if random.random() < share
+            ],
             custom=custom,
             created_at=created_at,
         )
@@ -323,13 +331,21 @@ class _Maker:
         """A working hour somewhere between the moment and the end of history."""
         span = (self.until - moment) * self.random.random()
         day = moment + span
-        return day.replace(hour=self.random.choice((6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 19)), minute=self.random.randrange(60)) if span.days > 1 else day
+        return (
+            day.replace(
+                hour=self.random.choice((6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 19)), minute=self.random.randrange(60)
+            )
+            if span.days > 1
+            else day
+        )
 
     def _visit(self, found: list[ActivityFact], contact: ContactFact, *, at_most: int) -> int:
         """One session of one to six pages; returns how many."""
         random = self.random
         moment = self._after(contact.created_at)
-        pages = random.choices(_PAGE_URLS, weights=_PAGE_WEIGHTS, k=min(max(1, at_most), random.choice((1, 1, 2, 3, 4, 6))))
+        pages = random.choices(
+            _PAGE_URLS, weights=_PAGE_WEIGHTS, k=min(max(1, at_most), random.choice((1, 1, 2, 3, 4, 6)))
+        )
         source = random.choice((contact.source, "organic_search", "newsletter", "direct"))
         for page in pages:
             found.append(ActivityFact(contact.number, moment, "page_view", url=page, source=source))
@@ -345,14 +361,20 @@ class _Maker:
             subject = f"{words.NEWSLETTERS} {sent:%Y-%m}"
             found.append(ActivityFact(contact.number, sent, "email_sent", subject=subject, source="newsletter"))
             if random.random() < 0.004:
-                found.append(ActivityFact(contact.number, sent + timedelta(seconds=20), "email_bounce", subject=subject))
+                found.append(
+                    ActivityFact(contact.number, sent + timedelta(seconds=20), "email_bounce", subject=subject)
+                )
                 return
             if random.random() < min(0.8, 0.25 + 0.15 * keen):
                 opened = sent + timedelta(hours=random.expovariate(1 / 9))
                 found.append(ActivityFact(contact.number, opened, "email_open", subject=subject))
                 if random.random() < min(0.5, 0.09 * keen):
                     clicked = opened + timedelta(minutes=random.uniform(0.2, 4))
-                    found.append(ActivityFact(contact.number, clicked, "email_click", subject=subject, url=random.choice(_PAGE_URLS)))
+                    found.append(
+                        ActivityFact(
+                            contact.number, clicked, "email_click", subject=subject, url=random.choice(_PAGE_URLS)
+                        )
+                    )
                 elif random.random() < 0.006:
                     found.append(ActivityFact(contact.number, opened, "email_unsubscribe", subject=subject))
                     return
@@ -363,19 +385,43 @@ class _Maker:
         found.append(ActivityFact(contact.number, moment, "webinar_registered", subject=title))
         if random.random() < 0.55:
             minutes = random.randint(8, 55)
-            found.append(ActivityFact(contact.number, moment + timedelta(days=4), "webinar_attended", subject=title, properties={"minutes": minutes}))
+            found.append(
+                ActivityFact(
+                    contact.number,
+                    moment + timedelta(days=4),
+                    "webinar_attended",
+                    subject=title,
+                    properties={"minutes": minutes},
+                )
+            )
 
     def _warming(self, found: list[ActivityFact], contact: ContactFact) -> None:
         """Somebody is becoming ripe lately: prices, a data sheet, a film, perhaps a demo."""
         random = self.random
         moment = max(contact.created_at, self.until - timedelta(days=random.uniform(0.2, 60)))
-        for step in range(random.randint(2, 4)):
-            found.append(ActivityFact(contact.number, moment + timedelta(hours=9 * step), "page_view", url=_PRICING, source="direct"))
-        found.append(ActivityFact(contact.number, moment + timedelta(hours=2), "download", subject=random.choice(words.DOWNLOADS)))
+        found += [
+            ActivityFact(contact.number, moment + timedelta(hours=9 * step), "page_view", url=_PRICING, source="direct")
+            for step in range(random.randint(2, 4))
+        ]
+        found.append(
+            ActivityFact(
+                contact.number, moment + timedelta(hours=2), "download", subject=random.choice(words.DOWNLOADS)
+            )
+        )
         if random.random() < 0.4:
-            found.append(ActivityFact(contact.number, moment + timedelta(hours=5), "video_watched", subject=random.choice(words.VIDEOS), properties={"percent": random.randint(30, 100)}))
+            found.append(
+                ActivityFact(
+                    contact.number,
+                    moment + timedelta(hours=5),
+                    "video_watched",
+                    subject=random.choice(words.VIDEOS),
+                    properties={"percent": random.randint(30, 100)},
+                )
+            )
         if random.random() < 0.25:
-            found.append(ActivityFact(contact.number, moment + timedelta(hours=20), "demo_booked", subject="Line Monitor demo"))
+            found.append(
+                ActivityFact(contact.number, moment + timedelta(hours=20), "demo_booked", subject="Line Monitor demo")
+            )
 
     def _courtship(self, found: list[ActivityFact], contact: ContactFact, deal: DealFact) -> None:
         """What somebody does around a deal: reads prices before, meets during, buys at the end."""
@@ -385,7 +431,11 @@ class _Maker:
         for _ in range(random.randint(2, 5)):
             moment = opened - min(before, timedelta(days=random.uniform(0.5, 12)))
             found.append(ActivityFact(contact.number, moment, "page_view", url=_PRICING, source="direct"))
-        found.append(ActivityFact(contact.number, opened - min(before, timedelta(days=3)), "demo_booked", subject=f"{deal.product} demo"))
+        found.append(
+            ActivityFact(
+                contact.number, opened - min(before, timedelta(days=3)), "demo_booked", subject=f"{deal.product} demo"
+            )
+        )
         found.append(ActivityFact(contact.number, opened, "form_submit", subject="Request a quote"))
         for week in range(random.randint(1, 4)):
             moment = opened + timedelta(days=6 * week + 1, hours=random.uniform(0, 6))
@@ -395,7 +445,11 @@ class _Maker:
             found.append(ActivityFact(contact.number, moment, kind, subject=f"{deal.product} with {deal.owner}"))
         if deal.outcome == "won" and deal.closed_on is not None:
             moment = datetime.combine(deal.closed_on, self.until.timetz()).replace(hour=15)
-            found.append(ActivityFact(contact.number, moment, "purchase", subject=deal.product, properties={"amount": int(deal.amount)}))
+            found.append(
+                ActivityFact(
+                    contact.number, moment, "purchase", subject=deal.product, properties={"amount": int(deal.amount)}
+                )
+            )
 
 
 def _ascii(text: str) -> str:

@@ -11,6 +11,8 @@ from django.contrib.auth.models import User
 from leads.models import Mark
 from nurture.demo.facts import ActivityFact, Block, CompanyFact, ContactFact, DealFact, StageFact
 from nurture.demo.queries import Loader
+from scoring.actions import accept_lead, recycle_lead, reject_lead
+from scoring.models import AnswerReason, HandOff
 
 # Sales answers a lead between these ages; the younger ones stay in the queue for whoever tries the demo.
 _ANSWER_AFTER = timedelta(hours=20)
@@ -32,7 +34,9 @@ class Arrivals:
     def __init__(self, blocks: list[Block]) -> None:
         self.companies: list[CompanyFact] = [b.company for b in blocks]
         self.contacts: list[ContactFact] = sorted((c for b in blocks for c in b.contacts), key=lambda c: c.created_at)
-        self.activities: list[ActivityFact] = sorted((a for b in blocks for a in b.activities), key=lambda a: a.occurred_at)
+        self.activities: list[ActivityFact] = sorted(
+            (a for b in blocks for a in b.activities), key=lambda a: a.occurred_at
+        )
         self.deals: list[DealFact] = sorted((d for b in blocks for d in b.deals), key=lambda d: d.opened_on)
         self._contacts_done = self._activities_done = self._deals_done = 0
         self._open_deals: list[DealFact] = []
@@ -45,7 +49,10 @@ class Arrivals:
 
     def activities_until(self, moment: datetime) -> list[ActivityFact]:
         first = self._activities_done
-        while self._activities_done < len(self.activities) and self.activities[self._activities_done].occurred_at <= moment:
+        while (
+            self._activities_done < len(self.activities)
+            and self.activities[self._activities_done].occurred_at <= moment
+        ):
             self._activities_done += 1
         return self.activities[first : self._activities_done]
 
@@ -97,3 +104,37 @@ def _stage_moves(opened: list[DealFact], closed: list[DealFact], moment: datetim
 
 def _at(day: date, hour: int, like: datetime) -> datetime:
     return datetime.combine(day, time(hour), like.tzinfo)
+
+
+class Sales:
+    """Plays the people who answer the queue: buyers-to-be are accepted, the rest by chance, always with a reason."""
+
+    def __init__(self, arrivals: Arrivals, *, seed: int, actor: User | None) -> None:
+        self.random = Random(f"{seed}:sales")  # noqa: S311 — a demo, not a secret
+        self.actor = actor
+        self.buyers = {number + 1 for deal in arrivals.deals for number in deal.contact_numbers}
+        self.reasons = {
+            answer: list(AnswerReason.objects.filter(answer=answer, is_active=True).order_by("position"))
+            for answer in (AnswerReason.Answer.REJECTED, AnswerReason.Answer.RECYCLED)
+        }
+
+    def answer(self, *, now: datetime) -> None:
+        """Answer what has waited long enough; the younger leads stay in the queue for whoever tries the demo."""
+        if self.actor is None:
+            return
+        waiting = HandOff.objects.open().filter(handed_over_at__lte=now - _ANSWER_AFTER).select_related("contact")
+        for hand_off in waiting.order_by("handed_over_at", "contact_id"):
+            moment = min(now, hand_off.handed_over_at + timedelta(hours=self.random.uniform(2, 20)))
+            kinds, weights = zip(*_ANSWERS, strict=True)
+            answer = (
+                "accepted" if hand_off.contact_id in self.buyers else self.random.choices(kinds, weights=weights)[0]
+            )
+            if answer == "accepted":
+                accept_lead(hand_off, actor=self.actor, now=moment)
+            elif answer == "rejected":
+                reject_lead(hand_off, reason=self._reason(AnswerReason.Answer.REJECTED), actor=self.actor, now=moment)
+            else:
+                recycle_lead(hand_off, reason=self._reason(AnswerReason.Answer.RECYCLED), actor=self.actor, now=moment)
+
+    def _reason(self, answer: str) -> AnswerReason:
+        return self.random.choice(self.reasons[answer])

@@ -24,7 +24,8 @@ class Loader:
         self.kinds: dict[str, int] = dict(ActivityKind.objects.values_list("slug", "id"))
         self.assets: dict[tuple[str, str, str], int] = {}
         self.owners = {
-            name: Owner.objects.get_or_create(name=name, defaults={"team": team})[0].pk for name, team in words.SALES_PEOPLE
+            name: Owner.objects.get_or_create(name=name, defaults={"team": team})[0].pk
+            for name, team in words.SALES_PEOPLE
         }
 
     def companies(self, facts: Iterable[CompanyFact]) -> None:
@@ -89,6 +90,8 @@ class Loader:
         if not facts:
             return 0
         ensure_partitions(min(f.occurred_at for f in facts), max(f.occurred_at for f in facts))
+        for key in {(f.url, f.subject, f.source) for f in facts}:
+            self._asset(*key)  # now: the connection can do nothing else while it copies
         with connection.cursor() as cursor:
             cursor.execute(
                 "CREATE TEMPORARY TABLE IF NOT EXISTS demo_activity "
@@ -131,7 +134,9 @@ class Loader:
 
     def mark(self, contact_numbers: Iterable[int], facet: Mark.Facet, *, now: datetime) -> None:
         """One COPY into the list of marks."""
-        self._copy("leads_mark", "contact_id facet since", ((number + 1, int(facet), now) for number in contact_numbers))
+        self._copy(
+            "leads_mark", "contact_id facet since", ((number + 1, int(facet), now) for number in contact_numbers)
+        )
 
     def finish(self) -> None:
         """Sequences go on behind the given ids; the planner learns the sizes (LIMITS: without it 0.04 s become 26 s)."""
@@ -151,14 +156,17 @@ class Loader:
         known = self.assets.get(key)
         if known is None:
             digest = uuid.UUID(hashlib.md5("\x1f".join(key).encode(), usedforsecurity=False).hexdigest())
-            asset, _ = Asset.objects.get_or_create(digest=digest, defaults={"url": url, "subject": subject, "source": source})
+            asset, _ = Asset.objects.get_or_create(
+                digest=digest, defaults={"url": url, "subject": subject, "source": source}
+            )
             known = self.assets[key] = asset.pk
         return known
 
     @staticmethod
     def _copy(table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
-        with connection.cursor() as cursor, cursor.copy(
-            f"COPY {table} ({', '.join(columns.split())}) FROM STDIN"
-        ) as copy:
+        with (
+            connection.cursor() as cursor,
+            cursor.copy(f"COPY {table} ({', '.join(columns.split())}) FROM STDIN") as copy,
+        ):
             for row in rows:
                 copy.write_row(row)

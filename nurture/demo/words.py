@@ -35,17 +35,109 @@ _ENGLISH_LAST = (
 )  # fmt: skip
 
 COUNTRIES = (
-    Country("DE", "Europe/Berlin", "de", 30, (("Stuttgart", "Baden-Württemberg"), ("München", "Bayern"), ("Köln", "Nordrhein-Westfalen"), ("Hannover", "Niedersachsen"), ("Leipzig", "Sachsen")), _GERMAN_FIRST, _GERMAN_LAST),
-    Country("AT", "Europe/Vienna", "de", 8, (("Wien", "Wien"), ("Linz", "Oberösterreich"), ("Graz", "Steiermark")), _GERMAN_FIRST, ("Gruber", "Huber", "Steiner", "Moser", "Pichler", "Leitner", "Eder", "Wallner")),
-    Country("CH", "Europe/Zurich", "de", 7, (("Zürich", "Zürich"), ("Winterthur", "Zürich"), ("Bern", "Bern")), _GERMAN_FIRST, ("Meier", "Keller", "Frei", "Brunner", "Baumann", "Gerber", "Graf", "Zbinden")),
-    Country("US", "America/Chicago", "en", 22, (("Cleveland", "Ohio"), ("Milwaukee", "Wisconsin"), ("Detroit", "Michigan"), ("Charlotte", "North Carolina"), ("Portland", "Oregon")), _ENGLISH_FIRST, _ENGLISH_LAST),
-    Country("GB", "Europe/London", "en", 10, (("Sheffield", "England"), ("Leeds", "England"), ("Glasgow", "Scotland")), _ENGLISH_FIRST, _ENGLISH_LAST),
-    Country("FR", "Europe/Paris", "fr", 7, (("Lyon", "Auvergne-Rhône-Alpes"), ("Toulouse", "Occitanie"), ("Lille", "Hauts-de-France")), ("Camille", "Nicolas", "Élodie", "Julien", "Céline", "Mathieu", "Sophie", "Benoît"), ("Martin", "Lefèvre", "Moreau", "Girard", "Roussel", "Fontaine", "Chevalier", "Dumas")),
-    Country("IT", "Europe/Rome", "it", 4, (("Torino", "Piemonte"), ("Bologna", "Emilia-Romagna")), ("Giulia", "Marco", "Chiara", "Alessandro", "Elena", "Davide"), ("Ferrari", "Conti", "Ricci", "Galli", "Marchetti", "Rinaldi")),
-    Country("NL", "Europe/Amsterdam", "nl", 4, (("Eindhoven", "Noord-Brabant"), ("Rotterdam", "Zuid-Holland")), ("Sanne", "Daan", "Lotte", "Bram", "Femke", "Ruben"), ("de Vries", "van Dijk", "Bakker", "Visser", "Mulder", "Hendriks")),
-    Country("PL", "Europe/Warsaw", "pl", 4, (("Wrocław", "Dolnośląskie"), ("Gdańsk", "Pomorskie")), ("Agnieszka", "Piotr", "Magdalena", "Tomasz", "Zofia", "Krzysztof"), ("Kowalska", "Nowak", "Wiśniewski", "Zieliński", "Wójcik", "Lewandowska")),
-    Country("KR", "Asia/Seoul", "ko", 3, (("Ulsan", "Yeongnam"), ("Seoul", "Sudogwon")), ("지훈", "서연", "민수", "유진"), ("김", "이", "박", "최")),
-)  # fmt: skip
+    Country(
+        "DE",
+        "Europe/Berlin",
+        "de",
+        30,
+        (
+            ("Stuttgart", "Baden-Württemberg"),
+            ("München", "Bayern"),
+            ("Köln", "Nordrhein-Westfalen"),
+            ("Hannover", "Niedersachsen"),
+            ("Leipzig", "Sachsen"),
+        ),
+        _GERMAN_FIRST,
+        _GERMAN_LAST,
+    ),
+    Country(
+        "AT",
+        "Europe/Vienna",
+        "de",
+        8,
+        (("Wien", "Wien"), ("Linz", "Oberösterreich"), ("Graz", "Steiermark")),
+        _GERMAN_FIRST,
+        ("Gruber", "Huber", "Steiner", "Moser", "Pichler", "Leitner", "Eder", "Wallner"),
+    ),
+    Country(
+        "CH",
+        "Europe/Zurich",
+        "de",
+        7,
+        (("Zürich", "Zürich"), ("Winterthur", "Zürich"), ("Bern", "Bern")),
+        _GERMAN_FIRST,
+        ("Meier", "Keller", "Frei", "Brunner", "Baumann", "Gerber", "Graf", "Zbinden"),
+    ),
+    Country(
+        "US",
+        "America/Chicago",
+        "en",
+        22,
+        (
+            ("Cleveland", "Ohio"),
+            ("Milwaukee", "Wisconsin"),
+            ("Detroit", "Michigan"),
+            ("Charlotte", "North Carolina"),
+            ("Portland", "Oregon"),
+        ),
+        _ENGLISH_FIRST,
+        _ENGLISH_LAST,
+    ),
+    Country(
+        "GB",
+        "Europe/London",
+        "en",
+        10,
+        (("Sheffield", "England"), ("Leeds", "England"), ("Glasgow", "Scotland")),
+        _ENGLISH_FIRST,
+        _ENGLISH_LAST,
+    ),
+    Country(
+        "FR",
+        "Europe/Paris",
+        "fr",
+        7,
+        (("Lyon", "Auvergne-Rhône-Alpes"), ("Toulouse", "Occitanie"), ("Lille", "Hauts-de-France")),
+        ("Camille", "Nicolas", "Élodie", "Julien", "Céline", "Mathieu", "Sophie", "Benoît"),
+        ("Martin", "Lefèvre", "Moreau", "Girard", "Roussel", "Fontaine", "Chevalier", "Dumas"),
+    ),
+    Country(
+        "IT",
+        "Europe/Rome",
+        "it",
+        4,
+        (("Torino", "Piemonte"), ("Bologna", "Emilia-Romagna")),
+        ("Giulia", "Marco", "Chiara", "Alessandro", "Elena", "Davide"),
+        ("Ferrari", "Conti", "Ricci", "Galli", "Marchetti", "Rinaldi"),
+    ),
+    Country(
+        "NL",
+        "Europe/Amsterdam",
+        "nl",
+        4,
+        (("Eindhoven", "Noord-Brabant"), ("Rotterdam", "Zuid-Holland")),
+        ("Sanne", "Daan", "Lotte", "Bram", "Femke", "Ruben"),
+        ("de Vries", "van Dijk", "Bakker", "Visser", "Mulder", "Hendriks"),
+    ),
+    Country(
+        "PL",
+        "Europe/Warsaw",
+        "pl",
+        4,
+        (("Wrocław", "Dolnośląskie"), ("Gdańsk", "Pomorskie")),
+        ("Agnieszka", "Piotr", "Magdalena", "Tomasz", "Zofia", "Krzysztof"),
+        ("Kowalska", "Nowak", "Wiśniewski", "Zieliński", "Wójcik", "Lewandowska"),
+    ),
+    Country(
+        "KR",
+        "Asia/Seoul",
+        "ko",
+        3,
+        (("Ulsan", "Yeongnam"), ("Seoul", "Sudogwon")),
+        ("지훈", "서연", "민수", "유진"),
+        ("김", "이", "박", "최"),
+    ),
+)
 
 INDUSTRIES = (
     ("manufacturing", 34),
@@ -69,7 +161,18 @@ COMPANY_MIDDLES = (
     "Precision", "Motion", "Foods", "Polymer", "Drive", "Casting", "Packaging", "Systems", "Hydraulics", "Optics", "Tooling",
     "Logistics", "Robotics", "Coatings", "Energy", "Medical", "Components", "Instruments", "Fasteners", "Process",
 )  # fmt: skip
-COMPANY_FORMS = {"DE": "GmbH", "AT": "GmbH", "CH": "AG", "US": "Inc.", "GB": "Ltd", "FR": "SAS", "IT": "S.r.l.", "NL": "B.V.", "PL": "Sp. z o.o.", "KR": "Co., Ltd."}
+COMPANY_FORMS = {
+    "DE": "GmbH",
+    "AT": "GmbH",
+    "CH": "AG",
+    "US": "Inc.",
+    "GB": "Ltd",
+    "FR": "SAS",
+    "IT": "S.r.l.",
+    "NL": "B.V.",
+    "PL": "Sp. z o.o.",
+    "KR": "Co., Ltd.",
+}
 
 
 class Role(NamedTuple):
@@ -115,7 +218,13 @@ SOURCES = (
 )  # name, weight, how much better or worse than usual its people turn out
 
 PRODUCTS = (("Line Monitor", 24_000), ("Energy Insight", 15_000), ("Sensor Kit", 6_500), ("Service Plan", 4_200))
-LOSS_REASONS = (("no budget this year", 30), ("chose a competitor", 26), ("no decision", 20), ("price", 14), ("missing feature", 10))
+LOSS_REASONS = (
+    ("no budget this year", 30),
+    ("chose a competitor", 26),
+    ("no decision", 20),
+    ("price", 14),
+    ("missing feature", 10),
+)
 
 PAGES = (
     ("/", 20),
@@ -133,7 +242,13 @@ PAGES = (
     ("/careers", 2),
     ("/contact", 2),
 )
-DOWNLOADS = ("OEE handbook", "Energy audit checklist", "Line Monitor data sheet", "Business case calculator", "Retrofit guide")
+DOWNLOADS = (
+    "OEE handbook",
+    "Energy audit checklist",
+    "Line Monitor data sheet",
+    "Business case calculator",
+    "Retrofit guide",
+)
 WEBINARS = ("Downtime in numbers", "Energy cost per part", "From Excel to live OEE", "Retrofit an old line in a day")
 VIDEOS = ("Line Monitor in three minutes", "Customer story: Stahlberg Casting", "Sensor Kit unboxing")
 NEWSLETTERS = "Shop floor letter"

@@ -1,0 +1,106 @@
+"""Fills an empty instance: a small company lives through its history, a large population is loaded in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from leads.models import Activity, Contact, Deal
+from leads.models import Company as CompanyRow
+from nurture import sending
+from nurture.demo import company
+from nurture.demo.company import is_empty
+from nurture.demo.facts import HISTORY, Block, blocks
+from nurture.demo.history import Arrivals, Sales, arrive, moments
+from nurture.demo.queries import Loader
+from nurture.turn import turn
+from scoring.models import HandOff
+from segments.actions import add_to_segment
+from segments.models import Segment
+
+__all__ = ["is_empty", "seed"]
+
+# A larger population is for measuring: its history is loaded, not lived through (a turn for each week would take hours).
+LIVED_THROUGH = 20_000
+BLOCKS_AT_ONCE = 20_000
+
+Tell = Callable[[str], None]
+
+
+def seed(
+    *, contacts: int, activities: int, seed: int, until: datetime, sales: User | None, start_programs: bool, tell: Tell
+) -> dict[str, Any]:
+    """Counts of what was made. Facts come in transactions of their own; an instance that is half filled says so by not being empty."""
+    start = until - HISTORY
+    company.set_up_workspace()
+    company.set_up_rules(now=start, actor=None)
+    company.set_up_mails(now=start, actor=None)
+    if contacts <= LIVED_THROUGH:
+        _live(contacts, activities, seed, until, sales, start_programs, tell)
+    else:
+        _load(contacts, activities, seed, until, tell)
+    return {
+        "contacts": Contact.objects.count(),
+        "companies": CompanyRow.objects.count(),
+        "deals": Deal.objects.count(),
+        "activities": Activity.objects.count(),
+        "segments": Segment.objects.count(),
+        "open_hand_offs": HandOff.objects.open().count(),
+    }
+
+
+def _live(
+    contacts: int, activities: int, seed: int, until: datetime, sales: User | None, start_programs: bool, tell: Tell
+) -> None:
+    tell(f"Making a company with {contacts:,} contacts and eighteen months of history …")
+    made = list(blocks(contacts=contacts, activities=activities, seed=seed, until=until))
+    arrivals, loader = Arrivals(made), Loader()
+    answers = Sales(arrivals, seed=seed, actor=sales)
+    loader.companies(arrivals.companies)
+    programs = company.Programs(made_at=until - HISTORY, actor=None)
+    for moment in moments(until - HISTORY, until):
+        with transaction.atomic():
+            arrive(arrivals, loader, moment=moment)
+        loader.finish()  # ids that others draw, and what the planner knows
+        if start_programs:
+            days_left = (until - moment).total_seconds() / 86_400
+            for program in programs.start_due(days_left=days_left, now=moment, actor=None):
+                tell(f"{moment:%Y-%m-%d} program “{program}” started")
+        turn(moment)
+        if start_programs:
+            sending.send_due(moment)
+        answers.answer(now=moment)
+    _invite_advisers(until)
+    turn(until)
+
+
+def _load(contacts: int, activities: int, seed: int, until: datetime, tell: Tell) -> None:
+    loader = Loader()
+    source = blocks(contacts=contacts, activities=activities, seed=seed, until=until)
+    done = 0
+    while some := list(islice(source, BLOCKS_AT_ONCE)):
+        _load_some(some, loader, until)
+        done += sum(len(block.contacts) for block in some)
+        tell(f"{done:,} of {contacts:,} contacts loaded")
+    loader.finish()
+    company.Programs(made_at=until, actor=None)
+
+
+def _load_some(some: list[Block], loader: Loader, until: datetime) -> None:
+    arrivals = Arrivals(some)
+    with transaction.atomic():
+        loader.companies(arrivals.companies)
+        arrive(arrivals, loader, moment=until)
+
+
+def _invite_advisers(now: datetime) -> None:
+    """A dozen customers in the one fixed segment."""
+    advisers = Contact.objects.filter(stage="customer").order_by("pk").values_list("pk", flat=True)[:12]
+    add_to_segment(
+        Segment.objects.get(slug="advisory-circle"), contact_ids=list(advisers), cause="by_hand", actor=None, now=now
+    )
