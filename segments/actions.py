@@ -21,6 +21,7 @@ from segments.retry import retrying
 
 EVERYBODY: dict[str, Any] = {"all": []}
 NO_CONDITION = ({"all": []}, {"any": []}, None)
+RESERVED_SLUGS = frozenset({"new", "personas", "conditions"})  # words of the addresses below segments/
 
 
 class SegmentRefused(Exception):
@@ -203,7 +204,7 @@ def leave_to_rule(segment: Segment, *, contact_ids: Sequence[int], now: datetime
             stored = Segment.objects.get(pk=segment.pk)
             rule = queries.NOBODY
             if stored.mode == Segment.Mode.DYNAMIC and stored.conditions is not None:
-                rule = matching(check(stored.conditions), moment(now), contacts=list(contact_ids))
+                rule = matching(check(stored.conditions), moment(now), contacts=list(contact_ids), stored=True)
             difference = queries.member_difference(segment.pk, rule, contact_ids)
             if not difference:
                 return 0
@@ -277,7 +278,7 @@ def refuse_in_use(segment: Segment) -> None:
 def free_slug(name: str) -> str:
     """A slug of the name that nobody has yet."""
     stem = slugify(name)[:90] or "segment"
-    taken = set(Segment.objects.filter(slug__startswith=stem).values_list("slug", flat=True))
+    taken = RESERVED_SLUGS | set(Segment.objects.filter(slug__startswith=stem).values_list("slug", flat=True))
     return next(slug for slug in (stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 3))) if slug not in taken)
 
 

@@ -17,6 +17,7 @@ from leads.models import Contact, CustomField, Stage
 from leads.text import normal_address
 from segments.actions import (
     EVERYBODY,
+    RESERVED_SLUGS,
     SegmentRefused,
     add_to_segment,
     leave_to_rule,
@@ -39,6 +40,8 @@ def slug_of(document: Mapping[str, Any]) -> str:
     except ValidationError as error:
         raise BadDefinition("slug", _("must be letters, digits, hyphens and underscores.")) from error
     assert isinstance(slug, str)
+    if slug in RESERVED_SLUGS:
+        raise BadDefinition("slug", _("“%(slug)s” is a word of our own addresses.") % {"slug": slug})
     if len(slug) > 100:
         raise BadDefinition("slug", _("has more than 100 characters."))
     return slug

@@ -22,7 +22,11 @@ PERSONAS = "personas"  # all personas are one corner: the first match wins, so e
 
 
 class Node(Protocol):
-    """Something that the turn keeps up to date. Optional: `failed(error, now)` stores a failure, `make_stale(now)` asks for a full look."""
+    """Something that the turn keeps up to date.
+
+    Optional: `failed(error, now)` stores a failure, `make_stale(now)` asks for a look at everybody, `due_by(at)` for a look at a
+    moment (somebody has an activity dated ahead).
+    """
 
     @property
     def key(self) -> str: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from time import perf_counter
 from typing import TypeVar
@@ -13,8 +13,10 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from leads.models import Mark
+from leads.text import fold
 from segments import graph, queries
-from segments.conditions import BadConditions, Moment, Sql, matching, moment, next_due
+from segments.conditions import BadConditions, Moment, Sql, changed_by_time, matching, moment, next_due
+from segments.conditions.fields import Catalogue
 from segments.graph import Definition, Node
 from segments.models import Persona, Segment
 from segments.queries import Changed
@@ -24,6 +26,8 @@ from segments.rules import Rule, catalogue_stamp, reads_of, rule_of
 # An evaluation over everybody may take this long; the worst nested behaviour over 1 M contacts and 20 M activities takes 2.4 s (LIMITS).
 FULL_SECONDS = 120.0
 AFTER_A_FAILURE = timedelta(minutes=10)
+FULL_FROM = 70_000  # contacts: beyond, looking at everybody is cheaper (LIMITS)
+CHUNK = 10_000  # contacts looked at in one statement
 # A rule that time changes is looked at in full when due. Where that takes long, it keeps to a hundredth of one core.
 PACE = 100.0
 UNPACED_SECONDS = 0.05
@@ -35,16 +39,41 @@ class EditedMeanwhile(Exception):
     """The definition changed under the turn; the next one looks at it afresh."""
 
 
+class TurnCatalogue(Catalogue):
+    """A catalogue for a whole turn: a kind of activity that was not known is looked up again, since it may just have arrived."""
+
+    def kind_ids(self, kinds: Iterable[str]) -> list[int]:
+        wanted = list(kinds)
+        found = super().kind_ids(wanted)
+        if any(fold(kind) not in (self._kinds or {}) for kind in wanted):
+            self._kinds = None
+            found = super().kind_ids(wanted)
+        return found
+
+
 class Clock:
-    """The moment of one turn, with the workspace's zone and week; read once."""
+    """The moment of one turn, with the workspace's zone and week, and its catalogue; each read once."""
 
     def __init__(self) -> None:
+        self.catalogue: Catalogue = TurnCatalogue()
         self._moments: dict[datetime, Moment] = {}
+        self._next_activity: dict[datetime, datetime | None] = {}
 
     def at(self, now: datetime) -> Moment:
         if now not in self._moments:
             self._moments[now] = moment(now)
         return self._moments[now]
+
+    def next_activity(self, now: datetime) -> datetime | None:
+        """When the first activity that lies in the future will exist. One statement a turn."""
+        if now not in self._next_activity:
+            self._next_activity[now] = queries.next_activity(now)
+        return self._next_activity[now]
+
+
+def compiled(rule: Rule, clock: Clock, now: datetime, contacts: Sequence[int] | None = None) -> Sql:
+    """The rule's statement; segments and personas that it names are read as stored, since the turn has worked them before."""
+    return matching(rule.tree, clock.at(now), contacts=contacts, stored=True, catalogue=clock.catalogue)
 
 
 def due_after(tree_due: datetime | None, *, now: datetime, seconds: float) -> datetime | None:
@@ -53,6 +82,23 @@ def due_after(tree_due: datetime | None, *, now: datetime, seconds: float) -> da
         return None
     pause = max(seconds - UNPACED_SECONDS, 0.0) * PACE
     return max(tree_due, now + timedelta(seconds=pause))
+
+
+def time_matters_at(rules: Iterable[Rule], clock: Clock, now: datetime) -> datetime | None:
+    """The earliest moment at which time alone may change a verdict of one of the rules: by a window, or by an activity dated ahead."""
+    dues: list[datetime | None] = []
+    for rule in rules:
+        dues.append(next_due(rule.tree, clock.at(now)))
+        if Mark.Facet.ACTIVITY in rule.facets:
+            dues.append(clock.next_activity(now))
+    return min((due for due in dues if due is not None), default=None)
+
+
+def time_changed(rules: Iterable[Rule], clock: Clock, since: datetime, now: datetime) -> list[int] | None:
+    """Contacts whom the passing of time since the last look may have changed; None when there are so many that everybody is looked at."""
+    parts = [changed_by_time(rule.tree, clock.at(since), clock.at(now), catalogue=clock.catalogue) for rule in rules]
+    found = _bounded(lambda: queries.some_contacts([part for part in parts if part is not None], limit=FULL_FROM + 1))
+    return None if len(found) > FULL_FROM else found
 
 
 class SegmentNode:
@@ -85,15 +131,49 @@ class SegmentNode:
         )
         self.facets = frozenset()
 
+    def due_by(self, at: datetime) -> None:
+        """Somebody has an activity dated ahead: look again when it will exist."""
+        if self.segment.due_at is None or self.segment.due_at > at:
+            Segment.objects.filter(pk=self.segment.pk).filter(Q(due_at=None) | Q(due_at__gt=at)).update(due_at=at)
+            self.segment.due_at = at
+
     def refresh(self, *, contacts: Sequence[int] | None, now: datetime) -> list[int] | int:
-        return self._refresh_all(now) if contacts is None else self._refresh_some(contacts, now)
+        """With contacts=None: everybody, or, when only time has passed since the last look, those whom it may have changed."""
+        if contacts is not None:
+            return self._refresh_some(contacts, now)
+        since = self.segment.refreshed_at
+        if self.rule is None or self.is_stale_for_all(now) or since is None or since > now:
+            return self._refresh_all(now)
+        started = perf_counter()
+        ids = time_changed([self.rule], self._clock, since, now)
+        if ids is None:
+            return self._refresh_all(now)
+        changed = 0
+        for first in range(0, len(ids), CHUNK):
+            changed += retrying(lambda chunk=ids[first : first + CHUNK]: self._refresh_chunk(chunk, now))  # type: ignore[misc]
+        self._looked_at(now, perf_counter() - started)
+        return changed
+
+    def is_stale_for_all(self, now: datetime) -> bool:
+        """Whether more than the time has changed: the rule, or a failure before."""
+        segment = self.segment
+        return segment.stale_since is not None or bool(segment.problem) or segment.due_at is None or segment.due_at > now
+
+    def _refresh_chunk(self, contacts: Sequence[int], now: datetime) -> int:
+        with transaction.atomic():
+            queries.bound_statements(FULL_SECONDS)
+            difference = queries.member_difference(self.segment.pk, self._matching(now, contacts), contacts)
+            if not difference:
+                return 0
+            written = self._write(queries.rows_of(difference), now=now, mark=True, tell=False)
+            return written.joined + written.left
 
     def _matching(self, now: datetime, contacts: Sequence[int] | None = None) -> Sql:
         if self._broken is not None:
             raise self._broken
         if self.rule is None:
             return queries.NOBODY
-        return matching(self.rule.tree, self._clock.at(now), contacts=contacts)
+        return compiled(self.rule, self._clock, now, contacts)
 
     def _why(self) -> str:
         return f"rule:{self.segment.version}"
@@ -112,13 +192,14 @@ class SegmentNode:
         return changed
 
     def _looked_at(self, now: datetime, seconds: float) -> None:
-        tree_due = next_due(self.rule.tree, self._clock.at(now)) if self.rule else None
+        tree_due = time_matters_at([self.rule] if self.rule else [], self._clock, now)
         mine = Segment.objects.filter(pk=self.segment.pk, version=self.segment.version)
         due_at = due_after(tree_due, now=now, seconds=seconds)
         mine.update(refreshed_at=now, due_at=due_at, problem="")
         if self.segment.stale_since is not None:
             mine.filter(stale_since=self.segment.stale_since).update(stale_since=None)
-        self.segment.stale_since, self.segment.due_at, self.segment.problem = None, due_at, ""
+        segment = self.segment
+        segment.stale_since, segment.due_at, segment.problem, segment.refreshed_at = None, due_at, "", now
 
     def _write(self, rows: Sql, *, now: datetime, mark: bool, tell: bool) -> Changed:
         with transaction.atomic():
@@ -129,26 +210,15 @@ class SegmentNode:
     def _refresh_some(self, contacts: Sequence[int], now: datetime) -> list[int]:
         """One statement when nothing changes; with a change the row is locked and the difference written in two more."""
         difference = queries.member_difference(self.segment.pk, self._matching(now, contacts), contacts)
-        if self.rule is not None:
-            self._bring_forward(now)
         if not difference:
             return []
         if queries.lock_segment(self.segment.pk) != self.segment.version:
-            return []  # edited or archived meanwhile: it is stale and will be looked at in full
+            self.make_stale(now)  # edited or archived meanwhile: these contacts must not be forgotten
+            return []
         changed = queries.write_members(
             self.segment.pk, queries.rows_of(difference), why=self._why(), now=now, mark=False, tell=True
         )
         return list(changed.contacts)
-
-    def _bring_forward(self, now: datetime) -> None:
-        """New facts may make time matter earlier than the last look in full could know."""
-        assert self.rule is not None
-        tree_due = next_due(self.rule.tree, self._clock.at(now))
-        if tree_due is not None and (self.segment.due_at is None or tree_due < self.segment.due_at):
-            Segment.objects.filter(pk=self.segment.pk, version=self.segment.version).filter(
-                Q(due_at=None) | Q(due_at__gt=tree_due)
-            ).update(due_at=tree_due)
-            self.segment.due_at = tree_due
 
 
 class PersonasNode:
@@ -199,39 +269,76 @@ class PersonasNode:
             return self._broken[0]
         for persona, rule in self._rules:
             try:
-                _bounded(lambda rule=rule: queries.count_rows(matching(rule.tree, self._clock.at(now))))  # type: ignore[misc]
+                _bounded(lambda rule=rule: queries.count_rows(compiled(rule, self._clock, now)))  # type: ignore[misc]
             except DatabaseError:
                 return persona
         return None
 
+    def due_by(self, at: datetime) -> None:
+        """Somebody has an activity dated ahead: look again when it will exist."""
+        if any(persona.due_at is None or persona.due_at > at for persona in self.personas):
+            Persona.objects.filter(Q(due_at=None) | Q(due_at__gt=at)).update(due_at=at)
+            for persona in self.personas:
+                persona.due_at = min(persona.due_at or at, at)
+
     def refresh(self, *, contacts: Sequence[int] | None, now: datetime) -> list[int] | int:
+        """With contacts=None: everybody, or, when only time has passed since the last look, those whom it may have changed."""
         if self._broken is not None:
             raise self._broken[1]
-        rules = [
-            (persona.pk, matching(rule.tree, self._clock.at(now), contacts=contacts)) for persona, rule in self._rules
-        ]
-        return self._refresh_all(rules, now) if contacts is None else self._refresh_some(rules, contacts, now)
-
-    def _refresh_all(self, rules: Sequence[tuple[int, Sql]], now: datetime) -> int:
+        if contacts is not None:
+            return self._refresh_some(contacts, now)
+        since = min((persona.refreshed_at for persona in self.personas if persona.refreshed_at), default=None)
+        if self._is_stale_for_all(now) or since is None or since > now:
+            return self._refresh_all(now)
         started = perf_counter()
-        pages = _bounded(lambda: queries.stage_personas(rules))
+        ids = time_changed([rule for _, rule in self._rules], self._clock, since, now)
+        if ids is None:
+            return self._refresh_all(now)
+        changed = 0
+        for first in range(0, len(ids), CHUNK):
+            changed += retrying(lambda chunk=ids[first : first + CHUNK]: self._refresh_chunk(chunk, now))  # type: ignore[misc]
+        self._looked_at(now, perf_counter() - started)
+        return changed
+
+    def _is_stale_for_all(self, now: datetime) -> bool:
+        return any(
+            persona.stale_since is not None or persona.problem or persona.refreshed_at is None for persona in self.personas
+        ) or all(persona.due_at is None or persona.due_at > now for persona in self.personas)
+
+    def _compiled(self, now: datetime, contacts: Sequence[int] | None = None) -> list[tuple[int, Sql]]:
+        return [(persona.pk, compiled(rule, self._clock, now, contacts)) for persona, rule in self._rules]
+
+    def _refresh_all(self, now: datetime) -> int:
+        started = perf_counter()
+        pages = _bounded(lambda: queries.stage_personas(self._compiled(now)))
         changed = 0
         for rows in queries.staged_pages(pages):
             written = retrying(lambda rows=rows: self._write(rows, now=now))  # type: ignore[misc]
             changed += max(written.joined, written.left)
-        seconds = perf_counter() - started
-        dues = [next_due(rule.tree, self._clock.at(now)) for _, rule in self._rules]
-        due_at = due_after(min((due for due in dues if due), default=None), now=now, seconds=seconds)
-        stale = [persona.stale_since for persona in self.personas if persona.stale_since]
-        mine = Persona.objects.filter(pk__in=[persona.pk for persona in self.personas])
-        mine.update(refreshed_at=now, due_at=due_at, problem="")
-        if stale:
-            # What was edited after this node was built carries a later mark, or another version, and stays stale.
-            for persona in self.personas:
-                Persona.objects.filter(pk=persona.pk, version=persona.version, stale_since=persona.stale_since).update(stale_since=None)
-        for persona in self.personas:
-            persona.stale_since, persona.due_at, persona.problem = None, due_at, ""
+        self._looked_at(now, perf_counter() - started)
         return changed
+
+    def _refresh_chunk(self, contacts: Sequence[int], now: datetime) -> int:
+        with transaction.atomic():
+            queries.bound_statements(FULL_SECONDS)
+            difference = queries.persona_difference(self._compiled(now, contacts), contacts)
+            if not difference:
+                return 0
+            written = self._write(queries.persona_rows(difference), now=now)
+            return max(written.joined, written.left)
+
+    def _looked_at(self, now: datetime, seconds: float) -> None:
+        """What was edited after this node was built carries a later mark, or another version, and stays stale."""
+        tree_due = time_matters_at([rule for _, rule in self._rules], self._clock, now)
+        due_at = due_after(tree_due, now=now, seconds=seconds)
+        Persona.objects.filter(pk__in=[persona.pk for persona in self.personas]).update(
+            refreshed_at=now, due_at=due_at, problem=""
+        )
+        for persona in self.personas:
+            if persona.stale_since is not None:
+                mine = Persona.objects.filter(pk=persona.pk, version=persona.version, stale_since=persona.stale_since)
+                mine.update(stale_since=None)
+            persona.stale_since, persona.due_at, persona.problem, persona.refreshed_at = None, due_at, "", now
 
     def _versions(self) -> dict[int, int]:
         return {persona.pk: persona.version for persona in self.personas}
@@ -242,23 +349,14 @@ class PersonasNode:
                 raise EditedMeanwhile
             return queries.write_personas(rows, now=now, mark=True, tell=False)
 
-    def _refresh_some(self, rules: Sequence[tuple[int, Sql]], contacts: Sequence[int], now: datetime) -> list[int]:
-        difference = queries.persona_difference(rules, contacts)
-        self._bring_forward(now)
+    def _refresh_some(self, contacts: Sequence[int], now: datetime) -> list[int]:
+        difference = queries.persona_difference(self._compiled(now, contacts), contacts)
         if not difference:
             return []
         if queries.lock_personas() != self._versions():
-            return []  # edited meanwhile: stale, looked at in full next
+            self.make_stale(now)  # edited meanwhile: these contacts must not be forgotten
+            return []
         return list(queries.write_personas(queries.persona_rows(difference), now=now, mark=False, tell=True).contacts)
-
-    def _bring_forward(self, now: datetime) -> None:
-        dues = [next_due(rule.tree, self._clock.at(now)) for _, rule in self._rules]
-        tree_due = min((due for due in dues if due), default=None)
-        if tree_due is None or all(p.due_at is not None and p.due_at <= tree_due for p in self.personas):
-            return
-        Persona.objects.filter(Q(due_at=None) | Q(due_at__gt=tree_due)).update(due_at=tree_due)
-        for persona in self.personas:
-            persona.due_at = min(persona.due_at or tree_due, tree_due)
 
 
 def segment_nodes() -> list[Node]:

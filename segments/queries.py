@@ -97,6 +97,33 @@ def fold_marks(facet: int) -> int:
         return cursor.rowcount
 
 
+# --- time --------------------------------------------------------------------------------------------------------------------
+
+
+def next_activity(now: datetime, contacts: Sequence[int] | None = None) -> datetime | None:
+    """When the first activity dated after `now` will exist, of anybody or of some contacts. One statement.
+
+    For anybody it reads the months from this one on by the BRIN index; for contacts the covering index.
+    """
+    only, params = ("", ()) if contacts is None else (" AND contact_id = ANY (%s::bigint[])", (list(contacts),))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT min(occurred_at) FROM leads_activity WHERE occurred_at > %s{only}", [now, *params])
+        found: datetime | None = cursor.fetchone()[0]
+        return found
+
+
+def some_contacts(parts: Sequence[Sql], *, limit: int) -> list[int]:
+    """Contacts that any of the queries returns, each once, in order, at most `limit`. One statement, none without queries."""
+    if not parts:
+        return []
+    union = " UNION ".join(f"SELECT id FROM ({part.text}) AS part{place}(id)" for place, part in enumerate(parts))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id FROM ({union}) AS found ORDER BY id LIMIT %s", [*(value for part in parts for value in part.params), limit]
+        )
+        return [int(contact_id) for (contact_id,) in cursor.fetchall()]
+
+
 # --- members: wanted = (matches ∪ added) − removed, against the open memberships -----------------------------------------
 
 

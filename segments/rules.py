@@ -26,6 +26,7 @@ class Rule:
 
 
 _rules: OrderedDict[tuple[str, object], Rule] = OrderedDict()
+_reads: OrderedDict[str, frozenset[str]] = OrderedDict()
 
 
 def catalogue_stamp() -> object:
@@ -47,12 +48,20 @@ def rule_of(document: Any, stamp: object) -> Rule:
 
 
 def reads_of(rule: Any) -> frozenset[str]:
-    """What a tree, a document or None reads; nothing for a document that is not readable."""
+    """What a tree, a document or None reads; nothing for a document that is not readable.
+
+    Which definitions and fields a document names does not depend on the catalogue, so the answer is kept without a stamp.
+    """
     if rule is None:
         return frozenset()
     if not isinstance(rule, dict):
         return reads(rule)
-    try:
-        return reads(check(rule, allow_unknown_slugs=True))
-    except BadConditions:
-        return frozenset()
+    text = json.dumps(rule, sort_keys=True)
+    if text not in _reads:
+        try:
+            _reads[text] = reads(check(rule, allow_unknown_slugs=True))
+        except BadConditions:
+            return frozenset()  # not kept: a field that comes back makes it readable
+        if len(_reads) > _KEPT:
+            _reads.popitem(last=False)
+    return _reads[text]

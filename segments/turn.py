@@ -89,7 +89,7 @@ def turn(now: datetime, *, full: bool = False, budget_seconds: float | None = No
             return report
         started = perf_counter()
         nodes = graph.nodes()
-        _fold_many_marks(nodes, now, full=full)
+        _ask_for_everybody(nodes, now, full=full)
         _refresh_whole(nodes, now, report, full=full)
         while _work_batch(nodes, now, report):
             if budget_seconds is not None and perf_counter() - started > budget_seconds:
@@ -111,18 +111,19 @@ def _alone() -> Iterator[bool]:
             queries.release_turn_lock(LOCK)
 
 
-def _fold_many_marks(nodes: Sequence[Node], now: datetime, *, full: bool) -> None:
-    """Where everybody will be looked at anyway, marks are kept for the followers only.
+def _ask_for_everybody(nodes: Sequence[Node], now: datetime, *, full: bool) -> None:
+    """Where everybody will be looked at, say so in the rows, and keep the marks that are there for the followers only.
 
-    In one transaction with the request to look at everybody: a turn killed afterwards leaves the definitions stale.
+    One transaction: a turn that is killed afterwards leaves the definitions stale.
     """
-    if not all(hasattr(node, "make_stale") for node in nodes):
-        return
     if full or queries.marks_up_to(FULL_FROM + 1) > FULL_FROM:
         with transaction.atomic():
-            if queries.fold_marks(FOLLOW_ONLY):
-                for node in nodes:
-                    node.make_stale(now)  # type: ignore[attr-defined]
+            asked = [getattr(node, "make_stale", None) for node in nodes]
+            for make_stale in asked:
+                if make_stale is not None:
+                    make_stale(now)
+            if None not in asked:
+                queries.fold_marks(FOLLOW_ONLY)
 
 
 def _refresh_whole(nodes: Sequence[Node], now: datetime, report: TurnReport, *, full: bool) -> None:
@@ -181,6 +182,7 @@ def _batch(nodes: Sequence[Node], now: datetime, *, carefully: bool = False) -> 
             return tally
         started = perf_counter()
         touched = _by_facet(claimed)
+        _look_ahead(nodes, touched.get(Mark.Facet.ACTIVITY.value, set()), now)
         changed: dict[str, set[int]] = {}
         for node in nodes:
             contacts = set[int]().union(
@@ -200,6 +202,19 @@ def _batch(nodes: Sequence[Node], now: datetime, *, carefully: bool = False) -> 
             tally.followed[follower.name] = moved
             tally.spend(follower.name, started)
     return tally
+
+
+def _look_ahead(nodes: Sequence[Node], contacts: set[int], now: datetime) -> None:
+    """Activities dated ahead do not exist yet: whoever reads activities is due when the first of them will."""
+    if not contacts:
+        return
+    first = queries.next_activity(now, sorted(contacts))
+    if first is None:
+        return
+    for node in nodes:
+        due_by = getattr(node, "due_by", None)
+        if due_by is not None and Mark.Facet.ACTIVITY in node.facets:
+            due_by(first)
 
 
 def _by_facet(claimed: dict[int, frozenset[int]]) -> dict[int, set[int]]:

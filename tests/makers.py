@@ -13,6 +13,8 @@ from django.db import connection
 from leads import queries
 from leads.access import MARKETER
 from leads.models import Activity, Company, Contact, Deal, DealContact, Owner
+from segments.actions import save_segment
+from segments.models import Segment
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
 _number = count(1)
@@ -87,3 +89,18 @@ def make_activity(
 def clear_marks() -> None:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM leads_mark")
+
+
+def make_segment(conditions: dict[str, Any] | None = None, *, name: str | None = None, now: datetime = NOW, **values: Any) -> Segment:
+    """A dynamic segment, or a fixed one without conditions; waits for the turn."""
+    mode = Segment.Mode.DYNAMIC if conditions is not None else Segment.Mode.FIXED
+    return save_segment(
+        None,
+        name=name or f"Segment {next(_number)}",
+        conditions=conditions,
+        mode=mode,
+        actor=None,
+        now=now,
+        everybody=True,
+        **values,
+    )
