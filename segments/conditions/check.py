@@ -371,7 +371,7 @@ class _Checker:
                 raise self.refuse(where, _("“any” stands alone, not in a list"))
             return one
 
-        return self.each(listed, kind), isinstance(value, list)  # type: ignore[return-value]
+        return self.each(listed, kind), isinstance(value, list)
 
     def rows(self, document: dict[str, Any], path: str, key: str, subject: str) -> tuple[FieldLeaf, ...]:
         listed = document.get(key, [])

@@ -154,14 +154,14 @@ def read_facts(contact_ids: Iterable[int]) -> dict[int, Facts]:
                 kind, occurred_at, url or "", subject or "", source or "", stored if isinstance(stored, dict) else {}
             )
         )
-    for contact_id, *values, custom in _rows(
+    for contact_id, *stored_deal, custom in _rows(
         "SELECT link.contact_id, {columns}, deal.custom::text FROM leads_dealcontact link JOIN leads_deal deal ON deal.id = link.deal_id"
         " WHERE link.contact_id = ANY(%s) ORDER BY deal.id",
         [ids],
         columns=DEAL_COLUMNS,
         table="deal",
     ):
-        found[contact_id].deals.append(DealFact(*values, read_json(custom) or {}))
+        found[contact_id].deals.append(DealFact(*stored_deal, custom=read_json(custom) or {}))
     for contact_id, *values in _rows(
         "SELECT contact_id, moved_at, from_stage, to_stage FROM leads_stagemove WHERE contact_id = ANY(%s) ORDER BY moved_at, id",
         [ids],
@@ -196,7 +196,7 @@ def _rows(
         statement = statement.replace("{columns}", listed)
     with connection.cursor() as cursor:
         cursor.execute(statement, list(params))
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def json_text(value: Any, *, whole: bool = False) -> str | None:

@@ -360,7 +360,7 @@ def search(part: Part, text: str) -> bool:
         if place == length:
             return False
         char = text[place]
-        held = {}
+        held: dict[Char, bool] = {}
         states = {
             state + 1
             for state in states

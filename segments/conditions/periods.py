@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 FIXED_UNITS = {
@@ -158,8 +158,8 @@ def period_days(period: str, which: int, moment: Moment) -> tuple[date | None, d
     return shift_date(first, which, f"{period}s"), shift_date(first, which + 1, f"{period}s")
 
 
-Amount = tuple[int, str]  # number and unit
-TimeValue = date | datetime | tuple[date | datetime, date | datetime] | Amount | str | int
+# What a time operator compares with: a date, a moment, two of them, (number, unit), a period's name, a number of days.
+TimeValue = Any
 
 _WHICH = {"last": -1, "this": 0, "next": 1}
 

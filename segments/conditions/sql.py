@@ -126,7 +126,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 def _fetch(statement: Sql) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement.text, list(statement.params))
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 class _Compiler:
@@ -431,7 +431,7 @@ class _Compiler:
         if not personas:
             return Sql("SELECT contact.id FROM leads_contact contact WHERE FALSE")
         *before, mine = personas
-        others = [self.part(f"rule of persona:{other.slug}", lambda other=other: self.rule(other)) for other in before]  # type: ignore[misc]
+        others = [self.part(f"rule of persona:{other.slug}", lambda other=other: self.rule(other)) for other in before]
         excluded = [
             sql("NOT EXISTS (SELECT 1 FROM {} AS part WHERE part.id = contact.id)", Sql(name)) for name in others
         ]

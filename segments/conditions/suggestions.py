@@ -79,4 +79,4 @@ def _frequent(items: Sql, table: str, typed: str) -> list[str]:
 def _fetch(statement: Sql) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement.text, list(statement.params))
-        return cursor.fetchall()
+        return list(cursor.fetchall())

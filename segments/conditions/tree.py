@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as attribute
 from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ class FieldLeaf:
     op: str
     value: Any = None
     unit: str | None = None
-    spec: Field = field(compare=False, repr=False, kw_only=True)
-    operator: Operator = field(compare=False, repr=False, kw_only=True)
-    type: str = field(compare=False, kw_only=True)
-    wanted: Any = field(compare=False, repr=False, kw_only=True)
+    spec: Field = attribute(compare=False, repr=False, kw_only=True)
+    operator: Operator = attribute(compare=False, repr=False, kw_only=True)
+    type: str = attribute(compare=False, kw_only=True)
+    wanted: Any = attribute(compare=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class When:
     op: str
     value: Any
     unit: str | None = None
-    operator: Operator = field(compare=False, repr=False, kw_only=True)
-    wanted: Any = field(compare=False, repr=False, kw_only=True)
+    operator: Operator = attribute(compare=False, repr=False, kw_only=True)
+    wanted: Any = attribute(compare=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Amount:
 
     op: str
     value: Any
-    wanted: Any = field(compare=False, repr=False, kw_only=True)
+    wanted: Any = attribute(compare=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Total:
     of: str
     how: str
     amount: Amount
-    spec: Field = field(compare=False, repr=False, kw_only=True)
+    spec: Field = attribute(compare=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class DidLeaf:
     is_first: bool = False
     latest: tuple[FieldLeaf, ...] = ()
     total: Total | None = None
-    is_list: bool = field(default=False, compare=False, repr=False)
+    is_list: bool = attribute(default=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Step:
 
     kinds: tuple[str, ...] | None
     where: tuple[FieldLeaf, ...] = ()
-    is_list: bool = field(default=False, compare=False, repr=False)
+    is_list: bool = attribute(default=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class HasLeaf:
     subject: str
     where: tuple[FieldLeaf, ...] = ()
     count: Amount | None = None
-    related: Related = field(compare=False, repr=False, kw_only=True)
+    related: Related = attribute(compare=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class MemberLeaf:
     subject: str
     slug: str
     state: str | None = None
-    spec: Subject = field(compare=False, repr=False, kw_only=True)
+    spec: Subject = attribute(compare=False, repr=False, kw_only=True)
 
 
 Leaf = Union[FieldLeaf, DidLeaf, SequenceLeaf, HasLeaf, MemberLeaf]
