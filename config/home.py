@@ -153,6 +153,16 @@ class Beat:
     def is_well(self) -> bool:
         return not self.failed and not self.is_late
 
+    @property
+    def ago_in_words(self) -> str:
+        if self.ago is None:
+            return _("never yet")
+        if self.ago < 120:
+            return _("%(n)d s ago") % {"n": self.ago}
+        if self.ago < 7200:
+            return _("%(n)d min ago") % {"n": self.ago // 60}
+        return _("%(n)d h ago") % {"n": self.ago // 3600}
+
 
 def beats() -> list[Beat]:
     """Each task of the beat table with the word that its last run left in the cache; one round trip."""
@@ -169,17 +179,6 @@ def beats() -> list[Beat]:
         ago = max(0.0, time.time() - word["at"]) if word else None
         found.append(Beat(task, period, ago, word["seconds"] if word else 0.0, bool(word and word["failed"])))
     return found
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the health list."""
-
-    label: str
-    value: str
-    is_well: bool
-    help: str = ""
-    url: str = ""
 
 
 def admin(now: datetime) -> dict[str, Any]:
@@ -218,13 +217,3 @@ def week_start(now: datetime) -> datetime:
     today = timezone.localtime(now).date()
     monday = today - timedelta(days=today.weekday())
     return datetime.combine(monday, midnight(), timezone.get_current_timezone())
-
-
-def say_ago(seconds: float | None) -> str:
-    if seconds is None:
-        return _("never yet")
-    if seconds < 120:
-        return _("%(n)d s ago") % {"n": seconds}
-    if seconds < 7200:
-        return _("%(n)d min ago") % {"n": seconds // 60}
-    return _("%(n)d h ago") % {"n": seconds // 3600}
