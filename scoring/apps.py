@@ -5,3 +5,16 @@ from django.apps import AppConfig
 
 class ScoringConfig(AppConfig):
     name = "scoring"
+
+    def ready(self) -> None:
+        from scoring import contact_page, definition_kinds, fields, nodes
+        from scoring.actions import hand_over_ripe
+        from segments import definitions, graph
+        from segments.turn import register_follower
+
+        fields.register()
+        graph.register_nodes(nodes.score_nodes, waiting=nodes.models_wait)
+        graph.register_definitions(nodes.score_definitions)
+        register_follower("hand_offs", 100, hand_over_ripe)
+        definitions.register_definition_kind(definition_kinds.KIND)
+        contact_page.register()

@@ -38,6 +38,10 @@ class ScoreModelQuerySet(models.QuerySet["ScoreModel"]):
         """Those whose points are kept: not archived, with a live version."""
         return self.in_use().filter(versions__state=ScoreVersion.State.LIVE)
 
+    def waiting(self, now: datetime) -> ScoreModelQuerySet:
+        """Stale or due; one that failed waits for its due time."""
+        return self.published().filter(models.Q(stale_since__isnull=False, problem="") | models.Q(due_at__lte=now))
+
 
 class ScoreModel(models.Model):
     """One way to score, of one product line say; exactly one is the default. What it says stands in its live version."""
@@ -49,9 +53,7 @@ class ScoreModel(models.Model):
     slug = models.SlugField(_("slug"), unique=True, max_length=100)
     name = models.CharField(_("name"), max_length=200)
     is_default = models.BooleanField(_("default"), default=False)
-    routing = models.CharField(
-        _("a lead without an owner"), max_length=10, choices=Routing, default=Routing.UNASSIGNED
-    )
+    routing = models.CharField(_("a lead without an owner"), max_length=10, choices=Routing, default=Routing.UNASSIGNED)
     answer_within_hours = models.PositiveSmallIntegerField(
         _("business hours to answer"), default=8, help_text=_("Business hours stand in Settings.")
     )
@@ -95,9 +97,7 @@ class ScoreVersion(models.Model):
     model = models.ForeignKey(ScoreModel, models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     state = models.CharField(max_length=5, choices=State, default=State.DRAFT)
-    threshold = models.DecimalField(
-        _("hand-off threshold"), max_digits=12, decimal_places=2, default=Decimal(75)
-    )
+    threshold = models.DecimalField(_("hand-off threshold"), max_digits=12, decimal_places=2, default=Decimal(75))
     fit_lines = ArrayField(
         models.DecimalField(max_digits=12, decimal_places=2),
         verbose_name=_("fit lines"),
@@ -119,6 +119,9 @@ class ScoreVersion(models.Model):
     published_at = models.DateTimeField(null=True)
     published_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     reason = models.CharField(max_length=500, blank=True, default="")
+    worked_at = models.DateTimeField(
+        null=True, help_text="When everybody had been scored by it; before, nobody is handed over."
+    )
 
     class Meta:
         ordering = ["-number"]
@@ -236,6 +239,10 @@ class HandOffQuerySet(models.QuerySet["HandOff"]):
     def unassigned(self) -> HandOffQuerySet:
         return self.open().filter(owner=None)
 
+    def returning(self, now: datetime) -> HandOffQuerySet:
+        """Recycled until a moment that has come."""
+        return self.filter(returns_at__lte=now, returned_at=None)
+
     def mine(self, user: User) -> HandOffQuerySet:
         return self.open().filter(owner__user=user)
 
@@ -259,9 +266,13 @@ class HandOff(models.Model):
     owner = models.ForeignKey(Owner, models.SET_NULL, null=True, blank=True, related_name="hand_offs")
     total = models.DecimalField(max_digits=12, decimal_places=2)
     grade = models.CharField(max_length=2)
-    card = models.JSONField(help_text="Frozen: who, reasons in words with points, why now, what was read, company, persona.")
+    card = models.JSONField(
+        help_text="Frozen: who, reasons in words with points, why now, what was read, company, persona."
+    )
     rule_keys = ArrayField(
-        models.UUIDField(), default=list, help_text="The rules met that gave points, sorted: the reasons it was handed over for."
+        models.UUIDField(),
+        default=list,
+        help_text="The rules met that gave points, sorted: the reasons it was handed over for.",
     )
     reasons_key = models.CharField(max_length=64, help_text="SHA-256 of rule_keys: one name for one set of reasons.")
     answered_at = models.DateTimeField(null=True)
@@ -284,12 +295,14 @@ class HandOff(models.Model):
         indexes = [
             models.Index(fields=["due_at", "grade", "id"], condition=models.Q(state="open"), name="scoring_queue"),
             models.Index(  # tab “mine”
-                fields=["owner", "due_at", "grade", "id"], condition=models.Q(state="open"), name="scoring_queue_of_owner"
+                fields=["owner", "due_at", "grade", "id"],
+                condition=models.Q(state="open"),
+                name="scoring_queue_of_owner",
             ),
             models.Index(  # tab “answered”
                 fields=["-answered_at", "-id"], condition=models.Q(answered_at__isnull=False), name="scoring_answered"
             ),
-            models.Index(  # reader: queries.returning
+            models.Index(  # reader: nodes.ReturnsNode
                 fields=["returns_at"],
                 condition=models.Q(returns_at__isnull=False, returned_at__isnull=True),
                 name="scoring_returns",

@@ -28,7 +28,7 @@ def fill(apps, schema_editor):
         ignore_conflicts=True,
     )
     model, made = apps.get_model("scoring", "ScoreModel").objects.get_or_create(
-        slug="default", defaults={"name": "Lead score", "is_default": True}
+        slug="default", defaults={"name": "Lead score", "is_default": True, "stale_since": timezone.now()}
     )
     if made:
         apps.get_model("scoring", "ScoreVersion").objects.create(

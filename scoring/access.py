@@ -1,0 +1,40 @@
+"""The only way from an address to a score model, a version or a lead: 404 in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+
+from scoring.models import HandOff, ScoreModel, ScoreVersion
+
+
+def model_or_404(slug: str) -> ScoreModel:
+    return get_object_or_404(ScoreModel, slug=slug)
+
+
+def editable_model_or_404(slug: str) -> ScoreModel:
+    """An archived model is read, not edited."""
+    return get_object_or_404(ScoreModel.objects.in_use(), slug=slug)
+
+
+def live_version(model: ScoreModel) -> ScoreVersion | None:
+    return model.versions.filter(state=ScoreVersion.State.LIVE).prefetch_related("rules").first()
+
+
+def draft_version(model: ScoreModel) -> ScoreVersion | None:
+    return model.versions.filter(state=ScoreVersion.State.DRAFT).prefetch_related("rules").first()
+
+
+def draft_or_404(model: ScoreModel) -> ScoreVersion:
+    draft = draft_version(model)
+    if draft is None:
+        raise Http404
+    draft.model = model
+    return draft
+
+
+def hand_off_or_404(pk: int, **values: Any) -> HandOff:
+    rows = HandOff.objects.select_related("contact__company", "model", "owner__user", "answered_by", "answer_reason")
+    return get_object_or_404(rows, pk=pk, **values)

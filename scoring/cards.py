@@ -1,0 +1,318 @@
+"""The card that goes to sales with a lead: who, how ripe, why, why now, what to say first. Built once and frozen."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from leads.countries import name_of
+from leads.models import Contact, DealContact, Suppression
+from leads.text import address_hash
+from leads.workspace import zone
+from scoring import queries
+from scoring.models import Rule, ScoreModel, ScoreVersion
+from scoring.queries import Candidate, Colleague, Deed, LedgerEntry
+from segments.conditions import BadConditions, check, sentence
+from segments.models import PersonaAssignment
+
+DEEDS = 40
+READ = 5
+COLLEAGUES = 6
+ACTIVE_WITHIN = timedelta(days=60)
+CONTENT = ("page_view", "download", "video_watched", "webinar_attended", "webinar_registered", "email_click")
+
+
+def build(
+    candidates: Sequence[Candidate], *, model: ScoreModel, version: ScoreVersion, now: datetime
+) -> dict[int, dict[str, Any]]:
+    """Contact -> card, a JSON document. Eight statements whatever the number of leads."""
+    ids = [candidate.contact_id for candidate in candidates]
+    contacts = {one.pk: one for one in Contact.objects.select_related("company").filter(pk__in=ids)}
+    rules = {rule.key: rule for rule in version.rules.all()}
+    sentences = {key: words(rule.conditions) for key, rule in rules.items()}
+    ledger = queries.ledger_of(ids, model_id=model.pk)
+    deeds = queries.latest_deeds(ids, now=now, limit=DEEDS)
+    personas = {
+        row.contact_id: row.persona
+        for row in PersonaAssignment.objects.select_related("persona").filter(contact_id__in=ids, until=None)
+    }
+    deals = _deals(ids)
+    companies = sorted({one.company_id for one in contacts.values() if one.company_id is not None})
+    colleagues = queries.active_colleagues(
+        companies, model_id=model.pk, since=now - ACTIVE_WITHIN, now=now, limit=COLLEAGUES
+    )
+    refused = _not_to_be_mailed(contacts.values())
+    cards: dict[int, dict[str, Any]] = {}
+    for candidate in candidates:
+        contact = contacts[candidate.contact_id]
+        rows = ledger[contact.pk]
+        persona = personas.get(contact.pk)
+        reasons = _reasons(rows, rules, sentences)
+        cards[contact.pk] = {
+            "who": _who(contact),
+            "total": number(candidate.total),
+            "threshold": number(version.threshold),
+            "grade": candidate.grade,
+            "groups": {group: number(points) for group, points in candidate.groups.items()},
+            "reasons": [reason for reason in reasons if reason["points"] > 0],
+            "against": [reason for reason in reversed(reasons) if reason["points"] < 0],
+            "why_now": why_now(
+                rows, rules, version.threshold, deeds[contact.pk], now=now, is_return=candidate.is_return
+            ),
+            "read": _read(deeds[contact.pk]),
+            "latest": _deed(deeds[contact.pk][0]) if deeds[contact.pk] else None,
+            "persona": {"slug": persona.slug, "name": persona.name, "role": persona.get_role_display()}
+            if persona
+            else None,
+            "deals": deals[contact.pk],
+            "colleagues": [
+                _colleague(one) for one in colleagues.get(contact.company_id or 0, ()) if one.contact_id != contact.pk
+            ],
+            "may_be_mailed": contact.email is not None and contact.pk not in refused,
+            "opener": opener(contact, deeds[contact.pk], now=now),
+        }
+    return cards
+
+
+def number(value: Decimal) -> int | float:
+    """As JSON numbers: whole ones without a point."""
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def words(conditions: Any) -> str:
+    """A rule's document as a sentence; empty for one that is no longer readable."""
+    try:
+        return sentence(check(conditions, allow_unknown_slugs=True))
+    except BadConditions:
+        return ""
+
+
+def _who(contact: Contact) -> dict[str, Any]:
+    company = contact.company
+    return {
+        "name": contact.full_name or contact.email or contact.external_id or "",
+        "title": contact.title,
+        "department": contact.department,
+        "email": contact.email or "",
+        "phone": contact.phone,
+        "country": name_of(contact.country) if contact.country else "",
+        "source": contact.source,
+        "company": None
+        if company is None
+        else {
+            "id": company.pk,
+            "name": company.name,
+            "industry": company.industry,
+            "employees": company.employees,
+            "country": name_of(company.country) if company.country else "",
+        },
+    }
+
+
+def _reasons(
+    rows: Sequence[LedgerEntry], rules: Mapping[UUID, Rule], sentences: Mapping[UUID, str]
+) -> list[dict[str, Any]]:
+    """Rules that count now, the most points first, each with the moment since when it does."""
+    sums: dict[UUID, Decimal] = defaultdict(Decimal)
+    since: dict[UUID, datetime] = {}
+    for row in rows:
+        if sums[row.rule_key] == 0:
+            since[row.rule_key] = row.counts_from
+        sums[row.rule_key] += row.points
+    found = [
+        {
+            "rule": str(key),
+            "name": rules[key].name,
+            "sentence": sentences[key],
+            "group": rules[key].group,
+            "points": number(points),
+            "since": since[key].isoformat(),
+        }
+        for key, points in sums.items()
+        if points != 0 and key in rules
+    ]
+    return sorted(found, key=lambda reason: (-reason["points"], reason["name"]))
+
+
+def why_now(
+    rows: Sequence[LedgerEntry],
+    rules: Mapping[UUID, Rule],
+    threshold: Decimal,
+    deeds: Sequence[Deed],
+    *,
+    now: datetime,
+    is_return: bool = False,
+) -> dict[str, Any]:
+    """What moved the lead over the line: the rules of that moment, the total before and after, and what the person did just before."""
+    before = total = Decimal(0)
+    crossing: list[LedgerEntry] = []
+    crossed = (Decimal(0), Decimal(0))
+    by_moment: dict[datetime, list[LedgerEntry]] = defaultdict(list)
+    for row in rows:
+        by_moment[row.counts_from].append(row)
+    for moment in sorted(by_moment):
+        before, total = total, total + sum((row.points for row in by_moment[moment]), Decimal(0))
+        if before < threshold <= total:
+            crossing, crossed = by_moment[moment], (before, total)
+    gains = sorted(
+        (row for row in crossing if row.points > 0 and row.rule_key in rules),
+        key=lambda row: (-row.points, rules[row.rule_key].name),
+    )
+    moment = crossing[0].counts_from if crossing else now
+    earlier = next((deed for deed in deeds if deed.at <= moment), None)
+    return {
+        "at": moment.isoformat(),
+        "before": number(crossed[0]),
+        "after": number(crossed[1]) if crossing else number(total),
+        "rules": [{"name": rules[row.rule_key].name, "points": number(row.points)} for row in gains],
+        "is_publication": bool(crossing)
+        and all(row.cause in ("version_published", "points_changed", "rule_removed") for row in crossing),
+        "is_return": is_return,
+        "activity": _deed(earlier) if earlier else None,
+        "words": _why_now_words(gains, rules, crossed, is_return=is_return, crossing=crossing),
+    }
+
+
+def _why_now_words(
+    gains: Sequence[LedgerEntry],
+    rules: Mapping[UUID, Rule],
+    crossed: tuple[Decimal, Decimal],
+    *,
+    is_return: bool,
+    crossing: Sequence[LedgerEntry],
+) -> str:
+    if is_return:
+        return _("The day has come on which sales wanted to see this lead again.")
+    if not crossing:
+        return _("Handed over by decision, not by points.")
+    points = {"before": _shown(crossed[0]), "after": _shown(crossed[1])}
+    if all(row.cause != "rule_met" for row in crossing):
+        return _("New scoring rules lifted it from %(before)s to %(after)s points.") % points
+    if not gains:
+        return _("A point taken away no longer counts: from %(before)s to %(after)s points.") % points
+    name = rules[gains[0].rule_key].name
+    if len(gains) == 1:
+        return _("“%(rule)s” lifted it from %(before)s to %(after)s points.") % {"rule": name, **points}
+    return ngettext(
+        "“%(rule)s” and one more reason lifted it from %(before)s to %(after)s points.",
+        "“%(rule)s” and %(count)s more reasons lifted it from %(before)s to %(after)s points.",
+        len(gains) - 1,
+    ) % {"rule": name, "count": len(gains) - 1, **points}
+
+
+def _shown(points: Decimal) -> str:
+    return f"{points.normalize():f}"
+
+
+def _deed(deed: Deed) -> dict[str, Any]:
+    return {"kind": deed.kind, "label": deed.label, "subject": deed.subject, "url": deed.url, "at": deed.at.isoformat()}
+
+
+def _read(deeds: Sequence[Deed]) -> list[dict[str, Any]]:
+    """The last contents, each once, with how often among the newest deeds."""
+    times: dict[tuple[str, str], int] = defaultdict(int)
+    first: dict[tuple[str, str], Deed] = {}
+    for deed in deeds:
+        if deed.kind in CONTENT and (deed.subject or deed.url):
+            key = (deed.kind, deed.subject or deed.url)
+            times[key] += 1
+            first.setdefault(key, deed)
+    return [{**_deed(deed), "times": times[key]} for key, deed in list(first.items())[:READ]]
+
+
+def _colleague(one: Colleague) -> dict[str, Any]:
+    return {
+        "id": one.contact_id,
+        "name": one.name,
+        "title": one.title,
+        "total": number(one.total),
+        "last_at": one.last_at.isoformat(),
+    }
+
+
+def _deals(ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = {contact: [] for contact in ids}
+    rows = (
+        DealContact.objects.select_related("deal").filter(contact_id__in=ids).order_by("-deal__opened_on", "-deal_id")
+    )
+    for row in rows:
+        deal = row.deal
+        found[row.contact_id].append(
+            {
+                "id": deal.pk,
+                "product": deal.product,
+                "status": deal.status,
+                "amount": number(deal.amount) if deal.amount is not None else None,
+                "opened_on": deal.opened_on.isoformat() if deal.opened_on else None,
+                "closed_on": deal.closed_on.isoformat() if deal.closed_on else None,
+                "loss_reason": deal.loss_reason,
+            }
+        )
+    return found
+
+
+def _not_to_be_mailed(contacts: Any) -> set[int]:
+    digests = {address_hash(one.email): one.pk for one in contacts if one.email}
+    rows = Suppression.objects.filter(address_hash__in=digests).values_list("address_hash", flat=True)
+    return {digests[digest] for digest in rows}
+
+
+def opener(contact: Contact, deeds: Sequence[Deed], *, now: datetime) -> str:
+    """One line to open the talk with, from what the person did last that is worth talking about."""
+    for kinds, line in _openers():
+        deed = next((one for one in deeds if one.kind in kinds and now - one.at <= ACTIVE_WITHIN), None)
+        if deed is None or ("%(subject)s" in line and not (deed.subject or deed.url)):
+            continue
+        return line % {
+            "name": contact.first_name or contact.full_name or _("there"),
+            "subject": deed.subject or deed.url,
+            "day": date_format(deed.at.astimezone(zone()), "j F"),
+            "company": contact.company.name if contact.company else _("your company"),
+        }
+    if contact.title:
+        return _("Hello %(name)s, what is on top of your list as %(title)s this quarter?") % {
+            "name": contact.first_name or contact.full_name or _("there"),
+            "title": contact.title,
+        }
+    return _("Hello %(name)s, what made you look at us?") % {
+        "name": contact.first_name or contact.full_name or _("there")
+    }
+
+
+def _openers() -> list[tuple[tuple[str, ...], str]]:
+    """The strongest kind first."""
+    return [
+        (
+            ("demo_booked",),
+            _("Hello %(name)s, you booked a demo on %(day)s: what should we be sure to show %(company)s?"),
+        ),
+        (
+            ("reply", "call", "meeting"),
+            _("Hello %(name)s, thank you for talking to us on %(day)s: what has happened at %(company)s since?"),
+        ),
+        (
+            ("webinar_attended",),
+            _("Hello %(name)s, you were with us at “%(subject)s”: which part fits what you plan at %(company)s?"),
+        ),
+        (
+            ("form_submit",),
+            _("Hello %(name)s, you wrote to us through “%(subject)s”: what would help %(company)s most?"),
+        ),
+        (
+            ("download",),
+            _("Hello %(name)s, you took “%(subject)s” with you on %(day)s: what were you hoping to find in it?"),
+        ),
+        (("video_watched",), _("Hello %(name)s, you watched “%(subject)s”: does %(company)s face the same?")),
+        (
+            ("page_view", "email_click"),
+            _("Hello %(name)s, you looked at “%(subject)s” on %(day)s: which question did it leave open?"),
+        ),
+    ]

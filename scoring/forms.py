@@ -1,0 +1,263 @@
+"""What people type about score models and leads, read and cleaned."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from crispy_forms.helper import FormHelper
+from crispy_forms.layout import HTML, Column, Field, Layout, Row
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from leads.models import Owner
+from scoring import grades
+from scoring.actions import Refused
+from scoring.actions.editing import MOST_POINTS, MOST_RULES, checked_points
+from scoring.models import AnswerReason, Rule, ScoreModel, ScoreVersion
+from scoring.patterns import PATTERNS
+from segments.builder import ConditionsField
+
+LATEST_RETURN_DAYS = 730
+
+
+class ModelForm(forms.Form):
+    """A new score model."""
+
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=200,
+        help_text=gettext_lazy("What it scores for: a product line, a region."),
+    )
+    pattern = forms.ChoiceField(label=gettext_lazy("Start from"), required=False, widget=forms.RadioSelect)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        pattern = self.fields["pattern"]
+        assert isinstance(pattern, forms.ChoiceField)
+        pattern.choices = [
+            ("", _("Nothing: I write the rules myself")),
+            *((one.key, f"{one.label} – {one.help}") for one in PATTERNS.values()),
+        ]
+        self.helper = FormHelper()
+        self.helper.form_tag = False
+
+
+class SettingsForm(forms.Form):
+    """What is not versioned."""
+
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=200)
+    routing = forms.ChoiceField(
+        label=gettext_lazy("A lead whose contact has no owner"),
+        choices=ScoreModel.Routing.choices,
+        widget=forms.RadioSelect,
+        help_text=gettext_lazy("A contact's own owner always gets the lead."),
+    )
+    answer_within_hours = forms.IntegerField(
+        label=gettext_lazy("Business hours to answer"),
+        min_value=1,
+        max_value=1000,
+        help_text=gettext_lazy("Which hours those are stands in Settings."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.helper = FormHelper()
+        self.helper.form_tag = False
+
+
+class RuleForm(forms.Form):
+    """One rule of a draft: what must hold, what it is worth, and the words that sales reads."""
+
+    edit_number = forms.IntegerField(widget=forms.HiddenInput)
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=200,
+        help_text=gettext_lazy("Sales reads it on the card: “Looked at pricing three times this week”."),
+    )
+    group = forms.ChoiceField(
+        label=gettext_lazy("Group"),
+        choices=[
+            (Rule.Group.FIT, gettext_lazy("Fit: who they are")),
+            (Rule.Group.BEHAVIOUR, gettext_lazy("Behaviour: what they do")),
+            (Rule.Group.NEGATIVE, gettext_lazy("Negative: what speaks against them")),
+        ],
+    )
+    points = forms.DecimalField(
+        label=gettext_lazy("Points"),
+        max_digits=9,
+        decimal_places=2,
+        min_value=-MOST_POINTS,
+        max_value=MOST_POINTS,
+        widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
+    )
+    conditions = ConditionsField(label=gettext_lazy("Who gets them"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.helper = FormHelper()
+        self.helper.form_tag = False
+        self.helper.layout = Layout(
+            Field("edit_number"),
+            Row(
+                Column("name", css_class="col-md-6"),
+                Column("group", css_class="col-md-4"),
+                Column("points", css_class="col-md-2"),
+            ),
+            "conditions",
+        )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("points") is not None and cleaned.get("group"):
+            try:
+                cleaned["points"] = checked_points(cleaned["points"], cleaned["group"])
+            except Refused as error:
+                self.add_error("points", str(error))
+        return cleaned
+
+
+def _line(label: Any) -> forms.DecimalField:
+    most = MOST_POINTS * MOST_RULES
+    return forms.DecimalField(
+        label=label,
+        max_digits=9,
+        decimal_places=2,
+        min_value=-most,
+        max_value=most,
+        widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
+    )
+
+
+class LinesForm(forms.Form):
+    """Threshold and grade lines of a draft."""
+
+    edit_number = forms.IntegerField(widget=forms.HiddenInput)
+    threshold = _line(gettext_lazy("Hand over from"))
+    fit_a = _line(gettext_lazy("A from"))
+    fit_b = _line(gettext_lazy("B from"))
+    fit_c = _line(gettext_lazy("C from"))
+    behaviour_1 = _line(gettext_lazy("1 from"))
+    behaviour_2 = _line(gettext_lazy("2 from"))
+    behaviour_3 = _line(gettext_lazy("3 from"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.helper = FormHelper()
+        self.helper.form_tag = False
+        fit = HTML(f'<h3 class="h4 mb-2">{_("Letter: fit points")}</h3>')
+        behaviour = HTML(f'<h3 class="h4 mb-2">{_("Digit: behaviour points")}</h3>')
+        self.helper.layout = Layout(
+            "edit_number",
+            Row(Column("threshold", css_class="col-sm-4")),
+            fit,
+            Row(*(Column(name, css_class="col-4") for name in ("fit_a", "fit_b", "fit_c"))),
+            behaviour,
+            Row(*(Column(name, css_class="col-4") for name in ("behaviour_1", "behaviour_2", "behaviour_3"))),
+        )
+
+    @classmethod
+    def of(cls, version: ScoreVersion) -> LinesForm:
+        fit, behaviour = version.fit_lines, version.behaviour_lines
+        return cls(
+            initial={
+                "edit_number": version.edit_number,
+                "threshold": version.threshold.normalize(),
+                "fit_a": fit[0],
+                "fit_b": fit[1],
+                "fit_c": fit[2],
+                "behaviour_1": behaviour[0],
+                "behaviour_2": behaviour[1],
+                "behaviour_3": behaviour[2],
+            }
+        )
+
+    @property
+    def fit_lines(self) -> list[Decimal]:
+        return [self.cleaned_data[name] for name in ("fit_a", "fit_b", "fit_c")]
+
+    @property
+    def behaviour_lines(self) -> list[Decimal]:
+        return [self.cleaned_data[name] for name in ("behaviour_1", "behaviour_2", "behaviour_3")]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if (cleaned.get("threshold") or 1) <= 0:
+            self.add_error("threshold", _("The threshold lies above zero."))
+        for names in (("fit_a", "fit_b", "fit_c"), ("behaviour_1", "behaviour_2", "behaviour_3")):
+            lines = [cleaned.get(name) for name in names]
+            if all(line is not None for line in lines) and not grades.are_falling(
+                [line for line in lines if line is not None]
+            ):
+                self.add_error(names[1], _("Each line lies below the one before it."))
+        return cleaned
+
+
+class PublishForm(forms.Form):
+    """The last word before a draft goes live."""
+
+    edit_number = forms.IntegerField(widget=forms.HiddenInput)
+    reason = forms.CharField(
+        label=gettext_lazy("Why?"),
+        max_length=500,
+        help_text=gettext_lazy("Stands in the version history, for those who ask later."),
+    )
+    backlog = forms.ChoiceField(
+        label=gettext_lazy("People who stand over the line at once"),
+        choices=ScoreVersion.Backlog.choices,
+        initial=ScoreVersion.Backlog.ALL,
+        widget=forms.RadioSelect,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.helper = FormHelper()
+        self.helper.form_tag = False
+
+
+class AnswerForm(forms.Form):
+    """Reject or recycle: a reason of that kind is required, a note is welcome."""
+
+    reason = forms.ModelChoiceField(
+        label=gettext_lazy("Reason"),
+        queryset=AnswerReason.objects.none(),
+        error_messages={"required": gettext_lazy("Choose a reason: it tunes the rules.")},
+    )
+    note = forms.CharField(label=gettext_lazy("Note"), required=False, max_length=2000)
+    returns_on = forms.DateField(
+        label=gettext_lazy("Back in the queue on"), required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+
+    def __init__(self, *args: Any, answer: str, today: date, zone: ZoneInfo, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._today, self._zone = today, zone
+        reason = self.fields["reason"]
+        assert isinstance(reason, forms.ModelChoiceField)
+        reason.queryset = AnswerReason.objects.filter(answer=answer, is_active=True)
+        if answer != AnswerReason.Answer.RECYCLED:
+            del self.fields["returns_on"]
+
+    def clean_returns_on(self) -> date | None:
+        day: date | None = self.cleaned_data["returns_on"]
+        if day is None:
+            return None
+        if day <= self._today:
+            raise forms.ValidationError(_("Choose a day that is still to come."))
+        if day > self._today + timedelta(days=LATEST_RETURN_DAYS):
+            raise forms.ValidationError(_("Choose a day within two years."))
+        return day
+
+    @property
+    def returns_at(self) -> datetime | None:
+        """The beginning of that day in the workspace's zone."""
+        day = self.cleaned_data.get("returns_on")
+        return datetime.combine(day, time(0), self._zone) if day else None
+
+
+class AssignForm(forms.Form):
+    """To whom an open lead goes."""
+
+    owner = forms.ModelChoiceField(queryset=Owner.objects.all(), required=False)

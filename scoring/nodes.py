@@ -1,0 +1,257 @@
+"""Score models as the turn sees them: compile the live rules, write the difference, say when time matters next; and recycled leads whose day has come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from time import perf_counter
+
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from leads.models import Mark
+from leads.queries import mark
+from scoring import queries
+from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
+from scoring.queries import CompiledRule, Lines, Plan
+from segments import graph
+from segments.conditions import BadConditions, Moment, matching, next_due, predicate
+from segments.conditions.fields import Catalogue
+from segments.graph import Definition, Node
+from segments.nodes import AFTER_A_FAILURE, Clock, EditedMeanwhile, due_after, words_of
+from segments.rules import Rule as ReadableRule
+from segments.rules import catalogue_stamp, reads_of, rule_of
+
+# Worked out from other tables: a rule on them is a set of its own, not a test in the pass over the contacts.
+NOT_A_COLUMN = frozenset({"contact.last_activity_at", "contact.persona", "contact.stage"})
+RETURNS_IN_ONE_LOOK = 5_000
+
+
+def is_plain(reads: frozenset[str]) -> bool:
+    """Whether a rule reads nothing but columns of the contact and its company."""
+    return all(read.startswith(("contact.", "company.")) and read not in NOT_A_COLUMN for read in reads)
+
+
+def compile_rules(
+    rules: Sequence[tuple[Rule, ReadableRule]],
+    moment: Moment,
+    contacts: Sequence[int] | None,
+    before: dict[object, object] | None = None,
+) -> tuple[CompiledRule, ...]:
+    """Rules ready for one statement; segments and personas are read as the turn stored them just before. `before`: rule key -> document in the version before; a rule that says something else is “edited”."""
+    catalogue = Catalogue()
+    return tuple(
+        CompiledRule(
+            key=rule.key,
+            group=rule.group,
+            points=rule.points,
+            predicate=predicate(readable.tree, moment, stored=True, catalogue=catalogue),
+            matching=matching(readable.tree, moment, contacts=contacts, stored=True, catalogue=catalogue),
+            is_plain=is_plain(readable.reads),
+            is_edited=before is not None and before.get(rule.key) != rule.conditions,
+        )
+        for rule, readable in rules
+    )
+
+
+def lines_of(version: ScoreVersion) -> Lines:
+    return Lines(tuple(version.fit_lines), tuple(version.behaviour_lines))
+
+
+class ScoreNode:
+    """One model under its live version."""
+
+    def __init__(
+        self,
+        model: ScoreModel,
+        version: ScoreVersion,
+        rules: Sequence[tuple[Rule, ReadableRule]],
+        clock: Clock,
+        broken: BadConditions | None = None,
+    ) -> None:
+        self.model = model
+        self.version = version
+        self.key = f"score:{model.slug}"
+        self.rules = list(rules)
+        self.reads = frozenset[str]().union(*(readable.reads for _, readable in self.rules))
+        # A new contact leaves a mark of this facet: it gets a row although no rule may look at it.
+        own = frozenset({int(Mark.Facet.CONTACT)}).union(*(readable.facets for _, readable in self.rules))
+        if any(graph.is_definition(read) for read in self.reads):
+            own |= {int(Mark.Facet.DEFINITION)}
+        self.facets = own if broken is None and not model.problem else frozenset[int]()
+        self._clock = clock
+        self._broken = broken
+
+    def is_stale(self, now: datetime) -> bool:
+        """Like models_wait."""
+        model = self.model
+        return (model.stale_since is not None and not model.problem) or (
+            model.due_at is not None and model.due_at <= now
+        )
+
+    def make_stale(self, now: datetime) -> None:
+        ScoreModel.objects.filter(pk=self.model.pk).update(stale_since=now)
+        self.model.stale_since = now
+
+    def failed(self, error: Exception, now: datetime) -> None:
+        """Store what went wrong and try again later; scores stay as they were, and nobody is handed over meanwhile."""
+        ScoreModel.objects.filter(pk=self.model.pk).update(
+            problem=words_of(error), stale_since=now, due_at=now + AFTER_A_FAILURE
+        )
+        self.facets = frozenset()
+
+    def refresh(self, *, contacts: Sequence[int] | None, now: datetime) -> list[int] | int:
+        if self._broken is not None:
+            raise self._broken
+        return self._refresh_all(now) if contacts is None else self._refresh_some(contacts, now)
+
+    def plan(self, now: datetime, contacts: Sequence[int] | None) -> Plan:
+        """Under a version that was not worked yet, its edited rules are told apart from those that somebody newly meets. Two statements."""
+        keys = {rule.key for rule, _ in self.rules}
+        return Plan(
+            model_id=self.model.pk,
+            version_id=self.version.pk,
+            rules=compile_rules(self.rules, self._clock.at(now), contacts, self._documents_before()),
+            past_keys=tuple((key, group) for key, group in queries.ledger_keys(self.model.pk) if key not in keys),
+            lines=lines_of(self.version),
+        )
+
+    def _documents_before(self) -> dict[object, object] | None:
+        """The rules of the version before, while the publication has not been worked; None afterwards."""
+        if self.version.worked_at is not None:
+            return None
+        past = ScoreVersion.objects.filter(model=self.model, state=ScoreVersion.State.PAST).order_by("-published_at")
+        return dict(Rule.objects.filter(version=past[:1]).values_list("key", "conditions"))
+
+    def _refresh_all(self, now: datetime) -> int:
+        """Everybody, in chunks. A killed run leaves the model stale or due, and the next one writes what is left."""
+        started = perf_counter()
+        is_read = any(graph.corner(read) == self.key for definition in graph.definitions() for read in definition.reads)
+        threshold = int(self.version.threshold * 100)
+        written = queries.refresh_all(
+            self.plan(now, None),
+            now=now,
+            mark_over=queries.EVERYBODY if is_read else threshold,
+            is_current=self._is_current,
+        )
+        if written is None:
+            raise EditedMeanwhile
+        if self.model.stale_since is not None:
+            queries.mark_ripe(self.model.pk, self.version.threshold)
+        self._looked_at(now, perf_counter() - started)
+        return written.contacts
+
+    def _looked_at(self, now: datetime, seconds: float) -> None:
+        due_at = due_after(self._tree_due(now), now=now, seconds=seconds)
+        mine = ScoreModel.objects.filter(pk=self.model.pk)
+        mine.update(refreshed_at=now, due_at=due_at, problem="")
+        if self.model.stale_since is not None:
+            mine.filter(stale_since=self.model.stale_since).update(stale_since=None)
+        if self.version.worked_at is None:
+            ScoreVersion.objects.filter(pk=self.version.pk).update(worked_at=now)
+            self.version.worked_at = now
+        self.model.stale_since, self.model.due_at, self.model.problem = None, due_at, ""
+        self.model.refreshed_at = now
+
+    def _refresh_some(self, contacts: Sequence[int], now: datetime) -> list[int]:
+        """Four or five statements, whatever the number of rules."""
+        written = queries.refresh_some(self.plan(now, contacts), contacts, now=now, is_current=self._is_current)
+        if written is None:
+            return []  # published meanwhile: the model is stale and will be looked at in full
+        self._bring_forward(now)
+        return list(written.ids)
+
+    def _is_current(self) -> bool:
+        return ScoreVersion.objects.filter(
+            pk=self.version.pk, state=ScoreVersion.State.LIVE, model__archived_at=None
+        ).exists()
+
+    def _tree_due(self, now: datetime) -> datetime | None:
+        dues = [next_due(readable.tree, self._clock.at(now)) for _, readable in self.rules]
+        return min((due for due in dues if due), default=None)
+
+    def _bring_forward(self, now: datetime) -> None:
+        """New facts may make time matter earlier than the last look in full could know."""
+        tree_due = self._tree_due(now)
+        if tree_due is not None and (self.model.due_at is None or tree_due < self.model.due_at):
+            ScoreModel.objects.filter(pk=self.model.pk).filter(Q(due_at=None) | Q(due_at__gt=tree_due)).update(
+                due_at=tree_due
+            )
+            self.model.due_at = tree_due
+
+
+class ReturnsNode:
+    """Recycled leads whose day has come: they are marked, and handed over again if they still stand over the line."""
+
+    key = "queue:returns"
+    reads = frozenset[str]()
+    facets = frozenset[int]()
+
+    def is_stale(self, now: datetime) -> bool:
+        return HandOff.objects.returning(now).exists()
+
+    def make_stale(self, now: datetime) -> None:
+        """What is due stands in the rows."""
+
+    def refresh(self, *, contacts: Sequence[int] | None, now: datetime) -> list[int] | int:
+        """Three statements over at most RETURNS_IN_ONE_LOOK rows; the next turn takes what is left."""
+        if contacts is not None:
+            return []
+        due = list(
+            HandOff.objects.returning(now)
+            .order_by("returns_at", "id")
+            .values_list("id", "contact_id")[:RETURNS_IN_ONE_LOOK]
+        )
+        mark((contact for _, contact in due), Mark.Facet.DEFINITION)
+        HandOff.objects.filter(pk__in=[pk for pk, _ in due]).update(returned_at=now)
+        return len(due)
+
+
+def score_nodes() -> list[Node]:
+    """A node per published model, and one for recycled leads. Four statements."""
+    stamp = catalogue_stamp()
+    clock = Clock()
+    versions = list(
+        ScoreVersion.objects.filter(state=ScoreVersion.State.LIVE, model__archived_at=None)
+        .select_related("model")
+        .prefetch_related("rules")
+        .order_by("model__slug")
+    )
+    return [*(node_of(version, stamp, clock) for version in versions), ReturnsNode()]
+
+
+def node_of(version: ScoreVersion, stamp: object, clock: Clock) -> ScoreNode:
+    """The node of a live version whose model is loaded."""
+    try:
+        rules = [(rule, rule_of(rule.conditions, stamp)) for rule in version.rules.all()]
+    except BadConditions as error:
+        return ScoreNode(version.model, version, [], clock, broken=error)
+    return ScoreNode(version.model, version, rules, clock)
+
+
+def models_wait(now: datetime) -> bool:
+    """Whether a model is stale or due, or a recycled lead comes back. Two statements over small tables."""
+    return ScoreModel.objects.waiting(now).exists() or HandOff.objects.returning(now).exists()
+
+
+def score_definitions() -> list[Definition]:
+    """Models in use, for loops and “used by”: what the live version and the draft read. Two statements."""
+    models = ScoreModel.objects.in_use().prefetch_related("versions__rules")
+    return [
+        Definition(
+            f"score:{model.slug}",
+            model.name,
+            _("score model"),
+            reverse("scoring:model-detail", args=[model.slug]),
+            frozenset[str]().union(
+                *(
+                    reads_of(rule.conditions)
+                    for version in model.versions.all()
+                    if version.state != ScoreVersion.State.PAST
+                    for rule in version.rules.all()
+                )
+            ),
+        )
+        for model in models
+    ]

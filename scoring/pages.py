@@ -1,0 +1,316 @@
+"""What the pages of scoring show, put together from stored rows: rules in words, grids, bars, a lead with its card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from scoring import queries
+from scoring.business_hours import Calendar, between
+from scoring.cards import words
+from scoring.grades import DIGITS, LETTERS
+from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
+from scoring.words import shown
+
+GROUPS = (
+    (Rule.Group.FIT, gettext_lazy("Fit"), gettext_lazy("Who they are"), "target"),
+    (Rule.Group.BEHAVIOUR, gettext_lazy("Behaviour"), gettext_lazy("What they do"), "activity"),
+    (Rule.Group.NEGATIVE, gettext_lazy("Negative"), gettext_lazy("What speaks against them"), "mood-sad"),
+)
+NO_ANSWERS = {"handed_over": 0, "accepted": 0, "rejected": 0, "recycled": 0, "won": 0}
+
+
+# --- rules ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RuleRow:
+    """A rule on a page. `change`: how the draft differs from what is live; `holds`: whether it holds for the test contact."""
+
+    rule: Rule
+    sentence: str
+    answers: Mapping[str, int]
+    change: str = ""
+    before: Rule | None = None
+    holds: bool | None = None
+
+    @property
+    def accepted_share(self) -> int | None:
+        """Percent of the answered leads."""
+        answered = self.answers["accepted"] + self.answers["rejected"] + self.answers["recycled"]
+        return round(100 * self.answers["accepted"] / answered) if answered else None
+
+
+@dataclass(frozen=True)
+class GroupRows:
+    key: str
+    label: Any
+    help: Any
+    icon: str
+    rows: list[RuleRow]
+
+    @property
+    def most(self) -> Decimal:
+        """Points of everybody who meets them all."""
+        return sum((row.rule.points for row in self.rows), Decimal(0))
+
+
+def grouped(rows: Iterable[RuleRow]) -> list[GroupRows]:
+    listed = list(rows)
+    return [
+        GroupRows(key, label, help, icon, [row for row in listed if row.rule.group == key])
+        for key, label, help, icon in GROUPS
+    ]
+
+
+def live_rows(version: ScoreVersion, answers: Mapping[UUID, Mapping[str, int]]) -> list[RuleRow]:
+    return [RuleRow(rule, words(rule.conditions), answers.get(rule.key, NO_ANSWERS)) for rule in version.rules.all()]
+
+
+def draft_rows(draft: ScoreVersion, live: ScoreVersion | None, held: set[UUID] | None = None) -> list[RuleRow]:
+    """Rules of a draft with how each differs from the live one; removed ones at the end of their group."""
+    before = {rule.key: rule for rule in live.rules.all()} if live else {}
+    rows = [
+        RuleRow(
+            rule,
+            words(rule.conditions),
+            NO_ANSWERS,
+            change=_change(rule, before.get(rule.key), is_first=live is None),
+            before=before.get(rule.key),
+            holds=None if held is None else rule.key in held,
+        )
+        for rule in draft.rules.all()
+    ]
+    kept = {row.rule.key for row in rows}
+    return rows + [
+        RuleRow(rule, words(rule.conditions), NO_ANSWERS, change="removed", before=rule)
+        for key, rule in before.items()
+        if key not in kept
+    ]
+
+
+def _change(rule: Rule, before: Rule | None, *, is_first: bool) -> str:
+    if is_first:
+        return ""
+    if before is None:
+        return "added"
+    is_same = (before.conditions, before.points, before.name) == (rule.conditions, rule.points, rule.name)
+    return "" if is_same else "changed"
+
+
+def has_changes(draft: ScoreVersion, live: ScoreVersion | None) -> bool:
+    if live is None:
+        return True
+    lines_differ = (draft.threshold, draft.fit_lines, draft.behaviour_lines) != (
+        live.threshold,
+        live.fit_lines,
+        live.behaviour_lines,
+    )
+    return lines_differ or any(row.change for row in draft_rows(draft, live))
+
+
+# --- grade grid, distribution ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cell:
+    grade: str
+    count: int
+    before: int | None = None
+
+    @property
+    def change(self) -> int:
+        return self.count - (self.before or 0)
+
+    @property
+    def heat(self) -> int:
+        """0 (D4) … 6 (A1): how good the grade is."""
+        return (3 - LETTERS.index(self.grade[0])) + (3 - DIGITS.index(self.grade[1]))
+
+
+def grid(counts: Mapping[str, int], before: Mapping[str, int] | None = None) -> list[tuple[str, list[Cell]]]:
+    """Rows A to D, columns 1 to 4."""
+    return [
+        (
+            letter,
+            [
+                Cell(
+                    letter + digit,
+                    counts.get(letter + digit, 0),
+                    None if before is None else before.get(letter + digit, 0),
+                )
+                for digit in DIGITS
+            ],
+        )
+        for letter in LETTERS
+    ]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of the distribution, drawn in a box of 100 by 100 units."""
+
+    band: int
+    label: str
+    count: int
+    before: int | None
+    x: float
+    width: float
+    height: float
+    height_before: float
+    is_over: bool
+
+    @property
+    def y(self) -> float:
+        return 100 - self.height
+
+    @property
+    def y_before(self) -> float:
+        return 100 - self.height_before
+
+    @property
+    def middle(self) -> float:
+        return self.x + self.width / 2
+
+
+def bars(counts: Mapping[int, int], threshold: Decimal, before: Mapping[int, int] | None = None) -> list[Bar]:
+    """Bands of ten points from the lowest to the highest that anybody is in, at least 0 to 100."""
+    used = [band for band, n in counts.items() if n] + [band for band, n in (before or {}).items() if n]
+    low, high = min([0, *used]), max([9, *used])
+    tallest = max([1, *counts.values(), *(before or {}).values()])
+    width = 100 / (high - low + 1)
+    return [
+        Bar(
+            band=band,
+            label=band_label(band),
+            count=counts.get(band, 0),
+            before=None if before is None else before.get(band, 0),
+            x=round((band - low) * width + width * 0.08, 3),
+            width=round(width * 0.84, 3),
+            height=_height(counts.get(band, 0), tallest),
+            height_before=_height((before or {}).get(band, 0), tallest),
+            is_over=band * queries.BAND >= threshold,
+        )
+        for band in range(low, high + 1)
+    ]
+
+
+def _height(count: int, tallest: int) -> float:
+    return round(max(100 * count / tallest, 1.0 if count else 0.0), 3)
+
+
+def line_x(bars_shown: Sequence[Bar], threshold: Decimal) -> float | None:
+    """Where the threshold cuts the bars, in their units; None beyond them."""
+    low, high = bars_shown[0].band, bars_shown[-1].band
+    place = (float(threshold) / queries.BAND - low) / (high - low + 1)
+    return round(place * 100, 3) if 0 <= place <= 1 else None
+
+
+def band_label(band: int) -> str:
+    if band <= queries.LOWEST_BAND:
+        return _("below %(points)s") % {"points": shown((band + 1) * queries.BAND)}
+    if band >= queries.HIGHEST_BAND:
+        return _("%(points)s and more") % {"points": shown(band * queries.BAND)}
+    return _("%(low)s to below %(high)s") % {
+        "low": shown(band * queries.BAND),
+        "high": shown((band + 1) * queries.BAND),
+    }
+
+
+# --- leads ------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A hand-off as the queue shows it: the frozen card, and how much business time is left."""
+
+    hand_off: HandOff
+    card: dict[str, Any]
+    left: timedelta
+    is_late: bool
+
+    @property
+    def left_words(self) -> str:
+        words = in_hours(abs(self.left))
+        return _("%(time)s late") % {"time": words} if self.is_late else _("%(time)s left") % {"time": words}
+
+    @property
+    def urgency(self) -> str:
+        if self.is_late:
+            return "late"
+        return "soon" if self.left <= timedelta(hours=2) else "calm"
+
+    @property
+    def reasons(self) -> list[dict[str, Any]]:
+        return list(self.card.get("reasons", []))
+
+    @property
+    def top_reasons(self) -> list[dict[str, Any]]:
+        return self.reasons[:3]
+
+
+def lead(hand_off: HandOff, calendar: Calendar, now: datetime) -> Lead:
+    until = hand_off.answered_at or now
+    left = between(until, hand_off.due_at, calendar)
+    return Lead(hand_off, thawed(hand_off.card), left, until > hand_off.due_at)
+
+
+def in_hours(time: timedelta) -> str:
+    """Business hours and minutes: “3 h 20 min”; beyond three days whole hours."""
+    minutes = int(time.total_seconds()) // 60
+    hours, rest = divmod(minutes, 60)
+    if hours >= 72:
+        return ngettext("%(hours)s business hour", "%(hours)s business hours", hours) % {"hours": hours}
+    if hours and rest:
+        return _("%(hours)s h %(minutes)s min") % {"hours": hours, "minutes": rest}
+    return _("%(hours)s h") % {"hours": hours} if hours else _("%(minutes)s min") % {"minutes": rest}
+
+
+def thawed(value: Any) -> Any:
+    """A frozen card with its moments and days as such."""
+    if isinstance(value, list):
+        return [thawed(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: thawed(one) for key, one in value.items()}
+    for key in ("at", "since", "last_at"):
+        if isinstance(found.get(key), str):
+            found[key] = parse_datetime(found[key])
+    for key in ("opened_on", "closed_on"):
+        if isinstance(found.get(key), str):
+            found[key] = parse_date(found[key])
+    return found
+
+
+CAUSE_WORDS = {
+    "threshold": gettext_lazy("stands over the line"),
+    "returned": gettext_lazy("came back on its day"),
+    "by_hand": gettext_lazy("handed over by hand"),
+}
+
+
+def cause_in_words(cause: str) -> str:
+    kind, _colon, name = cause.partition(":")
+    if kind == "program":
+        return _("handed over by the program %(name)s") % {"name": name}
+    return str(CAUSE_WORDS.get(cause, cause))
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """A model in the list."""
+
+    model: ScoreModel
+    live: ScoreVersion | None
+    draft: ScoreVersion | None
+    rule_count: int
+    open_leads: int
+    over_line: int

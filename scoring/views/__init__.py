@@ -1,0 +1,1 @@
+"""Pages of scoring: models and their drafts, the MQL queue, reports."""
