@@ -55,6 +55,14 @@ def set_up_rules(*, now: datetime, actor: User | None) -> None:
         scoring.save_rule(
             draft, group=group, name=name, conditions=conditions, points=Decimal(points), now=now, actor=actor
         )
+    scoring.change_lines(
+        draft,
+        threshold=Decimal(75),
+        fit_lines=definitions.FIT_LINES,
+        behaviour_lines=definitions.BEHAVIOUR_LINES,
+        now=now,
+        actor=actor,
+    )
     draft.refresh_from_db()
     scoring.publish(draft, reason="The lines that sales and marketing agreed on", now=now, actor=actor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 Document = dict[str, Any]
@@ -231,6 +232,10 @@ PERSONAS: tuple[Document, ...] = (
         },
     },
 )
+
+# Least points of A, B, C and of 1, 2, 3.
+FIT_LINES = (Decimal(55), Decimal(40), Decimal(25))
+BEHAVIOUR_LINES = (Decimal(45), Decimal(25), Decimal(5))
 
 # group, name, points, conditions
 RULES: tuple[tuple[str, str, int, Document], ...] = (

@@ -15,7 +15,7 @@ from scoring.actions import accept_lead, recycle_lead, reject_lead
 from scoring.models import AnswerReason, HandOff
 
 # Sales answers a lead between these ages; the younger ones stay in the queue for whoever tries the demo.
-_ANSWER_AFTER = timedelta(hours=20)
+_ANSWER_AFTER = timedelta(hours=50)
 _ANSWERS = (("accepted", 62), ("rejected", 24), ("recycled", 14))
 
 
