@@ -61,7 +61,7 @@ def marks_wait() -> bool:
 def marks_up_to(limit: int) -> int:
     """The number of marks, counted no further than the limit. One statement."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM (SELECT FROM leads_mark LIMIT %s) some", [limit])
+        cursor.execute("SELECT count(*) FROM (SELECT FROM leads_mark LIMIT %s) AS counted", [limit])
         return int(cursor.fetchone()[0])
 
 

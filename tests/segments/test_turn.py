@@ -23,7 +23,7 @@ CFO = {"field": "contact.title", "op": "contains", "value": "cfo"}
 GERMAN = {"field": "contact.country", "op": "is", "value": "DE"}
 RECENT_VIEW = {"did": "page_view", "when": {"op": "in_last", "value": 7, "unit": "days"}}
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("only_segments")]
 
 
 def members(segment: Segment) -> set[int]:
@@ -38,7 +38,7 @@ def later(**period: float) -> datetime:
 
 
 @pytest.fixture
-def followed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[int]]]:
+def followed(only_segments: None) -> list[tuple[str, list[int]]]:
     """What two followers were called with; the only ones of the test."""
     calls: list[tuple[str, list[int]]] = []
 
@@ -49,7 +49,6 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[int]]]:
 
         return follow
 
-    monkeypatch.setattr(turn, "_followers", [])
     turn.register_follower("second", 200, follower("second"))
     turn.register_follower("first", 100, follower("first"))
     return calls
