@@ -6,6 +6,7 @@ import fcntl
 import http.client
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -184,6 +185,7 @@ class Supervisor:
                 with self._interruptible():
                     self._restart_servers(self._use)
                 ask_servers_at = time.monotonic() + ASK_SERVERS_EVERY_SECONDS
+                self.stopping |= _terminal_is_gone()
             with self._interruptible():
                 time.sleep(LOOK_EVERY_SECONDS)
 
@@ -309,8 +311,21 @@ def _refuse_taken_port(host: str, port: int) -> None:
         ) from error
 
 
+def _terminal_is_gone() -> bool:
+    """A window that is closed sends HUP to the first process in it only, which may be a make that waits for us."""
+    if not _began_in_terminal:
+        return False
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
+
+
+_began_in_terminal = os.isatty(1)
+
+
 def _say(text: str) -> None:
-    print(text if text.startswith("\n") else f"ripen: {text}", flush=True)
+    with contextlib.suppress(OSError):  # nobody reads any more
+        print(text if text.startswith("\n") else f"ripen: {text}", flush=True)
 
 
 def prepare(tell: int) -> None:
