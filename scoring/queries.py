@@ -110,7 +110,7 @@ def _verdicts(rules: Sequence[CompiledRule], contacts: Sequence[int] | None) -> 
     for number, rule in enumerate(rules, start=1):
         if not rule.is_plain:
             parts.append(
-                f"SELECT contact_id, {number}::smallint FROM ({rule.matching.text}) AS rule_{number}(contact_id)"
+                f"SELECT contact_id, {number}::smallint AS number FROM ({rule.matching.text}) AS rule_{number}(contact_id)"
             )
             params.extend(rule.matching.params)
     if not parts:
