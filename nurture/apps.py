@@ -5,3 +5,16 @@ from django.apps import AppConfig
 
 class NurtureConfig(AppConfig):
     name = "nurture"
+
+    def ready(self) -> None:
+        from nurture import contact_page, definition_kinds, subjects
+        from nurture.turn import follow
+        from segments import definitions, graph
+        from segments.turn import register_follower
+
+        subjects.register()
+        graph.register_definitions(definition_kinds.program_definitions)
+        register_follower("enrolments", 200, follow)
+        for kind in definition_kinds.KINDS_OF_DEFINITIONS:
+            definitions.register_definition_kind(kind)
+        contact_page.register()

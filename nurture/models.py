@@ -188,6 +188,9 @@ class StepVisit(models.Model):
         constraints = [models.UniqueConstraint(fields=["enrolment", "visit"], name="nurture_visit_once")]
         indexes = [models.Index(fields=["version", "step", "outcome", "id"], name="nurture_visit_counts")]
 
+    def __str__(self) -> str:
+        return f"{self.step}: {self.outcome}"
+
 
 class Sending(models.Model):
     """One mail to one address: outbox and history. The unique key makes a second mail for the same step visit a constraint error."""

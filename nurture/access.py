@@ -1,0 +1,72 @@
+"""The only way from a person, or from a public link, to an object of this room."""
+
+from __future__ import annotations
+
+from django.core.cache import cache
+from django.http import Http404, HttpRequest
+from django.shortcuts import get_object_or_404
+
+from leads.models import Contact
+from nurture.models import Program, ProgramVersion, Sending, Task, Template
+
+PUBLIC_TRIES = 30  # requests on public links, for each address and minute
+
+
+def program_or_404(slug: str) -> Program:
+    return get_object_or_404(Program, slug=slug)
+
+
+def version_or_404(program: Program, number: str | None) -> ProgramVersion:
+    """The version asked for; else the live one, the draft, the newest. One statement."""
+    versions = list(program.versions.select_related("trigger_segment").order_by("-number"))
+    if number is not None:
+        for version in versions:
+            if str(version.number) == number:
+                return version
+        raise Http404
+    for state in (ProgramVersion.State.LIVE, ProgramVersion.State.DRAFT, ProgramVersion.State.PAST):
+        for version in versions:
+            if version.state == state:
+                return version
+    raise Http404
+
+
+def draft_or_404(program: Program) -> ProgramVersion:
+    return get_object_or_404(
+        program.versions.select_related("trigger_segment", "program"), state=ProgramVersion.State.DRAFT
+    )
+
+
+def template_or_404(slug: str) -> Template:
+    return get_object_or_404(Template, slug=slug)
+
+
+def sending_or_404(pk: int) -> Sending:
+    return get_object_or_404(
+        Sending.objects.select_related("contact", "template", "enrolment__program", "enrolment__version"), pk=pk
+    )
+
+
+def task_or_404(pk: int) -> Task:
+    return get_object_or_404(Task, pk=pk)
+
+
+def contact_named(text: str) -> Contact | None:
+    """By e-mail, external id or number. One statement."""
+    words = text.strip()
+    if not words:
+        return None
+    found = Contact.objects.select_related("company", "owner")
+    if words.isdigit() and (by_number := found.filter(pk=int(words)).first()):
+        return by_number
+    return found.filter(email__iexact=words).first() or found.filter(external_id=words).first()
+
+
+def is_flooding(request: HttpRequest) -> bool:
+    """Whether this address asked for too many public links within the minute. Two round trips to the cache."""
+    key = f"nurture:public:{request.META.get('REMOTE_ADDR', '')}"
+    cache.add(key, 0, timeout=60)
+    try:
+        return int(cache.incr(key)) > PUBLIC_TRIES
+    except ValueError:  # it expired between the two
+        return False

@@ -1,0 +1,475 @@
+"""Verbs: make, edit, start, pause, resume and stop programs; decide about mails; unsubscribe. Each is one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+
+from leads.actions import NewActivity, audit, record_activities, withdraw_consent
+from leads.models import Contact
+from nurture import queries, tree
+from nurture.kinds import Names, Problem
+from nurture.models import Enrolment, Program, ProgramVersion, Sending, Task, Template
+from segments import graph
+from segments.models import Segment
+
+RESERVED_SLUGS = frozenset({"new", "outbox", "templates", "tasks", "health", "u"})
+
+
+class NurtureRefused(Exception):
+    """It cannot be done; the message is for people."""
+
+
+class EditedMeanwhile(NurtureRefused):
+    """Somebody else changed the draft or template since the page was opened."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("Somebody else changed this meanwhile. Here is how it stands now; please make your change again.")
+        )
+
+
+class CannotStart(NurtureRefused):
+    """Problems block the start; they come with it."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__(" ".join(problem.message for problem in problems))
+
+
+# --- Programs: drafts --------------------------------------------------------------------------------------------------------
+
+
+def create_program(
+    *,
+    name: str,
+    trigger_segment: Segment | None,
+    actor: User | None,
+    now: datetime,
+    notes: str = "",
+    slug: str = "",
+    document: tree.Document | None = None,
+) -> Program:
+    """A program with a first draft. Raises BadTree when the document is none."""
+    tree.check(document or tree.empty())
+    if trigger_segment is not None:
+        _refuse_loop(f"program:{slug}", trigger_segment)
+    with transaction.atomic():
+        program = Program.objects.create(
+            slug=slug or free_slug(name, Program), name=name, notes=notes, created_at=now, updated_at=now
+        )
+        ProgramVersion.objects.create(
+            program=program, number=1, trigger_segment=trigger_segment, tree=document or tree.empty()
+        )
+        audit(actor, "created", program, {}, now)
+    return program
+
+
+def free_slug(name: str, model: type[Program] | type[Template]) -> str:
+    """A slug of the name that nobody has yet."""
+    stem = slugify(name)[:90] or model.__name__.lower()
+    taken = RESERVED_SLUGS | set(model._default_manager.filter(slug__startswith=stem).values_list("slug", flat=True))
+    return next(slug for slug in (stem, *(f"{stem}-{n}" for n in range(2, len(taken) + 3))) if slug not in taken)
+
+
+def rename_program(program: Program, *, name: str, notes: str, actor: User | None, now: datetime) -> None:
+    Program.objects.filter(pk=program.pk).update(name=name, notes=notes, updated_at=now)
+    program.name, program.notes = name, notes
+    audit(actor, "renamed", program, {}, now)
+
+
+def start_draft(program: Program, *, actor: User | None, now: datetime) -> ProgramVersion:
+    """The draft, made from the live (else the newest) version when there is none. People inside notice nothing."""
+    with transaction.atomic():
+        Program.objects.select_for_update(no_key=True).get(pk=program.pk)
+        draft = program.versions.filter(state=ProgramVersion.State.DRAFT).first()
+        if draft is not None:
+            return draft
+        newest = program.versions.order_by("-number").first()
+        live = program.versions.filter(state=ProgramVersion.State.LIVE).first() or newest
+        number = (newest.number if newest else 0) + 1
+        audit(actor, "began a draft of", program, {"version": number}, now)
+        return ProgramVersion.objects.create(
+            program=program,
+            number=number,
+            trigger_segment=live.trigger_segment if live else None,
+            tree=live.tree if live else tree.empty(),
+            intake=live.intake if live else ProgramVersion.Intake.NEW,
+            entered_since=live.entered_since if live else None,
+        )
+
+
+def edit_draft(
+    draft: ProgramVersion,
+    *,
+    edit_number: int,
+    change: Callable[[tree.Document], tree.Document],
+    now: datetime,
+) -> ProgramVersion:
+    """The draft with its tree changed. Raises EditedMeanwhile, NoSuchStep or BadTree; then nothing is stored."""
+    with transaction.atomic():
+        row = _locked_draft(draft, edit_number)
+        document = change(row.tree)
+        tree.check(document)
+        row.tree, row.edit_number = document, row.edit_number + 1
+        row.save(update_fields=["tree", "edit_number"])
+        Program.objects.filter(pk=row.program_id).update(updated_at=now)
+    return row
+
+
+def set_trigger(draft: ProgramVersion, *, edit_number: int, segment: Segment | None, now: datetime) -> ProgramVersion:
+    """Whose entering takes people in. Refused when the segment itself asks who is in this program."""
+    with transaction.atomic():
+        row = _locked_draft(draft, edit_number)
+        if segment is not None:
+            _refuse_loop(f"program:{row.program.slug}", segment)
+        row.trigger_segment, row.edit_number = segment, row.edit_number + 1
+        row.save(update_fields=["trigger_segment", "edit_number"])
+        Program.objects.filter(pk=row.program_id).update(updated_at=now)
+    return row
+
+
+def _refuse_loop(key: str, segment: Segment) -> None:
+    loop = graph.loop_through(key, {f"segment:{segment.slug}"})
+    if loop:
+        raise NurtureRefused(
+            _("“%(segment)s” depends on this program itself: %(loop)s.")
+            % {"segment": segment.name, "loop": " → ".join(loop)}
+        )
+
+
+def _locked_draft(draft: ProgramVersion, edit_number: int) -> ProgramVersion:
+    row = (
+        ProgramVersion.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("program", "trigger_segment")
+        .get(pk=draft.pk)
+    )
+    if row.state != ProgramVersion.State.DRAFT or row.edit_number != edit_number:
+        raise EditedMeanwhile
+    return row
+
+
+def discard_draft(draft: ProgramVersion, *, actor: User | None, now: datetime) -> None:
+    """Throw the draft away; a program that never ran goes with it."""
+    with transaction.atomic():
+        program = Program.objects.select_for_update().get(pk=draft.program_id)
+        row = program.versions.filter(pk=draft.pk, state=ProgramVersion.State.DRAFT).first()
+        if row is None:
+            raise EditedMeanwhile
+        audit(actor, "discarded the draft of", program, {"version": row.number, "tree": row.tree}, now)
+        row.delete()
+        if not program.versions.exists():
+            program.delete()
+
+
+# --- Programs: running ------------------------------------------------------------------------------------------------------
+
+
+def problems_of(version: ProgramVersion, names: Names) -> list[Problem]:
+    """Everything wrong or doubtful about a version, its trigger first."""
+    found: list[Problem] = []
+    if version.trigger_segment is None:
+        found.append(
+            Problem("trigger", _("Nobody enters: choose the segment whose members the program takes in."), "start")
+        )
+    elif version.trigger_segment.archived_at is not None:
+        name = version.trigger_segment.name
+        found.append(Problem("trigger", _("The segment “%(name)s” is archived.") % {"name": name}, "start"))
+    elif version.trigger_segment.problem:
+        message = _("The segment “%(name)s” cannot be worked out: %(why)s") % {
+            "name": version.trigger_segment.name,
+            "why": version.trigger_segment.problem,
+        }
+        found.append(Problem("trigger", message, "start", False))
+    return found + tree.problems(tree.check(version.tree), names)
+
+
+def publish(
+    draft: ProgramVersion,
+    *,
+    edit_number: int,
+    intake: str,
+    since: datetime | None,
+    actor: User | None,
+    now: datetime,
+) -> ProgramVersion:
+    """Make the draft the live version and take people in by it from now on; those inside finish on the version they are in.
+
+    `intake` says what happens to present members: nobody of them, all, or those who entered since a moment. Raises CannotStart.
+    """
+    with transaction.atomic():
+        program = Program.objects.select_for_update(no_key=True).get(pk=draft.program_id)
+        version = _locked_draft(draft, edit_number)
+        if program.archived_at is not None:
+            raise NurtureRefused(_("The program is archived."))
+        blocking = [problem for problem in problems_of(version, Names()) if problem.blocks]
+        if blocking:
+            raise CannotStart(blocking)
+        assert version.trigger_segment is not None
+        past = program.versions.filter(state=ProgramVersion.State.LIVE).first()
+        version.intake = intake
+        version.entered_since = _entered_since(version.trigger_segment, intake, since, past)
+        if past is not None:
+            program.versions.filter(pk=past.pk).update(state=ProgramVersion.State.PAST)
+        version.state, version.published_at, version.published_by = ProgramVersion.State.LIVE, now, actor
+        version.save()
+        if program.state in (Program.State.DRAFT, Program.State.STOPPED):
+            program.started_at, program.stopped_at = now, None
+            program.state = Program.State.LIVE
+        program.stale_since, program.updated_at = now, now
+        program.save()
+        audit(actor, "published", program, {"version": version.number, "intake": intake}, now)
+    return version
+
+
+def _entered_since(
+    segment: Segment, intake: str, since: datetime | None, past: ProgramVersion | None
+) -> datetime | None:
+    """The bound for taking in. For “new”, just after the newest present member: an entry that a running turn has not committed
+    yet still counts as new, since it is worked at a later moment than any that is stored."""
+    if intake == ProgramVersion.Intake.ALL:
+        return None
+    if intake == ProgramVersion.Intake.SINCE:
+        if since is None:
+            raise NurtureRefused(_("Say since when."))
+        return since
+    if past is not None and past.trigger_segment_id == segment.pk:
+        return past.entered_since  # an edit of the steps does not change who enters
+    newest = queries.last_entry(segment.pk)
+    return newest + timedelta(microseconds=1) if newest else None
+
+
+def pause(program: Program, *, actor: User | None, now: datetime) -> int:
+    """Nobody enters, nobody moves, no waiting mail leaves; how many mails are held. Waits for the batch in hand."""
+    with transaction.atomic():
+        row = _in_state(program, Program.State.LIVE)
+        row.state, row.paused_at, row.updated_at = Program.State.PAUSED, now, now
+        row.save(update_fields=["state", "paused_at", "updated_at"])
+        held = queries.hold_mails(row.pk)
+        audit(actor, "paused", row, {"mails_held": held}, now)
+    return held
+
+
+def resume(program: Program, *, shift: bool, actor: User | None, now: datetime) -> int:
+    """Go on; how many people's waits were moved on by the length of the pause (`shift`), else those that passed are due at once."""
+    with transaction.atomic():
+        row = _in_state(program, Program.State.PAUSED)
+        shifted = 0
+        if shift and row.paused_at is not None:
+            shifted = queries.shift_waits(row.pk, seconds=(now - row.paused_at).total_seconds())
+        row.state, row.paused_at, row.stale_since, row.updated_at = Program.State.LIVE, None, now, now
+        row.save(update_fields=["state", "paused_at", "stale_since", "updated_at"])
+        queries.release_mails(row.pk, now=now)
+        audit(actor, "resumed", row, {"waits_moved": shifted}, now)
+    return shifted
+
+
+def stop(program: Program, *, actor: User | None, now: datetime) -> int:
+    """End it for everybody inside, and take waiting mails back; how many left. A stopped program starts again by publishing."""
+    with transaction.atomic():
+        row = _in_state(program, Program.State.LIVE, Program.State.PAUSED)
+        row.state, row.stopped_at, row.paused_at, row.stale_since = Program.State.STOPPED, now, None, None
+        row.updated_at = now
+        row.save()
+        row.versions.filter(state=ProgramVersion.State.LIVE).update(state=ProgramVersion.State.PAST)
+        queries.mark_everybody_inside(row.pk)
+        left = queries.leave_all(row.pk, why="program_stopped", now=now)
+        audit(actor, "stopped", row, {"left": left}, now)
+    return left
+
+
+def archive_program(program: Program, *, actor: User | None, now: datetime) -> None:
+    with transaction.atomic():
+        row = _in_state(program, Program.State.DRAFT, Program.State.STOPPED)
+        row.archived_at = row.updated_at = now
+        row.save(update_fields=["archived_at", "updated_at"])
+        audit(actor, "archived", row, {}, now)
+
+
+def _in_state(program: Program, *states: Program.State) -> Program:
+    row = Program.objects.select_for_update(no_key=True).get(pk=program.pk)
+    if row.state not in states:
+        raise NurtureRefused(_("The program is %(state)s by now.") % {"state": row.get_state_display()})
+    return row
+
+
+def retry_parked(program: Program, *, actor: User | None, now: datetime, enrolment_id: int | None = None) -> int:
+    """Put parked people back on the road, at the step that failed; how many."""
+    with transaction.atomic():
+        parked = Enrolment.objects.filter(program=program, state=Enrolment.State.PARKED)
+        if enrolment_id is not None:
+            parked = parked.filter(pk=enrolment_id)
+        count = parked.update(state=Enrolment.State.ACTIVE, next_step_at=now, problem="")
+        audit(actor, "retried", program, {"people": count}, now)
+    return count
+
+
+def release_person(enrolment: Enrolment, *, actor: User | None, now: datetime) -> bool:
+    """Take one person out by hand, with the mail that still waits; False when they had left already."""
+    with transaction.atomic():
+        row = Enrolment.objects.select_for_update(no_key=True).get(pk=enrolment.pk)
+        if row.state not in (Enrolment.State.ACTIVE, Enrolment.State.PARKED):
+            return False
+        row.state, row.step, row.next_step_at = Enrolment.State.LEFT, "", None
+        row.ended_at, row.ended_why = now, "by_hand"
+        row.save()
+        row.sendings.filter(state__in=[Sending.State.QUEUED, Sending.State.HELD]).update(
+            state=Sending.State.NOT_SENT,
+            why_not=_("The contact was taken out of the program before."),
+            lease_until=None,
+        )
+        audit(actor, "took out", row.program, {"contact": row.contact_id}, now)
+    return True
+
+
+# --- Templates ----------------------------------------------------------------------------------------------------------------
+
+
+def save_template(
+    template: Template | None,
+    *,
+    name: str,
+    subject: str,
+    preheader: str,
+    format: str,
+    body: str,
+    actor: User | None,
+    now: datetime,
+    version: int | None = None,
+    slug: str = "",
+) -> Template:
+    """Store a template; `version` is the one the editor started from. Raises EditedMeanwhile."""
+    values: dict[str, Any] = {
+        "name": name,
+        "subject": subject,
+        "preheader": preheader,
+        "format": format,
+        "body": body,
+        "updated_at": now,
+    }
+    with transaction.atomic():
+        if template is None:
+            made = Template.objects.create(slug=slug or free_slug(name, Template), created_at=now, **values)
+            audit(actor, "created", made, {}, now)
+            return made
+        row = Template.objects.select_for_update(no_key=True).get(pk=template.pk)
+        if version is not None and row.version != version:
+            raise EditedMeanwhile
+        for key, value in values.items():
+            setattr(row, key, value)
+        row.version += 1
+        row.save()
+        audit(actor, "changed", row, {"version": row.version}, now)
+    return row
+
+
+def archive_template(template: Template, *, actor: User | None, now: datetime) -> None:
+    """Out of use; refused while a draft or running program sends it."""
+    users = programs_using_template(template)
+    if users:
+        names = ", ".join(f"“{program.name}”" for program in users)
+        raise NurtureRefused(_("It is sent by %(programs)s.") % {"programs": names})
+    with transaction.atomic():
+        Template.objects.filter(pk=template.pk).update(archived_at=now, updated_at=now)
+        audit(actor, "archived", template, {}, now)
+
+
+def programs_using_template(template: Template) -> list[Program]:
+    """Programs not stopped or archived that have a version with people or a future in it which sends the template."""
+    versions = (
+        ProgramVersion.objects.filter(program__archived_at=None)
+        .exclude(program__state=Program.State.STOPPED, state=ProgramVersion.State.PAST)
+        .select_related("program")
+    )
+    found: dict[int, Program] = {}
+    for version in versions:
+        if any(
+            step.kind == "send_email" and step.values.get("template") == template.slug
+            for step in tree.check(version.tree).walk()
+        ):
+            found[version.program_id] = version.program
+    return sorted(found.values(), key=lambda program: program.name)
+
+
+def send_test(template: Template, *, to: str, contact: Contact | None, actor: User, now: datetime) -> Sending:
+    """Queue the template for a colleague's own eyes, filled as for the contact."""
+    with transaction.atomic():
+        sending = Sending.objects.create(
+            key=f"test:{uuid.uuid4()}",
+            contact=contact,
+            template=template,
+            address=to,
+            is_operational=True,
+            is_test=True,
+            queued_at=now,
+            due_at=now,
+        )
+        audit(actor, "sent a test of", template, {"to": to}, now)
+    return sending
+
+
+# --- Sendings ------------------------------------------------------------------------------------------------------------------
+
+
+def resend(sending: Sending, *, actor: User | None, now: datetime) -> None:
+    """An uncertain mail did not arrive: queue it again, with the same Message-ID."""
+    _decide(sending, actor, now, "resent", state=Sending.State.QUEUED, due_at=now, why_not="", lease_until=None)
+
+
+def mark_as_sent(sending: Sending, *, actor: User | None, now: datetime) -> None:
+    """An uncertain mail did arrive."""
+    with transaction.atomic():
+        _decide(
+            sending, actor, now, "marked as sent", state=Sending.State.SENT, sent_at=now, why_not="", lease_until=None
+        )
+        if sending.contact_id is not None and not sending.is_test:
+            source = f"template:{sending.template.slug}"
+            record_activities(
+                [NewActivity(sending.contact_id, "email_sent", now, subject=sending.subject, source=source)], now=now
+            )
+
+
+def _decide(sending: Sending, actor: User | None, now: datetime, verb: str, **values: Any) -> None:
+    with transaction.atomic():
+        changed = Sending.objects.filter(pk=sending.pk, state=Sending.State.UNCERTAIN).update(**values)
+        if not changed:
+            raise NurtureRefused(_("This mail is not uncertain any more."))
+        audit(actor, verb, sending, {"address": sending.address}, now)
+
+
+def unsubscribe(token: uuid.UUID, *, source: str, now: datetime, proof: dict[str, Any]) -> bool:
+    """Withdraw consent for the address that the sending went to; whether there was such a sending. Twice is as good as once."""
+    sending = Sending.objects.filter(token=token).select_related("contact", "template").first()
+    if sending is None:
+        return False
+    if sending.is_test:
+        return True  # a colleague looking at their own test takes nobody off the list
+    with transaction.atomic():
+        is_news = withdraw_consent(
+            sending.address, source=source, now=now, contact=sending.contact, proof={**proof, "sending": sending.pk}
+        )
+        if is_news and sending.contact_id is not None:
+            activity = NewActivity(
+                sending.contact_id,
+                "email_unsubscribe",
+                now,
+                subject=sending.subject,
+                source=f"template:{sending.template.slug}",
+            )
+            record_activities([activity], now=now)
+    return True
+
+
+# --- Tasks -------------------------------------------------------------------------------------------------------------------
+
+
+def finish_task(task: Task, *, actor: User | None, now: datetime) -> bool:
+    """Whether it was open."""
+    return Task.objects.filter(pk=task.pk, done_at=None).update(done_at=now) == 1

@@ -1,0 +1,202 @@
+"""A version as it is drawn: nodes with words, numbers and problems, laid out as lists inside lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.utils.translation import gettext as _
+
+from nurture import actions, queries, tree
+from nurture.kinds import KINDS, START, Kind, Names, Problem, Step
+from nurture.models import Program, ProgramVersion
+from nurture.queries import StepCount
+
+
+@dataclass
+class Way:
+    """One way below a branch. `goes_on`: somebody gets to the step below the branch this way."""
+
+    key: str
+    label: str
+    nodes: list[Node]
+    goes_on: bool
+    place: str
+    passed: int
+
+
+@dataclass
+class Node:
+    step: Step
+    kind: Kind
+    words: str
+    count: StepCount
+    problems: list[Problem]
+    is_dead: bool
+    is_first: bool
+    is_last: bool
+    place: str
+    ways: list[Way] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return self.step.id
+
+    @property
+    def goes_on(self) -> bool:
+        return not tree.always_ends((self.step,))
+
+    @property
+    def outcomes(self) -> list[tuple[str, str, int]]:
+        """(outcome, label, number) of those that are no way and no plain success."""
+        return [
+            (key, str(label), self.count.outcome(key))
+            for key, label in self.kind.outcomes.items()
+            if key not in self.kind.ways and self.count.outcome(key)
+        ]
+
+    @property
+    def blocks(self) -> bool:
+        return any(problem.blocks for problem in self.problems)
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Everything the page of one version shows of its steps."""
+
+    version: ProgramVersion
+    nodes: list[Node]
+    start: StepCount
+    problems: list[Problem]
+    outline: list[tree.Line]
+    who_enters: str
+    counts: dict[str, StepCount]
+    goes_on: bool
+    step_total: int
+
+    @property
+    def start_problems(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.step == START]
+
+    @property
+    def blocking(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.blocks]
+
+    @property
+    def doubtful(self) -> list[Problem]:
+        return [problem for problem in self.problems if not problem.blocks]
+
+    def all_nodes(self) -> list[Node]:
+        return _flat(self.nodes)
+
+
+def draw(version: ProgramVersion, names: Names) -> Canvas:
+    """Four to nine statements, whatever the number of steps: two for the numbers, the others for the names that steps mention."""
+    checked = tree.check(version.tree)
+    counts = queries.step_counts(version.pk) if version.state != ProgramVersion.State.DRAFT else {}
+    problems = actions.problems_of(version, names)
+    nodes = _nodes(checked.steps, counts, problems, names, is_dead=False)
+    return Canvas(
+        version=version,
+        nodes=nodes,
+        start=counts.get(START, StepCount()),
+        problems=problems,
+        outline=tree.outline(checked, names),
+        who_enters=who_enters(version),
+        counts=counts,
+        goes_on=not tree.always_ends(checked.steps),
+        step_total=sum(1 for _step in checked.walk()),
+    )
+
+
+def who_enters(version: ProgramVersion) -> str:
+    """The trigger in words."""
+    if version.trigger_segment is None:
+        return _("Nobody yet: choose a segment")
+    name = version.trigger_segment.name
+    if version.state == ProgramVersion.State.DRAFT or version.intake == ProgramVersion.Intake.NEW:
+        return _("Whoever enters “%(segment)s”") % {"segment": name}
+    if version.intake == ProgramVersion.Intake.ALL:
+        return _("Every member of “%(segment)s”, and whoever enters it") % {"segment": name}
+    return _("Whoever entered “%(segment)s” since a date, or enters it") % {"segment": name}
+
+
+def _nodes(
+    steps: Sequence[Step],
+    counts: dict[str, StepCount],
+    problems: Sequence[Problem],
+    names: Names,
+    *,
+    is_dead: bool,
+) -> list[Node]:
+    nodes = []
+    for place, step in enumerate(steps):
+        dead = is_dead or tree.always_ends(tuple(steps[:place]))
+        kind = KINDS[step.kind]
+        count = counts.get(step.id, StepCount())
+        ways = [
+            Way(
+                key=way,
+                label=str(kind.ways[way]),
+                nodes=_nodes(children, counts, problems, names, is_dead=dead),
+                goes_on=not tree.always_ends(children),
+                place=str(tree.Place(step.id, way)),
+                passed=count.outcome(way),
+            )
+            for way, children in step.ways.items()
+        ]
+        nodes.append(
+            Node(
+                step=step,
+                kind=kind,
+                words=kind.words(step.values, names),
+                count=count,
+                problems=[problem for problem in problems if problem.step == step.id],
+                is_dead=dead,
+                is_first=place == 0,
+                is_last=place == len(steps) - 1,
+                place=step.id,
+                ways=ways,
+            )
+        )
+    return nodes
+
+
+def _flat(nodes: Sequence[Node]) -> list[Node]:
+    found = []
+    for node in nodes:
+        found.append(node)
+        for way in node.ways:
+            found += _flat(way.nodes)
+    return found
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The line above the canvas: who is where, in numbers that open lists."""
+
+    program: Program
+    inside: int
+    parked: int
+    finished: int
+    left: int
+    elsewhere: list[tuple[ProgramVersion, int]]
+
+
+def strip(program: Program, version: ProgramVersion) -> Strip:
+    """Numbers of the whole program, and people inside other versions than the one shown. Three statements."""
+    counts = queries.people_counts([program.pk]).get(program.pk, {})
+    inside = queries.version_counts(program.pk)
+    elsewhere = [
+        (other, inside[other.pk])
+        for other in program.versions.order_by("number")
+        if other.pk != version.pk and inside.get(other.pk)
+    ]
+    return Strip(
+        program,
+        counts.get("active", 0),
+        counts.get("parked", 0),
+        counts.get("finished", 0),
+        counts.get("left", 0),
+        elsewhere,
+    )

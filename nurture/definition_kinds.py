@@ -1,0 +1,195 @@
+"""Templates and programs as YAML documents, and what programs read in the graph of definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from nurture import tree
+from nurture.actions import (
+    NurtureRefused,
+    create_program,
+    edit_draft,
+    rename_program,
+    save_template,
+    set_trigger,
+    start_draft,
+)
+from nurture.kinds import KINDS
+from nurture.models import Program, ProgramVersion, Template
+from nurture.rendering import BadTemplate, compile_source
+from segments.definition_kinds import slug_of
+from segments.definitions import BadDefinition, DefinitionKind, demand_choice, demand_keys, without_empty
+from segments.graph import Definition
+from segments.models import Segment
+from segments.rules import reads_of
+
+# --- Templates ------------------------------------------------------------------------------------------------------------------
+
+
+def export_templates(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
+    for row in Template.objects.filter(archived_at=None):
+        document = {"slug": row.slug, "name": row.name, "subject": row.subject}
+        document |= without_empty({"preheader": row.preheader})
+        yield row.slug, document | {"format": row.format, "body": row.body}
+
+
+def prepare_template(document: dict[str, Any], now: datetime) -> None:
+    demand_keys(
+        document,
+        required={"slug": str, "name": str, "subject": str, "body": str},
+        optional={"preheader": str, "format": str},
+    )
+    demand_choice(document, "format", Template.Format.values)
+    slug = slug_of(document)
+    try:
+        compile_source(
+            document.get("format") or Template.Format.MJML,
+            document["subject"],
+            document.get("preheader") or "",
+            document["body"],
+        )
+    except BadTemplate as error:
+        raise BadDefinition("body", str(error)) from error
+    Template.objects.get_or_create(
+        slug=slug, defaults={"name": document["name"], "subject": "", "body": "", "version": 0, "created_at": now}
+    )
+
+
+def apply_template(document: dict[str, Any], actor: User | None, now: datetime) -> list[str]:
+    row = Template.objects.get(slug=document["slug"])
+    wanted = {
+        "name": document["name"],
+        "subject": document["subject"],
+        "preheader": document.get("preheader") or "",
+        "format": document.get("format") or Template.Format.MJML.value,
+        "body": document["body"],
+    }
+    if any(getattr(row, key) != value for key, value in wanted.items()):
+        save_template(row, **wanted, actor=actor, now=now)
+    return []
+
+
+# --- Programs --------------------------------------------------------------------------------------------------------------------
+
+
+def _said(program: Program) -> ProgramVersion | None:
+    """The version that a file shows: the draft, else the live one, else the newest."""
+    rank = {ProgramVersion.State.DRAFT.value: 0, ProgramVersion.State.LIVE.value: 1, ProgramVersion.State.PAST.value: 2}
+    versions = sorted(program.versions.all(), key=lambda version: (rank[version.state], -version.number))
+    return versions[0] if versions else None
+
+
+def _document(program: Program, version: ProgramVersion) -> dict[str, Any]:
+    document: dict[str, Any] = {"slug": program.slug, "name": program.name}
+    document |= without_empty({"notes": program.notes})
+    if version.trigger_segment is not None:
+        document["trigger"] = {"segment": version.trigger_segment.slug}
+    return document | {"steps": version.tree["steps"]}
+
+
+def export_programs(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
+    """Programs in use. Two statements."""
+    programs = Program.objects.filter(archived_at=None).prefetch_related("versions__trigger_segment")
+    for program in programs:
+        if (version := _said(program)) is not None:
+            yield program.slug, _document(program, version)
+
+
+def prepare_program(document: dict[str, Any], now: datetime) -> None:
+    demand_keys(document, required={"slug": str, "name": str, "steps": list}, optional={"notes": str, "trigger": dict})
+    slug = slug_of(document)
+    trigger = document.get("trigger") or {}
+    if set(trigger) - {"segment"}:
+        raise BadDefinition("trigger", _("is {segment: slug}."))
+    program = Program.objects.filter(slug=slug).first()
+    if program is None:
+        create_program(name=document["name"], slug=slug, trigger_segment=None, actor=None, now=now)
+
+
+def apply_program(document: dict[str, Any], actor: User | None, now: datetime) -> list[str]:
+    """An imported program is a draft: nothing starts, and a live version goes on until the draft is published."""
+    program = Program.objects.prefetch_related("versions__trigger_segment").get(slug=document["slug"])
+    segment = None
+    if slug := (document.get("trigger") or {}).get("segment"):
+        segment = Segment.objects.filter(slug=slug, archived_at=None).first()
+        if segment is None:
+            raise BadDefinition("trigger.segment", _("“%(slug)s” is no segment in use.") % {"slug": slug})
+    wanted = {"steps": document["steps"]}
+    try:
+        tree.check(wanted)
+    except tree.BadTree as error:
+        raise BadDefinition(error.problems[0].path, error.problems[0].message) from error
+    if (program.name, program.notes) != (document["name"], document.get("notes") or ""):
+        rename_program(program, name=document["name"], notes=document.get("notes") or "", actor=actor, now=now)
+    version = _said(program)
+    if version is not None and version.tree == wanted and version.trigger_segment == segment:
+        return []
+    draft = start_draft(program, actor=actor, now=now)
+    draft = edit_draft(draft, edit_number=draft.edit_number, change=lambda _old: wanted, now=now)
+    set_trigger(draft, edit_number=draft.edit_number, segment=segment, now=now)
+    if program.state == Program.State.DRAFT:
+        return []
+    return [
+        _("“%(name)s” is %(state)s; the change waits in its draft.")
+        % {"name": program.name, "state": program.get_state_display()}
+    ]
+
+
+# --- The graph ---------------------------------------------------------------------------------------------------------------------
+
+
+def program_definitions() -> list[Definition]:
+    """What programs read. One statement.
+
+    Two corners each: the trigger decides who is in a program, so it counts for loops; what the steps ask is asked once, when
+    somebody comes by, so it only counts as a use.
+    """
+    versions = (
+        ProgramVersion.objects.filter(program__archived_at=None)
+        .exclude(Q(state=ProgramVersion.State.PAST) & Q(program__state=Program.State.STOPPED))
+        .select_related("program", "trigger_segment")
+        .order_by("program_id", "number")
+    )
+    triggers: dict[Program, set[str]] = {}
+    steps: dict[Program, set[str]] = {}
+    for version in versions:
+        if version.trigger_segment is not None and version.state != ProgramVersion.State.PAST:
+            triggers.setdefault(version.program, set()).add(f"segment:{version.trigger_segment.slug}")
+        steps.setdefault(version.program, set()).update(_reads(version.tree.get("steps", [])))
+    found = []
+    for program in steps:
+        url = reverse("nurture:program-detail", args=[program.slug])
+        reads = frozenset(triggers.get(program, ()))
+        found.append(Definition(f"program:{program.slug}", program.name, _("program"), url, reads))
+        asked = frozenset(steps[program]) - reads
+        if asked:
+            found.append(Definition(f"steps:{program.slug}", program.name, _("steps of the program"), url, asked))
+    return found
+
+
+def _reads(nodes: list[tree.Document]) -> Iterator[str]:
+    """Keys of what stored steps name, without checking them again."""
+    for node in nodes:
+        if conditions := node.get("conditions"):
+            yield from reads_of(conditions)
+        if slug := node.get("segment"):
+            yield f"segment:{slug}"
+        if slug := node.get("model"):
+            yield f"score:{slug}"
+        for way in KINDS[node["kind"]].ways if node.get("kind") in KINDS else ():
+            yield from _reads(node.get(way, []))
+
+
+KINDS_OF_DEFINITIONS = (
+    DefinitionKind("template", "templates", 60, export_templates, prepare_template, apply_template, (NurtureRefused,)),
+    DefinitionKind(
+        "program", "programs", 70, export_programs, prepare_program, apply_program, (NurtureRefused, tree.BadTree)
+    ),
+)

@@ -1,0 +1,124 @@
+"""Forms of this room: programs, the start sheet, templates, test mails. The forms of steps stand with their kinds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from nurture.models import ProgramVersion, Template
+from nurture.rendering import BadTemplate, compile_source
+from segments.models import Segment
+
+
+class SegmentChoice(forms.ModelChoiceField):  # type: ignore[type-arg]  # generic in the stubs only
+    """A segment in use, with its present number of members."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(Segment.objects.none(), **kwargs)
+
+    def label_from_instance(self, obj: Any) -> str:
+        return _("%(name)s (%(count)s people)") % {"name": obj.name, "count": f"{obj.member_count:,}"}
+
+
+def _segments_in_use(field: forms.Field) -> None:
+    field.queryset = Segment.objects.filter(archived_at=None).order_by("name")  # type: ignore[attr-defined]
+
+
+class ProgramForm(forms.Form):
+    """A new program."""
+
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=200)
+    trigger_segment = SegmentChoice(
+        label=gettext_lazy("Who enters"),
+        required=False,
+        empty_label=gettext_lazy("decide later"),
+        help_text=gettext_lazy(
+            "People enter when they become members of this segment. Nothing starts before you say so."
+        ),
+    )
+    pattern = forms.ChoiceField(label=gettext_lazy("Begin with"), widget=forms.RadioSelect, initial="simple")
+    notes = forms.CharField(
+        label=gettext_lazy("Notes"), required=False, widget=forms.Textarea(attrs={"rows": 2}), max_length=2000
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        from nurture.patterns import PATTERNS
+
+        super().__init__(*args, **kwargs)
+        _segments_in_use(self.fields["trigger_segment"])
+        self.fields["pattern"].choices = [(key, pattern.label) for key, pattern in PATTERNS.items()]  # type: ignore[attr-defined]
+
+
+class ProgramSettingsForm(forms.Form):
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=200)
+    notes = forms.CharField(
+        label=gettext_lazy("Notes"), required=False, widget=forms.Textarea(attrs={"rows": 3}), max_length=2000
+    )
+
+
+class TriggerForm(forms.Form):
+    """Who enters the draft's program."""
+
+    trigger_segment = SegmentChoice(
+        label=gettext_lazy("People enter when they become members of"),
+        required=False,
+        empty_label=gettext_lazy("Choose a segment"),
+        help_text=gettext_lazy("Once per person. Whoever entered finishes, also after leaving the segment."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _segments_in_use(self.fields["trigger_segment"])
+
+
+class PublishForm(forms.Form):
+    """The start sheet: what happens to people who are members already."""
+
+    intake = forms.ChoiceField(choices=ProgramVersion.Intake.choices, widget=forms.RadioSelect, initial="new")
+    since = forms.DateTimeField(
+        label=gettext_lazy("Since"),
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
+    edit_number = forms.IntegerField(widget=forms.HiddenInput)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("intake") == ProgramVersion.Intake.SINCE and not cleaned.get("since"):
+            self.add_error("since", _("Say since when."))
+        return cleaned
+
+
+class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
+    """A template; refused when it cannot become a mail."""
+
+    class Meta:
+        model = Template
+        fields = ("name", "subject", "preheader", "format", "body")
+        widgets = {
+            "body": forms.Textarea(attrs={"rows": 24, "spellcheck": "false", "class": "font-monospace", "wrap": "off"}),
+            "format": forms.RadioSelect,
+        }
+        help_texts = {
+            "subject": gettext_lazy('Placeholders work here too: {{ contact.first_name | default: "there" }}'),
+            "preheader": gettext_lazy("What mail programs show beside the subject."),
+        }
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors:
+            try:
+                compile_source(cleaned["format"], cleaned["subject"], cleaned.get("preheader") or "", cleaned["body"])
+            except BadTemplate as error:
+                raise ValidationError(str(error), code="template") from error
+        return cleaned
+
+
+class TestMailForm(forms.Form):
+    """Whose values fill a preview or test mail."""
+
+    contact = forms.CharField(label=gettext_lazy("As this contact"), required=False, max_length=320)

@@ -1,0 +1,76 @@
+"""Whether the instance is well: invariants, queues, beats. Behind `manage.py health` and the admins' page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.cache import cache
+from django.utils.translation import gettext_lazy
+
+from nurture import queries
+
+# Task -> seconds between its beats (config/celery.py, which this room may not import).
+BEATS = {"leads.run_due_imports": 2.0, "nurture.turn": 1.0, "nurture.send_due": 2.0}
+LATE_AFTER = 60.0  # seconds: a turn over a large instance may take that long
+
+WORDS = {
+    "ledger_sums": gettext_lazy("Every score is the sum of its ledger rows"),
+    "one_next_step": gettext_lazy("Everybody in a program has exactly one next step, or an end"),
+    "steps_exist": gettext_lazy("That step exists in the version they walk"),
+    "no_drafts_walked": gettext_lazy("Nobody walks a draft"),
+    "member_counts": gettext_lazy("Counts of segments are the number of members"),
+    "persona_counts": gettext_lazy("Counts of personas are the number of people"),
+    "no_orphans": gettext_lazy("Every activity belongs to a contact"),
+    "stage_history": gettext_lazy("Everybody's stage is the last move of their history"),
+    "sendings_say_why": gettext_lazy("Every mail that did not leave says why"),
+}
+
+
+@dataclass
+class Health:
+    """`invariants`: None where a check was cut short. Only a broken invariant makes it not ok."""
+
+    at: datetime
+    invariants: dict[str, bool | None] = field(default_factory=dict)
+    queues: dict[str, Any] = field(default_factory=dict)
+    beats: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return all(holds is not False for holds in self.invariants.values())
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "ok": self.ok,
+            "at": self.at.isoformat(),
+            "invariants": self.invariants,
+            "queues": self.queues,
+            "beats": self.beats,
+        }
+
+
+def examine(now: datetime, *, seconds: float | None = None) -> Health:
+    """Check everything; `seconds` bounds each invariant (a page cannot wait for a sum over millions of rows)."""
+    found = Health(now)
+    found.invariants = {name: queries.holds(name, seconds=seconds) for name in queries.INVARIANTS}
+    found.queues = queries.queue_depths(now)
+    found.beats = {task: beat(task, period, now) for task, period in BEATS.items()}
+    return found
+
+
+def beat(task: str, period: float, now: datetime) -> dict[str, Any]:
+    """The word that the task left at its last run (config/celery.py), and whether it is overdue."""
+    word = cache.get(f"beat:{task}")
+    if not word:
+        return {"last": None, "seconds_ago": None, "took": None, "failed": None, "late": True}
+    last = datetime.fromtimestamp(word["at"], UTC)
+    ago = max(0.0, (now - last).total_seconds())
+    return {
+        "last": last.isoformat(),
+        "seconds_ago": round(ago, 1),
+        "took": word["seconds"],
+        "failed": word["failed"],
+        "late": ago > period + LATE_AFTER,
+    }

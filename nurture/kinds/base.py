@@ -1,0 +1,208 @@
+"""What a kind of step is: its words, its form, what it demands, and what it does to a group of people at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.utils.translation import gettext as _
+
+from leads.models import CustomField, Stage
+from nurture.models import Program, Template
+from scoring.models import ScoreModel
+from segments import graph
+from segments.models import Segment
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as Words
+else:
+    Words = str
+
+START = "start"  # the id of the trigger, which everybody passes first
+
+# Fields of a contact that a step may set: plain text, owned by marketing (never keys, consent or the stage).
+SETTABLE = (
+    "title",
+    "department",
+    "seniority",
+    "phone",
+    "country",
+    "region",
+    "city",
+    "postal_code",
+    "timezone",
+    "language",
+    "source",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a step: where, in words, and whether the program may start with it."""
+
+    path: str
+    message: str
+    step: str = ""
+    blocks: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One checked step. `values` is what its form fills; `ways` are the lists of steps below a branch."""
+
+    id: str
+    kind: str
+    values: Mapping[str, Any]
+    ways: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Walker:
+    """One person due at a step; `visit` counts the steps done before, plus one."""
+
+    enrolment_id: int
+    contact_id: int
+    visit: int
+
+
+class Names:
+    """What steps refer to by slug, read when first asked: one statement for each sort of thing, whatever the number of steps."""
+
+    @cached_property
+    def templates(self) -> dict[str, Template]:
+        return {row.slug: row for row in Template.objects.filter(archived_at=None).defer("body")}
+
+    @cached_property
+    def segments(self) -> dict[str, Segment]:
+        return {row.slug: row for row in Segment.objects.filter(archived_at=None)}
+
+    @cached_property
+    def score_models(self) -> dict[str, ScoreModel]:
+        return {row.slug: row for row in ScoreModel.objects.filter(archived_at=None)}
+
+    @cached_property
+    def stages(self) -> dict[str, str]:
+        return {row.slug: row.label for row in Stage.objects.all()}
+
+    @cached_property
+    def custom_fields(self) -> dict[str, CustomField]:
+        return {row.key: row for row in CustomField.objects.filter(of=CustomField.Of.CONTACT)}
+
+    @cached_property
+    def programs_read(self) -> frozenset[str]:
+        """Keys such as “program:welcome” that some rule asks for."""
+        reads = (read for definition in graph.definitions() for read in definition.reads)
+        return frozenset(read for read in reads if read.startswith("program:"))
+
+    def template(self, slug: str) -> str:
+        return self.templates[slug].name if slug in self.templates else slug
+
+    def segment(self, slug: str) -> str:
+        return self.segments[slug].name if slug in self.segments else slug
+
+    def stage(self, slug: str) -> str:
+        return self.stages.get(slug, slug)
+
+    def field_label(self, key: str) -> str:
+        """From “title” or “custom.plan”."""
+        from leads.models import Contact
+
+        if key.startswith("custom."):
+            custom = self.custom_fields.get(key.removeprefix("custom."))
+            return custom.label if custom else key
+        return str(Contact._meta.get_field(key).verbose_name) if key in SETTABLE else key
+
+
+@dataclass(frozen=True)
+class Group:
+    """People due at one step of one version, worked together by a few statements."""
+
+    program: Program
+    version_id: int
+    step: Step
+    walkers: Sequence[Walker]
+    now: datetime
+    names: Names
+
+    @property
+    def contact_ids(self) -> list[int]:
+        return [walker.contact_id for walker in self.walkers]
+
+    @property
+    def cause(self) -> str:
+        return f"program:{self.program.slug}"
+
+    def split(self, chosen: set[int], *, inside: str, outside: str) -> dict[str, list[Walker]]:
+        """Outcomes from the contacts that are in `chosen` and those that are not."""
+        outcomes: dict[str, list[Walker]] = {inside: [], outside: []}
+        for walker in self.walkers:
+            outcomes[inside if walker.contact_id in chosen else outside].append(walker)
+        return outcomes
+
+    def done(self) -> dict[str, list[Walker]]:
+        return {"done": list(self.walkers)}
+
+
+class StepForm(forms.Form):
+    """The side panel's form of a kind. `values()` gives what the tree stores, `initial_of` is its way back."""
+
+    def __init__(self, *args: Any, names: Names, **kwargs: Any) -> None:
+        self.names = names
+        super().__init__(*args, **kwargs)
+
+    @classmethod
+    def initial_of(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(values)
+
+    def values(self) -> dict[str, Any]:
+        return {key: value for key, value in self.cleaned_data.items() if value not in (None, "")}
+
+
+def nothing_wrong(values: Mapping[str, Any], names: Names) -> Iterator[tuple[str, bool]]:
+    yield from ()
+
+
+def nothing_malformed(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from ()
+
+
+def at_once(values: Mapping[str, Any], contact_ids: Sequence[int], now: datetime) -> dict[int, datetime]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One row of the table of steps.
+
+    `malformed` yields (key, message) for values of the wrong shape, whatever the database holds;
+    `problems` yields (message, blocks) for what is missing or refers to nothing;
+    `run` does the step for a group and says who came out how;
+    `due_at` gives the moments at which people who arrive are due, for those who must wait.
+    """
+
+    key: str
+    label: Words
+    help: Words
+    icon: str
+    colour: str
+    form: type[StepForm]
+    words: Callable[[Mapping[str, Any], Names], str]
+    run: Callable[[Group], dict[str, list[Walker]]]
+    keys: frozenset[str]
+    malformed: Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]] = nothing_malformed
+    problems: Callable[[Mapping[str, Any], Names], Iterator[tuple[str, bool]]] = nothing_wrong
+    due_at: Callable[[Mapping[str, Any], Sequence[int], datetime], dict[int, datetime]] = at_once
+    ways: Mapping[str, Words] = field(default_factory=dict)
+    outcomes: Mapping[str, Words] = field(default_factory=dict)
+    ends: bool = False
+
+
+def is_text(values: Mapping[str, Any], key: str, longest: int = 300) -> Iterator[tuple[str, str]]:
+    """A problem unless the value is absent or a text that fits."""
+    value = values.get(key)
+    if value is not None and not (isinstance(value, str) and len(value) <= longest):
+        yield key, _("expected a text of at most %(longest)d characters") % {"longest": longest}

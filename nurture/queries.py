@@ -1,0 +1,724 @@
+"""Statements over many people at once: who enters, who is due, what their steps write, which mails may leave, what must always hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+
+from leads.models import Mark
+from segments.conditions import Sql
+
+if TYPE_CHECKING:
+    from nurture.kinds.base import Walker
+
+# The hash under which consent and suppression keep an address; a test holds it equal to leads.text.address_hash.
+HASH = """encode(sha256(convert_to(lower({address} COLLATE "pg_c_utf8"), 'UTF8')), 'hex')"""
+
+# Why an address gets no marketing mail, as a code, or null when it may: a suppression wins, then the last consent row that counts.
+# “asked” alone is a double opt-in that was never confirmed; after “given” it takes nothing back.
+BLOCKED = """
+    CASE WHEN coalesce({address}, '') = '' THEN 'no_address' ELSE coalesce(
+        (SELECT reason FROM leads_suppression WHERE address_hash = {hash}),
+        (SELECT CASE state WHEN 'withdrawn' THEN 'withdrawn' WHEN 'asked' THEN 'not_confirmed' END
+         FROM leads_consentevent WHERE address_hash = {hash} AND purpose = 'marketing'
+         ORDER BY state = 'asked', occurred_at DESC, id DESC LIMIT 1)
+    ) END
+"""
+
+
+def _blocked(address: str) -> str:
+    return BLOCKED.format(address=address, hash=HASH.format(address=address))
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One enrolment that a worker has locked."""
+
+    enrolment_id: int
+    contact_id: int
+    version_id: int
+    step: str
+    visit: int
+
+
+# --- Enrolments ------------------------------------------------------------------------------------------------------------
+
+_ENROL = """
+    INSERT INTO nurture_enrolment
+        (program_id, version_id, contact_id, state, step, visit, next_step_at, entered_at, entered_why, ended_why, problem)
+    SELECT v.program_id, v.id, m.contact_id, 'active', 'start', 1, %(now)s, %(now)s, 'segment:' || s.slug, '', ''
+    FROM nurture_programversion v
+    JOIN nurture_program p ON p.id = v.program_id AND p.state = 'live'
+    JOIN segments_segment s ON s.id = v.trigger_segment_id
+    JOIN {members} m ON m.segment_id = s.id AND (v.entered_since IS NULL OR m.since >= v.entered_since)
+    WHERE v.state = 'live' AND {only}
+        AND NOT EXISTS (SELECT FROM nurture_enrolment e WHERE e.program_id = v.program_id AND e.contact_id = m.contact_id)
+    ON CONFLICT (program_id, contact_id) DO NOTHING
+"""
+
+
+def enrol_members(contact_ids: Sequence[int], *, now: datetime) -> int:
+    """Take those of these contacts in who are members of a live program's segment and were never in it. One statement for all programs."""
+    statement = _ENROL.format(
+        members="segments_membership", only="m.until IS NULL AND m.contact_id = ANY(%(contacts)s)"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {"now": now, "contacts": list(contact_ids)})
+        return cursor.rowcount
+
+
+def enrol_page(version_id: int, *, after: int, size: int, now: datetime) -> tuple[int, int | None]:
+    """Take in the next `size` members of one live version's segment: (taken in, last contact looked at or None at the end).
+
+    Two statements, by contact id over the index of open memberships; a page is its own transaction.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT max(contact_id) FROM (
+                SELECT contact_id FROM segments_membership
+                WHERE segment_id = (SELECT trigger_segment_id FROM nurture_programversion WHERE id = %s)
+                    AND until IS NULL AND contact_id > %s
+                ORDER BY contact_id LIMIT %s
+            ) page
+            """,
+            [version_id, after, size],
+        )
+        (last,) = cursor.fetchone()
+        if last is None:
+            return 0, None
+        only = "m.until IS NULL AND v.id = %(version)s AND m.contact_id > %(after)s AND m.contact_id <= %(last)s"
+        cursor.execute(
+            _ENROL.format(members="segments_membership", only=only),
+            {"now": now, "version": version_id, "after": after, "last": last},
+        )
+        return cursor.rowcount, int(last)
+
+
+def intake_counts(program_id: int, segment_id: int, *, since: datetime | None) -> dict[str, int]:
+    """Members now, how many of them entered since the moment, and of each how many were never in the program. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(*), count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE since >= %(since)s),
+                   count(*) FILTER (WHERE fresh AND since >= %(since)s)
+            FROM (
+                SELECT m.since, NOT EXISTS (
+                    SELECT FROM nurture_enrolment e WHERE e.program_id = %(program)s AND e.contact_id = m.contact_id
+                ) AS fresh
+                FROM segments_membership m WHERE m.segment_id = %(segment)s AND m.until IS NULL
+            ) member
+            """,
+            {"program": program_id, "segment": segment_id, "since": since},
+        )
+        members, fresh, since_members, since_fresh = cursor.fetchone()
+    return {"members": members, "all": fresh, "members_since": since_members, "since": since_fresh}
+
+
+def last_entry(segment_id: int) -> datetime | None:
+    """When the newest of the present members entered. One statement over one index entry."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(since) FROM segments_membership WHERE segment_id = %s AND until IS NULL", [segment_id]
+        )
+        moment: datetime | None = cursor.fetchone()[0]
+        return moment
+
+
+def programs_with_due(now: datetime) -> list[int]:
+    """Live programs in which somebody is due. One statement: one probe of the partial index for each live program."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT p.id FROM nurture_program p WHERE p.state = 'live' AND EXISTS (
+                SELECT FROM nurture_enrolment e WHERE e.program_id = p.id AND e.state = 'active' AND e.next_step_at <= %s
+            ) ORDER BY p.id
+            """,
+            [now],
+        )
+        return [program_id for (program_id,) in cursor.fetchall()]
+
+
+def claim_due(program_id: int, *, now: datetime, limit: int) -> list[Due]:
+    """Lock due enrolments of one program, longest due first; those that another worker has are passed over.
+
+    Two statements. The program's row is share-locked, so that pausing or stopping waits for the batch and no batch comes after.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM nurture_program WHERE id = %s AND state = 'live' FOR SHARE", [program_id])
+        if cursor.rowcount == 0:
+            return []
+        cursor.execute(
+            """
+            SELECT id, contact_id, version_id, step, visit FROM nurture_enrolment
+            WHERE program_id = %s AND state = 'active' AND next_step_at <= %s
+            ORDER BY next_step_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+            """,
+            [program_id, now, limit],
+        )
+        return [Due(*row) for row in cursor.fetchall()]
+
+
+@dataclass(slots=True)
+class Moves:
+    """Columns of `advance`: what becomes of each enrolment."""
+
+    enrolment_ids: list[int]
+    visits: list[int]
+    outcomes: list[str]
+    next_steps: list[str | None]
+    next_at: list[datetime | None]
+    ended_why: list[str]
+
+    @classmethod
+    def none(cls) -> Moves:
+        return cls([], [], [], [], [], [])
+
+
+def advance(version_id: int, step: str, moves: Moves, *, now: datetime) -> None:
+    """Write the visits of one step and move everybody on, or finish them. One statement; the caller holds the enrolments."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH moved AS MATERIALIZED (
+                SELECT * FROM unnest(
+                    %(ids)s::bigint[], %(visits)s::int[], %(outcomes)s::text[], %(steps)s::text[],
+                    %(next_at)s::timestamptz[], %(why)s::text[]
+                ) row (id, visit, outcome, next_step, next_at, why)
+            ), visited AS (
+                INSERT INTO nurture_stepvisit (enrolment_id, version_id, step, visit, done_at, outcome)
+                SELECT id, %(version)s, %(step)s, visit, %(now)s, outcome FROM moved
+            )
+            UPDATE nurture_enrolment e SET
+                visit = moved.visit + 1,
+                step = coalesce(moved.next_step, ''),
+                state = CASE WHEN moved.next_step IS NULL THEN 'finished' ELSE 'active' END,
+                next_step_at = moved.next_at,
+                ended_at = CASE WHEN moved.next_step IS NULL THEN %(now)s END,
+                ended_why = moved.why
+            FROM moved WHERE e.id = moved.id
+            """,
+            {
+                "ids": moves.enrolment_ids,
+                "visits": moves.visits,
+                "outcomes": moves.outcomes,
+                "steps": moves.next_steps,
+                "next_at": moves.next_at,
+                "why": moves.ended_why,
+                "version": version_id,
+                "step": step,
+                "now": now,
+            },
+        )
+
+
+def park(enrolment_id: int, *, problem: str) -> None:
+    """Take one enrolment off the road with the reason; it stays at the step that failed. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE nurture_enrolment SET state = 'parked', next_step_at = NULL, problem = %s WHERE id = %s",
+            [problem, enrolment_id],
+        )
+
+
+def zones_of(contact_ids: Sequence[int]) -> list[tuple[int, str]]:
+    """(contact, its time zone or an empty text). One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, timezone FROM leads_contact WHERE id = ANY(%s)", [list(contact_ids)])
+        return cursor.fetchall()
+
+
+def open_hand_offs(contact_ids: Sequence[int], *, model_id: int) -> set[int]:
+    """Contacts that already wait in the queue. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT contact_id FROM scoring_handoff WHERE state = 'open' AND model_id = %s AND contact_id = ANY(%s)",
+            [model_id, list(contact_ids)],
+        )
+        return {contact_id for (contact_id,) in cursor.fetchall()}
+
+
+def create_tasks(walkers: Sequence[Walker], *, title: str, due_at: datetime | None, now: datetime) -> int:
+    """A task for each person, assigned to the user behind the contact's owner. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO nurture_task (contact_id, enrolment_id, title, assigned_to_id, due_at, created_at)
+            SELECT c.id, w.enrolment_id, %s, o.user_id, %s, %s
+            FROM unnest(%s::bigint[], %s::bigint[]) w (enrolment_id, contact_id)
+            JOIN leads_contact c ON c.id = w.contact_id LEFT JOIN leads_owner o ON o.id = c.owner_id
+            """,
+            [
+                title,
+                due_at,
+                now,
+                [walker.enrolment_id for walker in walkers],
+                [walker.contact_id for walker in walkers],
+            ],
+        )
+        return cursor.rowcount
+
+
+def leave_all(program_id: int, *, why: str, now: datetime) -> int:
+    """End everybody's walk through a program, and take its waiting mails back. Two statements; the caller holds the program's row."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE nurture_enrolment SET state = 'left', step = '', next_step_at = NULL, ended_at = %s, ended_why = %s
+            WHERE program_id = %s AND state IN ('active', 'parked')
+            """,
+            [now, why, program_id],
+        )
+        left = cursor.rowcount
+        cursor.execute(
+            """
+            UPDATE nurture_sending s SET state = 'not_sent', why_not = %s, lease_until = NULL
+            FROM nurture_enrolment e WHERE e.id = s.enrolment_id AND e.program_id = %s AND s.state IN ('queued', 'held')
+            """,
+            [why, program_id],
+        )
+        return left
+
+
+def hold_mails(program_id: int) -> int:
+    """Hold a paused program's waiting mails. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE nurture_sending s SET state = 'held', lease_until = NULL
+            FROM nurture_enrolment e WHERE e.id = s.enrolment_id AND e.program_id = %s AND s.state = 'queued'
+            """,
+            [program_id],
+        )
+        return cursor.rowcount
+
+
+def release_mails(program_id: int, *, now: datetime) -> int:
+    """Let them go again. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE nurture_sending s SET state = 'queued', due_at = greatest(s.due_at, %s)
+            FROM nurture_enrolment e WHERE e.id = s.enrolment_id AND e.program_id = %s AND s.state = 'held'
+            """,
+            [now, program_id],
+        )
+        return cursor.rowcount
+
+
+def shift_waits(program_id: int, *, seconds: float) -> int:
+    """Move everybody's due time on by the length of a pause. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE nurture_enrolment SET next_step_at = next_step_at + make_interval(secs => %s)
+            WHERE program_id = %s AND state = 'active'
+            """,
+            [seconds, program_id],
+        )
+        return cursor.rowcount
+
+
+# --- Counts on the canvas -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class StepCount:
+    """Numbers on one node; each opens a list with exactly that many rows."""
+
+    here: int = 0
+    parked: int = 0
+    passed: int = 0
+    outcomes: dict[str, int] | None = None
+
+    def outcome(self, name: str) -> int:
+        return (self.outcomes or {}).get(name, 0)
+
+
+def step_counts(version_id: int) -> dict[str, StepCount]:
+    """Step -> its numbers. Two statements, each over one covering index of the version."""
+    counts: dict[str, StepCount] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT step, state, count(*) FROM nurture_enrolment
+            WHERE version_id = %s AND state IN ('active', 'parked') GROUP BY step, state
+            """,
+            [version_id],
+        )
+        for step, state, number in cursor.fetchall():
+            count = counts.setdefault(step, StepCount())
+            if state == "active":
+                count.here = number
+            else:
+                count.parked = number
+        cursor.execute(
+            "SELECT step, outcome, count(*) FROM nurture_stepvisit WHERE version_id = %s GROUP BY step, outcome",
+            [version_id],
+        )
+        for step, outcome, number in cursor.fetchall():
+            count = counts.setdefault(step, StepCount())
+            count.passed += number
+            count.outcomes = {**(count.outcomes or {}), outcome: number}
+    return counts
+
+
+def people_counts(program_ids: Iterable[int]) -> dict[int, dict[str, int]]:
+    """Program -> state -> people. One statement over the programs' enrolments."""
+    counts: dict[int, dict[str, int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT program_id, state, count(*) FROM nurture_enrolment WHERE program_id = ANY(%s) GROUP BY 1, 2",
+            [list(program_ids)],
+        )
+        for program_id, state, number in cursor.fetchall():
+            counts.setdefault(program_id, {})[state] = number
+    return counts
+
+
+def version_counts(program_id: int) -> dict[int, int]:
+    """Version -> people inside it now (walking or parked). One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT version_id, count(*) FROM nurture_enrolment
+            WHERE version_id IN (SELECT id FROM nurture_programversion WHERE program_id = %s)
+                AND state IN ('active', 'parked') GROUP BY version_id
+            """,
+            [program_id],
+        )
+        return dict(cursor.fetchall())
+
+
+def mail_counts(program_ids: Iterable[int]) -> dict[int, dict[str, int]]:
+    """Program -> state of its sendings -> mails. One statement over the programs' sendings."""
+    counts: dict[int, dict[str, int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT e.program_id, s.state, count(*) FROM nurture_enrolment e JOIN nurture_sending s ON s.enrolment_id = e.id
+            WHERE e.program_id = ANY(%s) GROUP BY 1, 2
+            """,
+            [list(program_ids)],
+        )
+        for program_id, state, number in cursor.fetchall():
+            counts.setdefault(program_id, {})[state] = number
+    return counts
+
+
+# --- Sendings -------------------------------------------------------------------------------------------------------------------
+
+
+def queue_mails(walkers: Sequence[Walker], *, template_id: int, step: str, now: datetime) -> set[int]:
+    """A sending for each person; the contacts whose mail is in the queue. One statement.
+
+    Somebody who may not be mailed gets a row too, with the reason. The unique key makes a second row for the same visit impossible.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH walker AS MATERIALIZED (
+                SELECT w.*, c.email, {_blocked("c.email")} AS blocked
+                FROM unnest(%(enrolments)s::bigint[], %(contacts)s::bigint[], %(visits)s::int[])
+                    w (enrolment_id, contact_id, visit)
+                JOIN leads_contact c ON c.id = w.contact_id
+            )
+            INSERT INTO nurture_sending
+                (key, token, contact_id, enrolment_id, template_id, step, address, is_operational, is_test, state, carrier,
+                 queued_at, due_at, tries, message_id, subject, html, text, headers, why_not)
+            SELECT concat_ws(':', enrolment_id, %(step)s::text, visit), gen_random_uuid(), contact_id, enrolment_id,
+                %(template)s, %(step)s, coalesce(email, ''), false, false,
+                CASE WHEN blocked IS NULL THEN 'queued' ELSE 'not_sent' END, '',
+                %(now)s, %(now)s, 0, '', '', '', '', '[]', coalesce(blocked, '')
+            FROM walker
+            RETURNING contact_id, state
+            """,
+            {
+                "enrolments": [walker.enrolment_id for walker in walkers],
+                "contacts": [walker.contact_id for walker in walkers],
+                "visits": [walker.visit for walker in walkers],
+                "template": template_id,
+                "step": step,
+                "now": now,
+            },
+        )
+        return {contact_id for contact_id, state in cursor.fetchall() if state == "queued"}
+
+
+def reserve_sendings(*, now: datetime, lease_until: datetime, limit: int) -> list[int]:
+    """Due sendings that this worker prepares; they stay queued, and come back by themselves after the lease.
+
+    One statement over the partial index of queued mails; rows of other workers are passed over.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE nurture_sending SET lease_until = %s WHERE id = ANY(ARRAY(
+                SELECT id FROM nurture_sending
+                WHERE state = 'queued' AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s)
+                ORDER BY due_at, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+            )) RETURNING id
+            """,
+            [lease_until, now, now, limit],
+        )
+        return sorted(sending_id for (sending_id,) in cursor.fetchall())
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A mail ready to leave, as it is stored."""
+
+    sending_id: int
+    message_id: str
+    subject: str
+    html: str
+    text: str
+    headers: str  # JSON
+
+
+def claim_sendings(
+    written: Sequence[Written], *, reserved_until: datetime, lease_until: datetime, carrier: str
+) -> set[int]:
+    """Claim prepared mails for sending: those that may leave. One statement, which looks at suppression, consent and program again.
+
+    A mail of somebody who said no becomes “not sent” here; one of a paused program is held. Only rows that this worker
+    reserved and nobody else took change, so two workers never claim the same mail.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH written AS MATERIALIZED (
+                SELECT * FROM unnest(%(ids)s::bigint[], %(message_ids)s::text[], %(subjects)s::text[], %(htmls)s::text[],
+                    %(texts)s::text[], %(headers)s::text[]) row (id, message_id, subject, html, text, headers)
+            ), verdict AS (
+                SELECT s.id, CASE
+                    WHEN s.is_test THEN NULL
+                    WHEN s.contact_id IS NULL THEN 'contact_gone'
+                    WHEN p.state = 'stopped' THEN 'program_stopped'
+                    WHEN s.is_operational THEN NULL
+                    ELSE {_blocked("s.address")}
+                END AS blocked, p.state IS NOT DISTINCT FROM 'paused' AS is_paused
+                FROM nurture_sending s
+                LEFT JOIN nurture_enrolment e ON e.id = s.enrolment_id
+                LEFT JOIN nurture_program p ON p.id = e.program_id
+                WHERE s.id = ANY(%(ids)s) AND s.state = 'queued' AND s.lease_until = %(reserved)s
+                FOR NO KEY UPDATE OF s
+            )
+            UPDATE nurture_sending s SET
+                state = CASE WHEN v.blocked IS NOT NULL THEN 'not_sent' WHEN v.is_paused THEN 'held' ELSE 'sending' END,
+                why_not = coalesce(v.blocked, ''),
+                lease_until = CASE WHEN v.blocked IS NULL AND NOT v.is_paused THEN %(lease)s::timestamptz END,
+                tries = s.tries + CASE WHEN v.blocked IS NULL AND NOT v.is_paused THEN 1 ELSE 0 END,
+                carrier = %(carrier)s, message_id = w.message_id, subject = w.subject, html = w.html, text = w.text,
+                headers = w.headers::jsonb
+            FROM verdict v JOIN written w ON w.id = v.id WHERE s.id = v.id
+            RETURNING s.id, s.state
+            """,
+            {
+                "ids": [mail.sending_id for mail in written],
+                "message_ids": [mail.message_id for mail in written],
+                "subjects": [mail.subject for mail in written],
+                "htmls": [mail.html for mail in written],
+                "texts": [mail.text for mail in written],
+                "headers": [mail.headers for mail in written],
+                "reserved": reserved_until,
+                "lease": lease_until,
+                "carrier": carrier,
+            },
+        )
+        return {sending_id for sending_id, state in cursor.fetchall() if state == "sending"}
+
+
+def set_sent(sending_ids: Sequence[int], *, sent_at: datetime) -> list[tuple[int, int, str, str]]:
+    """Record that these mails left: (sending, contact, subject, template slug) of those that were being sent and are no tests.
+
+    One statement; a row that meanwhile counts as uncertain is recorded too, since the server's answer is certain.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE nurture_sending s SET state = 'sent', sent_at = %s, lease_until = NULL, why_not = ''
+            FROM nurture_template t
+            WHERE s.id = ANY(%s) AND s.state IN ('sending', 'uncertain') AND t.id = s.template_id
+            RETURNING s.id, s.contact_id, s.subject, t.slug, s.is_test
+            """,
+            [sent_at, list(sending_ids)],
+        )
+        return [
+            (sending_id, contact_id, subject, slug)
+            for sending_id, contact_id, subject, slug, is_test in cursor.fetchall()
+            if contact_id is not None and not is_test
+        ]
+
+
+def give_up_leases(*, now: datetime) -> int:
+    """Mails whose worker died while sending become uncertain: they may have left. One statement over the partial index."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE nurture_sending SET state = 'uncertain', lease_until = NULL, why_not = 'worker_died'
+            WHERE id = ANY(ARRAY(
+                SELECT id FROM nurture_sending WHERE state = 'sending' AND lease_until <= %s FOR NO KEY UPDATE SKIP LOCKED
+            ))
+            """,
+            [now],
+        )
+        return cursor.rowcount
+
+
+# --- Health ---------------------------------------------------------------------------------------------------------------------
+
+# Each must find no row. Those of other rooms stand here too, since this room may see them all.
+INVARIANTS: dict[str, str] = {
+    # every score is the sum of its ledger rows
+    "ledger_sums": """
+        SELECT FROM (SELECT contact_id, model_id, sum(points) AS points FROM scoring_ledgerrow GROUP BY 1, 2) l
+        FULL JOIN scoring_score s USING (contact_id, model_id)
+        WHERE coalesce(l.points, 0) <> coalesce(s.total, 0) LIMIT 1
+    """,
+    # everybody inside a program has exactly one next step with a due time; everybody else none
+    "one_next_step": """
+        SELECT FROM nurture_enrolment e
+        WHERE (e.state = 'active' AND (e.next_step_at IS NULL OR e.step = ''))
+            OR (e.state IN ('finished', 'left') AND (e.next_step_at IS NOT NULL OR e.ended_at IS NULL)) LIMIT 1
+    """,
+    # the next step is a step of the version that the person walks
+    "steps_exist": """
+        SELECT FROM (SELECT DISTINCT version_id, step FROM nurture_enrolment WHERE state IN ('active', 'parked')) e
+        JOIN nurture_programversion v ON v.id = e.version_id
+        WHERE e.step <> 'start' AND NOT jsonb_path_exists(
+            v.tree, '$.** ? (@.id == $step)', jsonb_build_object('step', e.step)
+        ) LIMIT 1
+    """,
+    # nobody walks a version that was never published
+    "no_drafts_walked": """
+        SELECT FROM nurture_programversion v WHERE v.state = 'draft'
+            AND EXISTS (SELECT FROM nurture_enrolment e WHERE e.version_id = v.id AND e.state IN ('active', 'parked')) LIMIT 1
+    """,
+    # stored counts of segments and personas are the number of open intervals
+    "member_counts": """
+        SELECT FROM segments_segment s
+        LEFT JOIN (
+            SELECT segment_id, count(*) AS n FROM segments_membership WHERE until IS NULL GROUP BY segment_id
+        ) m ON m.segment_id = s.id
+        WHERE s.member_count <> coalesce(m.n, 0) LIMIT 1
+    """,
+    "persona_counts": """
+        SELECT FROM segments_persona p
+        LEFT JOIN (
+            SELECT persona_id, count(*) AS n FROM segments_personaassignment WHERE until IS NULL GROUP BY persona_id
+        ) a ON a.persona_id = p.id
+        WHERE p.contact_count <> coalesce(a.n, 0) LIMIT 1
+    """,
+    # activities have no foreign keys: none may name a contact that is gone
+    "no_orphans": """
+        SELECT FROM (SELECT DISTINCT contact_id FROM leads_activity) a
+        WHERE NOT EXISTS (SELECT FROM leads_contact c WHERE c.id = a.contact_id) LIMIT 1
+    """,
+    # the last move of everybody's history is the stage that they have
+    "stage_history": """
+        SELECT FROM (
+            SELECT DISTINCT ON (contact_id) contact_id, to_stage FROM leads_stagemove ORDER BY contact_id, moved_at DESC, id DESC
+        ) last JOIN leads_contact c ON c.id = last.contact_id WHERE c.stage <> last.to_stage LIMIT 1
+    """,
+    # a mail that left has its moment, one that did not has a reason
+    "sendings_say_why": """
+        SELECT FROM nurture_sending WHERE (state = 'sent' AND sent_at IS NULL)
+            OR (state IN ('not_sent', 'bounced', 'uncertain') AND why_not = '') LIMIT 1
+    """,
+}
+
+
+def holds(invariant: str, *, seconds: float | None = None) -> bool | None:
+    """Whether nothing breaks the invariant; None when it could not be told within `seconds`. One statement over the tables it names."""
+    from django.db import OperationalError, transaction
+
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            if seconds is not None:
+                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(seconds * 1000))])
+            cursor.execute(INVARIANTS[invariant])
+            return cursor.rowcount == 0
+    except OperationalError as error:
+        if seconds is not None and getattr(error.__cause__, "sqlstate", None) == "57014":  # query_canceled
+            return None
+        raise
+
+
+def queue_depths(now: datetime) -> dict[str, Any]:
+    """How much waits, and since when. Six statements over partial indexes and small tables."""
+    with connection.cursor() as cursor:
+        depths: dict[str, Any] = {}
+        cursor.execute("SELECT count(*), min(since) FROM leads_mark")
+        depths["marks"] = _depth(cursor.fetchone(), now)
+        cursor.execute(
+            """
+            SELECT count(*), min(e.next_step_at) FROM nurture_enrolment e JOIN nurture_program p ON p.id = e.program_id
+            WHERE e.state = 'active' AND e.next_step_at <= %s AND p.state = 'live'
+            """,
+            [now],
+        )
+        depths["due_enrolments"] = _depth(cursor.fetchone(), now)
+        cursor.execute("SELECT count(*) FROM nurture_enrolment WHERE state = 'parked'")
+        depths["parked_enrolments"] = {"count": cursor.fetchone()[0]}
+        cursor.execute("SELECT state, count(*), min(due_at) FROM nurture_sending GROUP BY state")
+        found = {state: (number, oldest) for state, number, oldest in cursor.fetchall()}
+        for state in ("queued", "held", "sending", "uncertain"):
+            depths[f"sendings_{state}"] = _depth(found.get(state, (0, None)), now)
+        for state in ("sent", "not_sent", "bounced"):
+            depths[f"sendings_{state}"] = {"count": found.get(state, (0, None))[0]}
+        cursor.execute("SELECT count(*), min(requested_at) FROM leads_importjob WHERE state IN ('queued', 'running')")
+        depths["imports"] = _depth(cursor.fetchone(), now)
+        cursor.execute(
+            """
+            SELECT count(*), min(stale_since) FROM (
+                SELECT stale_since FROM segments_segment WHERE stale_since IS NOT NULL AND archived_at IS NULL
+                UNION ALL SELECT stale_since FROM segments_persona WHERE stale_since IS NOT NULL
+                UNION ALL SELECT stale_since FROM scoring_scoremodel WHERE stale_since IS NOT NULL AND archived_at IS NULL
+                UNION ALL SELECT stale_since FROM nurture_program WHERE stale_since IS NOT NULL
+            ) stale
+            """
+        )
+        depths["stale_definitions"] = _depth(cursor.fetchone(), now)
+    return depths
+
+
+def _depth(row: tuple[int, datetime | None], now: datetime) -> dict[str, Any]:
+    number, oldest = row
+    seconds = max(0.0, (now - oldest).total_seconds()) if oldest else None
+    return {"count": number, "oldest_seconds": round(seconds, 1) if seconds is not None else None}
+
+
+def mark_everybody_inside(program_id: int) -> int:
+    """Mark the people of a program, since rules may ask who is in it. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO leads_mark (contact_id, facet) SELECT contact_id, %s FROM nurture_enrolment WHERE program_id = %s",
+            [Mark.Facet.DEFINITION.value, program_id],
+        )
+        return cursor.rowcount
+
+
+# --- The condition “in program” -------------------------------------------------------------------------------------------------
+
+
+def in_program(slug: str, state: str | None, *, at: datetime) -> Sql:
+    """EXISTS over `contact` for the rule language: in the program by that moment, in that state if one is given.
+
+    A parked person counts as active: nobody let them go.
+    """
+    text = """EXISTS (
+        SELECT FROM nurture_enrolment e JOIN nurture_program p ON p.id = e.program_id
+        WHERE p.slug = %s AND e.contact_id = contact.id AND e.entered_at <= %s"""
+    params: list[Any] = [slug, at]
+    if state == "active":
+        text += " AND (e.ended_at IS NULL OR e.ended_at > %s)"
+        params.append(at)
+    elif state is not None:
+        text += " AND e.state = %s AND e.ended_at <= %s"
+        params += [state, at]
+    return Sql(text + ")", tuple(params))

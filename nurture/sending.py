@@ -1,0 +1,322 @@
+"""Lets mail out: prepares, claims, offers it to the server, records the answer. Never twice; what may have left is “uncertain”.
+
+A sending is *queued*, then *reserved* by a worker that prepares it (still queued: a crash gives it back), then *claimed*: in one
+statement that looks at suppression, consent and program again it becomes “being sent”, committed before the server hears of it.
+The answer makes it sent, bounced, queued again or not sent. A worker that dies in between leaves it “being sent” with a lease;
+past the lease it is uncertain, shown in the outbox, and a person decides.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import transaction
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from leads.actions import NewActivity, record_activities, suppress
+from leads.models import Suppression, Workspace
+from leads.workspace import workspace
+from nurture import queries
+from nurture.message import BadAddress, Envelope, Message, build
+from nurture.models import Sending
+from nurture.rendering import BadTemplate, compiled, context_for
+from nurture.smtp import Answer, Connection, Server, Verdict, configured
+
+log = logging.getLogger(__name__)
+
+SLICE = 20  # mails between two commits: at most so many are uncertain after a crash
+RESERVED = timedelta(minutes=2)  # to prepare a slice
+LEASE = timedelta(minutes=5)  # to send it; no mail of it is begun after half of that
+BACK_OFF = (1, 5, 15, 60, 240, 720, 1440)  # minutes after each temporary refusal; past the last the mail is given up
+SERVER_DOWN = "nurture:mail-server-down"
+SERVER_REST = 15  # seconds without a new try after the server could not be reached
+
+WHY = {
+    "no_address": gettext_lazy("The contact has no e-mail address."),
+    "unsubscribed": gettext_lazy("The address is unsubscribed."),
+    "bounced": gettext_lazy("Mail to the address bounced before."),
+    "complained": gettext_lazy("The reader complained about an earlier mail."),
+    "by_hand": gettext_lazy("The address was suppressed by hand."),
+    "withdrawn": gettext_lazy("Consent was withdrawn."),
+    "not_confirmed": gettext_lazy("Consent was asked for but never confirmed."),
+    "program_stopped": gettext_lazy("The program was stopped before."),
+    "contact_gone": gettext_lazy("The contact was deleted before."),
+    "worker_died": gettext_lazy("The worker died while it was sending; the mail may have left."),
+}
+
+
+def why_words(why_not: str) -> str:
+    """A stored reason in words: ours for a code, else the server's own."""
+    return str(WHY.get(why_not, why_not))
+
+
+@dataclass
+class Report:
+    """What one run did. `problem` says why mail waits although it is due."""
+
+    sent: int = 0
+    not_sent: int = 0
+    bounced: int = 0
+    again: int = 0
+    uncertain: int = 0
+    problem: str = ""
+    by_seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """Moments of a run that starts at `now`, whatever the machine's clock does meanwhile."""
+
+    now: datetime
+    began: float
+
+    def at(self) -> datetime:
+        return self.now + timedelta(seconds=time.monotonic() - self.began)
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """Mails prepared by this worker, by sending."""
+
+    reserved_until: datetime
+    written: list[queries.Written]
+    messages: dict[int, Message]
+
+
+def unsubscribe_url(sending: Sending) -> str:
+    return f"{settings.PUBLIC_URL}{reverse('nurture:unsubscribe', args=[sending.token])}"
+
+
+def problem_of_setup(server: Server | None, home: Workspace) -> str:
+    """Why nothing can be sent at all, or an empty text."""
+    if server is not None and not home.sender_email:
+        return _("No mail leaves: Settings name no sender address.")
+    return ""
+
+
+def send_due(now: datetime, *, seconds: float = 50.0, server: Server | None = None) -> Report:
+    """Send what is due, in slices, until nothing is left or the time is used up. Three small statements when nothing is due.
+
+    Safe in many processes at once. While one slice is offered to the server, the next is prepared.
+    """
+    clock, report = _Clock(now, time.monotonic()), Report()
+    report.uncertain += queries.give_up_leases(now=now)
+    server = server or configured()
+    if server is None:
+        _keep_in_outbox(clock, seconds, report)
+        return report
+    if (rest := cache.get(SERVER_DOWN)) and rest["host"] == f"{server.host}:{server.port}":
+        report.problem = rest["words"]
+        return report
+    if report_problem := problem_of_setup(server, workspace()):
+        report.problem = report_problem
+        return report
+    connection = Connection(server)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="smtp") as post:
+        try:
+            _pipeline(clock, seconds, report, connection, post)
+        finally:
+            connection.close()
+    if report.problem:
+        cache.set(SERVER_DOWN, {"host": f"{server.host}:{server.port}", "words": report.problem}, SERVER_REST)
+    return report
+
+
+def _pipeline(clock: _Clock, seconds: float, report: Report, connection: Connection, post: ThreadPoolExecutor) -> None:
+    on_the_way: Future[dict[int, Answer]] | None = None
+    while True:
+        has_time = time.monotonic() - clock.began < seconds and not report.problem
+        prepared = _prepare(clock, report) if has_time else None
+        answers = on_the_way.result() if on_the_way else {}
+        on_the_way = None
+        with transaction.atomic():
+            _record(answers, clock.at(), report)
+            claimed = (
+                _claim(prepared, clock.at(), Sending.Carrier.SMTP, report) if prepared and not report.problem else []
+            )
+        if claimed:
+            on_the_way = post.submit(_offer, connection, claimed)
+        elif not prepared or report.problem:
+            return
+
+
+def _keep_in_outbox(clock: _Clock, seconds: float, report: Report) -> None:
+    """Without a server: each mail is written as it would leave, and kept."""
+    while time.monotonic() - clock.began < seconds and (prepared := _prepare(clock, report)):
+        with transaction.atomic():
+            claimed = _claim(prepared, clock.at(), Sending.Carrier.OUTBOX, report)
+            _record({sending_id: Answer(Verdict.SENT) for sending_id, _message in claimed}, clock.at(), report)
+
+
+def _prepare(clock: _Clock, report: Report) -> _Slice | None:
+    """Reserve the next mails and write them; None when none is due. One statement, four more when there are some."""
+    at = clock.at()
+    reserved_until = at + RESERVED
+    ids = queries.reserve_sendings(now=at, lease_until=reserved_until, limit=SLICE)
+    if not ids:
+        return None
+    home = workspace()
+    prepared = _Slice(reserved_until, [], {})
+    failed: dict[str, list[int]] = {}
+    for sending in (
+        Sending.objects.filter(pk__in=ids)
+        .select_related("template", "contact__company", "contact__owner")
+        .order_by("due_at", "id")
+    ):
+        try:
+            message, written = write(sending, home, at=at)
+        except (BadTemplate, BadAddress) as error:
+            failed.setdefault(str(error)[:300], []).append(sending.pk)
+        except Exception as error:  # one mail must not stop the others, nor come back for ever
+            log.exception("mail could not be written", extra={"sending": sending.pk})
+            failed.setdefault(_("It could not be written: %(why)s") % {"why": type(error).__name__}, []).append(
+                sending.pk
+            )
+        else:
+            prepared.written.append(written)
+            prepared.messages[sending.pk] = message
+    for why, sending_ids in failed.items():
+        report.not_sent += Sending.objects.filter(
+            pk__in=sending_ids, state=Sending.State.QUEUED, lease_until=reserved_until
+        ).update(state=Sending.State.NOT_SENT, why_not=why, lease_until=None)
+    return prepared
+
+
+def write(sending: Sending, home: Workspace, *, at: datetime) -> tuple[Message, queries.Written]:
+    """The mail of one sending, as bytes and as it is stored. Raises BadTemplate or BadAddress."""
+    link = unsubscribe_url(sending)
+    context = context_for(sending.contact, workspace=home, unsubscribe_url=link, address=sending.address)
+    mail = compiled(sending.template).fill(context)
+    if sending.is_test:
+        mail = type(mail)(_("[Test] %(subject)s") % {"subject": mail.subject}, mail.html, mail.text)
+    envelope = Envelope(
+        token=sending.token,
+        sender_name=home.sender_name or home.name,
+        sender=home.sender_email or "mail@localhost",
+        recipient_name=sending.contact.full_name if sending.contact and not sending.is_test else "",
+        recipient=sending.address,
+        reply_to=home.reply_to,
+        unsubscribe_url="" if sending.is_operational else link,
+    )
+    message = build(mail, envelope, at=at)
+    stored = queries.Written(
+        sending.pk,
+        message.message_id,
+        mail.subject,
+        _storable(mail.html),
+        _storable(mail.text),
+        json.dumps(message.headers),
+    )
+    return message, stored
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "")
+
+
+def _claim(prepared: _Slice, at: datetime, carrier: str, report: Report) -> list[tuple[int, Message]]:
+    if not prepared.written:
+        return []
+    won = queries.claim_sendings(
+        prepared.written, reserved_until=prepared.reserved_until, lease_until=at + LEASE, carrier=carrier
+    )
+    report.not_sent += len(prepared.written) - len(won)
+    return [(sending_id, message) for sending_id, message in prepared.messages.items() if sending_id in won]
+
+
+def _offer(connection: Connection, mails: Sequence[tuple[int, Message]]) -> dict[int, Answer]:
+    """Runs beside the main thread and touches no database."""
+    last_begin = time.monotonic() + LEASE.total_seconds() / 2
+    answers: dict[int, Answer] = {}
+    down = Answer(Verdict.NOT_TRIED)
+    for sending_id, message in mails:
+        if down.verdict is Verdict.SERVER_DOWN or time.monotonic() > last_begin:
+            answers[sending_id] = Answer(Verdict.NOT_TRIED)
+            continue
+        try:
+            answers[sending_id] = connection.deliver(message)
+        except Exception as error:  # whatever it was, the mail may be out: say so instead of sending it again
+            log.exception("delivery failed", extra={"sending": sending_id})
+            answers[sending_id] = Answer(Verdict.UNCERTAIN, type(error).__name__)
+            connection.close()
+        if answers[sending_id].verdict is Verdict.SERVER_DOWN:
+            down = answers[sending_id]
+    return answers
+
+
+def _record(answers: dict[int, Answer], at: datetime, report: Report) -> None:
+    """Store what became of the mails, in the caller's transaction."""
+    by_verdict: dict[Verdict, list[int]] = {}
+    for sending_id, answer in answers.items():
+        by_verdict.setdefault(answer.verdict, []).append(sending_id)
+    if sent := by_verdict.get(Verdict.SENT):
+        activities = queries.set_sent(sent, sent_at=at)
+        record_activities(
+            [
+                NewActivity(contact_id, "email_sent", at, subject=subject, source=f"template:{slug}")
+                for _sending_id, contact_id, subject, slug in activities
+            ],
+            now=at,
+        )
+        report.sent += len(sent)
+    for sending_id in by_verdict.get(Verdict.TEMPORARY, []):
+        _try_again(sending_id, answers[sending_id].words, at, report)
+    waiting = [*by_verdict.get(Verdict.SERVER_DOWN, []), *by_verdict.get(Verdict.NOT_TRIED, [])]
+    if waiting:
+        for sending in Sending.objects.filter(pk__in=waiting, state=Sending.State.SENDING):
+            sending.state, sending.lease_until, sending.tries = Sending.State.QUEUED, None, max(0, sending.tries - 1)
+            sending.save(update_fields=["state", "lease_until", "tries"])
+    for sending_id in by_verdict.get(Verdict.SERVER_DOWN, []):
+        report.problem = _("The mail server does not answer: %(why)s") % {"why": answers[sending_id].words}
+    for sending_id in by_verdict.get(Verdict.UNCERTAIN, []):
+        report.uncertain += Sending.objects.filter(pk=sending_id, state=Sending.State.SENDING).update(
+            state=Sending.State.UNCERTAIN, lease_until=None, why_not=answers[sending_id].words or "worker_died"
+        )
+    for verdict in (Verdict.BAD_ADDRESS, Verdict.PERMANENT):
+        for sending_id in by_verdict.get(verdict, []):
+            _bounce(sending_id, answers[sending_id].words, at, report, is_mailbox=verdict is Verdict.BAD_ADDRESS)
+
+
+def _try_again(sending_id: int, words: str, at: datetime, report: Report) -> None:
+    sending = Sending.objects.get(pk=sending_id)
+    if sending.state != Sending.State.SENDING:
+        return
+    sending.lease_until, sending.why_not = None, words
+    if sending.tries > len(BACK_OFF):
+        sending.state = Sending.State.NOT_SENT
+        sending.why_not = (_("Given up after %(n)d tries: ") % {"n": sending.tries} + words)[:300]
+        report.not_sent += 1
+    else:
+        sending.state = Sending.State.QUEUED
+        sending.due_at = at + timedelta(minutes=BACK_OFF[sending.tries - 1])
+        report.again += 1
+    sending.save(update_fields=["state", "due_at", "lease_until", "why_not"])
+
+
+def _bounce(sending_id: int, words: str, at: datetime, report: Report, *, is_mailbox: bool) -> None:
+    sending = Sending.objects.select_related("template").get(pk=sending_id)
+    sending.state, sending.lease_until, sending.why_not = Sending.State.BOUNCED, None, words or "bounced"
+    sending.save(update_fields=["state", "lease_until", "why_not"])
+    report.bounced += 1
+    if is_mailbox and not sending.is_test:
+        suppress(sending.address, reason=Suppression.Reason.BOUNCED, source=f"smtp: {words}"[:200], now=at)
+    if sending.contact_id is not None and not sending.is_test:
+        activity = NewActivity(
+            sending.contact_id,
+            "email_bounce",
+            at,
+            subject=sending.subject,
+            source=f"template:{sending.template.slug}",
+            properties={"answer": words},
+        )
+        record_activities([activity], now=at)

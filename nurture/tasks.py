@@ -1,0 +1,43 @@
+"""Doors for the workers: ask what is due, call one function. Beat's table is config/celery.py."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import shared_task
+from django.utils import timezone
+
+from nurture import sending
+from nurture.turn import turn
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name="nurture.turn")
+def turn_once() -> int:
+    """Each second: one beat of the engine; safe to run twice, late or never. Steps done."""
+    report = turn(timezone.now())
+    if report.did_something:
+        log.info(
+            "turn",
+            extra={
+                "contacts": report.definitions.contacts,
+                "changes": report.definitions.changes,
+                "entered": report.enrolled,
+                "steps": report.steps.steps,
+                "parked": report.steps.parked,
+                "seconds": round(sum(report.seconds.values()), 3),
+            },
+        )
+    return report.steps.steps
+
+
+@shared_task(name="nurture.send_due")
+def send_due() -> int:
+    """Each two seconds: let due mail out; safe to run twice, late or never. Mails sent."""
+    report = sending.send_due(timezone.now())
+    if report.sent or report.not_sent or report.bounced or report.uncertain or report.again:
+        log.info("sendings", extra={key: value for key, value in vars(report).items() if value})
+    elif report.problem:
+        log.warning("mail waits", extra={"why": report.problem})
+    return report.sent

@@ -1,0 +1,80 @@
+"""One beat of the engine: marks → segments, personas, scores → hand-offs → enrolments → due steps. Mail leaves by sending.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from time import perf_counter
+from typing import Any
+
+from django.db import transaction
+
+from nurture import engine, queries
+from nurture.models import Program, ProgramVersion
+from segments import turn as segments_turn
+
+PAGE = 10_000  # members looked at in one transaction when a program starts
+
+
+@dataclass
+class Report:
+    """What a beat did; `seconds` by part."""
+
+    definitions: segments_turn.TurnReport
+    enrolled: int = 0
+    steps: engine.Report = field(default_factory=engine.Report)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def did_something(self) -> bool:
+        return bool(self.definitions.contacts or self.definitions.refreshed or self.enrolled or self.steps.steps)
+
+    def as_json(self) -> dict[str, Any]:
+        found = asdict(self)
+        found["seconds"] = {key: round(value, 4) for key, value in self.seconds.items()}
+        definitions = found["definitions"]
+        definitions["seconds"] = {key: round(value, 4) for key, value in definitions["seconds"].items()}
+        return found
+
+
+def turn(now: datetime, *, full: bool = False, budget_seconds: float | None = 20.0) -> Report:
+    """One beat. With nothing to do: five small statements. `full` looks at everybody once more, definitions and triggers alike.
+
+    Every part commits by itself and remembers in its rows what is left, so a beat may end or die at any point.
+    """
+    started = perf_counter()
+    definitions = segments_turn.turn(now, full=full, budget_seconds=budget_seconds)
+    report = Report(definitions)
+    report.seconds["definitions"] = perf_counter() - started
+    report.enrolled = definitions.followed.get("enrolments", 0)
+    started = perf_counter()
+    report.enrolled += take_in(now, full=full)
+    report.seconds["enrolments"] = perf_counter() - started
+    started = perf_counter()
+    report.steps = engine.run_due(now, seconds=budget_seconds if budget_seconds is not None else 24 * 3600.0)
+    report.seconds["steps"] = perf_counter() - started
+    return report
+
+
+def follow(contact_ids: Sequence[int], now: datetime) -> int:
+    """The last follower of the definitions' turn: marked contacts who are in a live program's segment enter it."""
+    return queries.enrol_members(contact_ids, now=now)
+
+
+def take_in(now: datetime, *, full: bool = False) -> int:
+    """Look at every member of the segments of programs that were just started or resumed; how many entered. One statement when none was."""
+    stale = Program.objects.filter(state=Program.State.LIVE)
+    if not full:
+        stale = stale.filter(stale_since__isnull=False)
+    entered = 0
+    for program in stale.order_by("pk"):
+        live = ProgramVersion.objects.filter(program=program, state=ProgramVersion.State.LIVE).first()
+        last: int | None = 0
+        while live is not None and last is not None:
+            with transaction.atomic():
+                number, last = queries.enrol_page(live.pk, after=last, size=PAGE, now=now)
+            entered += number
+        if program.stale_since is not None:  # asked for again meanwhile: the next beat looks again
+            Program.objects.filter(pk=program.pk, stale_since=program.stale_since).update(stale_since=None)
+    return entered

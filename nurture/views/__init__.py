@@ -1,0 +1,1 @@
+"""Pages of the room nurture, a file for each subject."""

@@ -1,0 +1,106 @@
+"""The outbox: every mail as its reader would see it, why it did not leave, and what a person decides about uncertain ones."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.cache import cache
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.http import require_GET, require_POST
+
+from leads.access import require
+from leads.workspace import workspace
+from nurture import access, actions
+from nurture.models import Sending
+from nurture.sending import SERVER_DOWN, problem_of_setup, why_words
+from nurture.smtp import configured
+from nurture.views.programs import actor
+
+PAGE = 50
+# What a mail brings along may show itself, and nothing else: no scripts, no forms, no frames, no origin of ours.
+MAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src https: data:"
+
+
+def mail_response(html: str) -> HttpResponse:
+    """A mail's HTML under its own policy, for an iframe."""
+    response = HttpResponse(html)
+    response["Content-Security-Policy"] = MAIL_POLICY
+    response["X-Robots-Tag"] = "noindex"
+    response["Referrer-Policy"] = "no-referrer"
+    response._csp_exempt = True  # type: ignore[attr-defined]  # django-csp would replace the policy with the pages' own
+    return response
+
+
+@require("see")
+@require_GET
+def sending_list(request: HttpRequest) -> HttpResponse:
+    """Newest first, by keyset; five statements whatever the rows."""
+    state = request.GET.get("state", "")
+    sendings = Sending.objects.select_related("contact", "template", "enrolment__program").defer(
+        "html", "text", "headers", "template__body"
+    )
+    if state in Sending.State.values:
+        sendings = sendings.filter(state=state)
+    if (program := request.GET.get("program", "")) != "":
+        sendings = sendings.filter(enrolment__program__slug=program)
+    after = request.GET.get("after", "")
+    moment, _dot, number = after.rpartition("_")
+    if number.isdigit() and moment:
+        before = timezone.datetime.fromisoformat(moment.replace(" ", "+"))
+        sendings = sendings.filter(queued_at__lte=before).exclude(queued_at=before, pk__gte=int(number))
+    page = list(sendings.order_by("-queued_at", "-id")[: PAGE + 1])
+    rows = page[:PAGE]
+    for row in rows:
+        row.why = why_words(row.why_not)  # type: ignore[attr-defined]
+    last = rows[-1] if len(page) > PAGE else None
+    home, server = workspace(), configured()
+    rest = cache.get(SERVER_DOWN)
+    context = {
+        "rows": rows,
+        "state": state,
+        "program": program,
+        "states": Sending.State.choices,
+        "next": f"{last.queued_at.isoformat()}_{last.pk}" if last else "",
+        "server": server,
+        "problem": problem_of_setup(server, home) or (rest["words"] if rest and server else ""),
+        "uncertain": Sending.objects.filter(state=Sending.State.UNCERTAIN).count(),
+    }
+    return render(request, "nurture/sending_list.html", context)
+
+
+@require("see")
+@require_GET
+def sending_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    sending = access.sending_or_404(pk)
+    context = {"sending": sending, "why": why_words(sending.why_not), "width": request.GET.get("width", "")}
+    return render(request, "nurture/sending_detail.html", context)
+
+
+@require("see")
+@require_GET
+@xframe_options_sameorigin
+def sending_body(request: HttpRequest, pk: int) -> HttpResponse:
+    sending = access.sending_or_404(pk)
+    if not sending.html:
+        raise Http404
+    return mail_response(sending.html)
+
+
+@require("publish")
+@require_POST
+def sending_decide(request: HttpRequest, pk: int) -> HttpResponse:
+    """An uncertain mail: send it again, or believe that it arrived."""
+    sending = access.sending_or_404(pk)
+    try:
+        if request.POST.get("decision") == "resend":
+            actions.resend(sending, actor=actor(request), now=timezone.now())
+            messages.success(request, _("Queued again, with the same Message-ID."))
+        else:
+            actions.mark_as_sent(sending, actor=actor(request), now=timezone.now())
+            messages.success(request, _("Marked as sent."))
+    except actions.NurtureRefused as error:
+        messages.error(request, str(error))
+    return redirect("nurture:sending-detail", sending.pk)

@@ -1,0 +1,397 @@
+"""Pages of programs: list, canvas, start sheet, people, and the switches pause, resume and stop."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from leads.access import can, require
+from nurture import access, actions, queries, tree
+from nurture.canvas import Canvas, draw, strip
+from nurture.contact_page import ended_words, place
+from nurture.forms import ProgramForm, ProgramSettingsForm, PublishForm
+from nurture.kinds import KINDS, START, Names
+from nurture.models import Enrolment, Program, ProgramVersion, StepVisit
+from nurture.patterns import PATTERNS
+from segments.models import Segment
+
+PAGE = 50
+
+
+def actor(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user
+
+
+@require("see")
+@require_GET
+def program_list(request: HttpRequest) -> HttpResponse:
+    """Six statements whatever the number of programs."""
+    is_archive = request.GET.get("archived") == "1"
+    programs = list(
+        Program.objects.filter(archived_at__isnull=not is_archive).prefetch_related("versions__trigger_segment")
+    )
+    people = queries.people_counts(program.pk for program in programs)
+    mails = queries.mail_counts(program.pk for program in programs)
+    order = {"live": 0, "paused": 1, "draft": 2, "stopped": 3}
+    rows = [
+        {
+            "program": program,
+            "version": _shown(program),
+            "has_draft": any(version.state == ProgramVersion.State.DRAFT for version in program.versions.all()),
+            "people": people.get(program.pk, {}),
+            "sent": mails.get(program.pk, {}).get("sent", 0),
+        }
+        for program in sorted(programs, key=lambda program: (order[program.state], program.name.casefold()))
+    ]
+    return render(request, "nurture/program_list.html", {"rows": rows, "is_archive": is_archive})
+
+
+def _shown(program: Program) -> ProgramVersion | None:
+    rank = {"live": 0, "draft": 1, "past": 2}
+    versions = sorted(program.versions.all(), key=lambda version: (rank[version.state], -version.number))
+    return versions[0] if versions else None
+
+
+@require("edit_rules")
+@require_http_methods(["GET", "POST"])
+def program_new(request: HttpRequest) -> HttpResponse:
+    initial = {"trigger_segment": Segment.objects.filter(slug=request.GET.get("segment", "")).first()}
+    form = ProgramForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            program = actions.create_program(
+                name=form.cleaned_data["name"],
+                notes=form.cleaned_data["notes"],
+                trigger_segment=form.cleaned_data["trigger_segment"],
+                document=PATTERNS[form.cleaned_data["pattern"]].document,
+                actor=actor(request),
+                now=timezone.now(),
+            )
+        except actions.NurtureRefused as error:
+            form.add_error(None, str(error))
+        else:
+            return redirect("nurture:program-detail", program.slug)
+    return render(request, "nurture/program_new.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@require("see")
+@require_GET
+def program_detail(request: HttpRequest, slug: str) -> HttpResponse:
+    program = access.program_or_404(slug)
+    version = access.version_or_404(program, request.GET.get("version"))
+    return program_page(request, program, version, "nurture/_program_overview.html", {})
+
+
+def program_page(
+    request: HttpRequest,
+    program: Program,
+    version: ProgramVersion,
+    panel: str,
+    context: dict[str, Any],
+    *,
+    redraw: bool = False,
+    status: int = 200,
+) -> HttpResponse:
+    """The canvas with a side panel. For HTMX the panel alone, with the canvas beside it when `redraw`."""
+    names = Names()
+    canvas = draw(version, names)
+    context = {
+        "program": program,
+        "version": version,
+        "canvas": canvas,
+        "panel": panel,
+        "is_draft": version.state == ProgramVersion.State.DRAFT,
+        "may_edit": version.state == ProgramVersion.State.DRAFT
+        and can(request.user, "edit_rules")
+        and program.archived_at is None,
+        "selected": context.get("step_id", ""),
+        **context,
+    }
+    if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
+        context["redraw"] = redraw
+        return render(request, "nurture/_program_panel_swap.html", context, status=status)
+    context |= {
+        "strip": strip(program, version),
+        "versions": list(program.versions.order_by("-number")),
+        "draft": program.versions.filter(state=ProgramVersion.State.DRAFT).first(),
+        "builder_media": KINDS["branch"].form(names=names).media if context["may_edit"] else None,
+    }
+    return render(request, "nurture/program_detail.html", context, status=status)
+
+
+@require("see")
+@require_GET
+def program_counts(request: HttpRequest, slug: str) -> HttpResponse:
+    """The numbers on the canvas again: the page asks each few seconds while the program is live."""
+    program = access.program_or_404(slug)
+    version = access.version_or_404(program, request.GET.get("version"))
+    canvas: Canvas = draw(version, Names())
+    context = {"program": program, "version": version, "canvas": canvas, "strip": strip(program, version)}
+    return render(request, "nurture/_program_counts.html", context)
+
+
+@require("edit_rules")
+@require_http_methods(["GET", "POST"])
+def program_settings(request: HttpRequest, slug: str) -> HttpResponse:
+    program = access.program_or_404(slug)
+    form = ProgramSettingsForm(request.POST or None, initial={"name": program.name, "notes": program.notes})
+    if request.method == "POST" and form.is_valid():
+        actions.rename_program(program, **form.cleaned_data, actor=actor(request), now=timezone.now())
+        return redirect("nurture:program-detail", program.slug)
+    context = {"program": program, "form": form}
+    return render(request, "nurture/program_settings.html", context, status=422 if form.errors else 200)
+
+
+@require("edit_rules")
+@require_POST
+def program_draft(request: HttpRequest, slug: str) -> HttpResponse:
+    program = access.program_or_404(slug)
+    draft = actions.start_draft(program, actor=actor(request), now=timezone.now())
+    return redirect(f"{_url(program)}?version={draft.number}")
+
+
+@require("edit_rules")
+@require_POST
+def program_discard(request: HttpRequest, slug: str) -> HttpResponse:
+    program = access.program_or_404(slug)
+    actions.discard_draft(access.draft_or_404(program), actor=actor(request), now=timezone.now())
+    if Program.objects.filter(pk=program.pk).exists():
+        messages.success(request, _("The draft is gone; the version before it goes on as it was."))
+        return redirect("nurture:program-detail", program.slug)
+    messages.success(request, _("“%(name)s” is gone; it never ran.") % {"name": program.name})
+    return redirect("nurture:program-list")
+
+
+def _url(program: Program) -> str:
+    return reverse("nurture:program-detail", args=[program.slug])
+
+
+@require("publish")
+@require_http_methods(["GET", "POST"])
+def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
+    """The start sheet: who will be taken in, exactly, and what happens to the people inside."""
+    program = access.program_or_404(slug)
+    draft = access.draft_or_404(program)
+    form = PublishForm(request.POST or None, initial={"intake": "new", "edit_number": draft.edit_number})
+    problems = actions.problems_of(draft, Names())
+    if request.method == "POST" and "count" not in request.POST and form.is_valid():
+        try:
+            version = actions.publish(
+                draft,
+                edit_number=form.cleaned_data["edit_number"],
+                intake=form.cleaned_data["intake"],
+                since=form.cleaned_data["since"],
+                actor=actor(request),
+                now=timezone.now(),
+            )
+        except actions.NurtureRefused as error:
+            messages.error(request, str(error))
+            return redirect("nurture:program-publish", program.slug)
+        messages.success(request, _("Version %(number)d is live.") % {"number": version.number})
+        return redirect("nurture:program-detail", program.slug)
+    since: datetime | None = None
+    if form.is_bound:
+        form.is_valid()
+        since = form.cleaned_data.get("since")
+    live = program.versions.filter(state=ProgramVersion.State.LIVE).first()
+    context = {
+        "program": program,
+        "draft": draft,
+        "form": form,
+        "problems": problems,
+        "blocking": [problem for problem in problems if problem.blocks],
+        "live": live,
+        "keeps_trigger": live is not None and live.trigger_segment_id == draft.trigger_segment_id,
+        "inside": sum(queries.version_counts(program.pk).values()),
+        "counts": queries.intake_counts(program.pk, draft.trigger_segment_id, since=since)
+        if draft.trigger_segment_id
+        else None,
+        "since": since,
+        "outline": tree.outline(tree.check(draft.tree), Names()),
+    }
+    return render(request, "nurture/program_publish.html", context)
+
+
+@require("publish")
+@require_POST
+def program_pause(request: HttpRequest, slug: str) -> HttpResponse:
+    program = access.program_or_404(slug)
+    try:
+        held = actions.pause(program, actor=actor(request), now=timezone.now())
+    except actions.NurtureRefused as error:
+        messages.error(request, str(error))
+    else:
+        held_words = ngettext("%(n)d waiting mail is held.", "%(n)d waiting mails are held.", held) % {"n": held}
+        messages.success(request, _("Paused: nobody enters, nobody moves.") + (f" {held_words}" if held else ""))
+    return redirect("nurture:program-detail", program.slug)
+
+
+@require("publish")
+@require_POST
+def program_resume(request: HttpRequest, slug: str) -> HttpResponse:
+    program = access.program_or_404(slug)
+    try:
+        actions.resume(program, shift=request.POST.get("shift") == "1", actor=actor(request), now=timezone.now())
+    except actions.NurtureRefused as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, _("“%(name)s” goes on.") % {"name": program.name})
+    return redirect("nurture:program-detail", program.slug)
+
+
+@require("publish")
+@require_POST
+def program_stop(request: HttpRequest, slug: str) -> HttpResponse:
+    program = access.program_or_404(slug)
+    try:
+        left = actions.stop(program, actor=actor(request), now=timezone.now())
+    except actions.NurtureRefused as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(
+            request, ngettext("Stopped; %(n)d person left.", "Stopped; %(n)d people left.", left) % {"n": left}
+        )
+    return redirect("nurture:program-detail", program.slug)
+
+
+@require("edit_rules")
+@require_POST
+def program_archive(request: HttpRequest, slug: str) -> HttpResponse:
+    program = access.program_or_404(slug)
+    try:
+        actions.archive_program(program, actor=actor(request), now=timezone.now())
+    except actions.NurtureRefused as error:
+        messages.error(request, str(error))
+        return redirect("nurture:program-detail", program.slug)
+    return redirect("nurture:program-list")
+
+
+# --- People -----------------------------------------------------------------------------------------------------------------
+
+
+@require("see")
+@require_GET
+def program_people(request: HttpRequest, slug: str) -> HttpResponse:
+    """The people behind a number, newest first, by keyset. Statements: eight, whatever the rows."""
+    program = access.program_or_404(slug)
+    number = request.GET.get("version")
+    version = access.version_or_404(program, number) if number else None
+    step_id, which = request.GET.get("step", ""), request.GET.get("which", "")
+    outcome = request.GET.get("outcome", "")
+    after = request.GET.get("after", "")
+    rows: list[dict[str, Any]]
+    if which == "passed" and version is not None:
+        visits = _visits(version, step_id, outcome)
+        if after.isdigit():
+            visits = visits.filter(pk__lt=int(after))
+        page = list(visits.order_by("-id")[: PAGE + 1])
+        rows = [{"enrolment": visit.enrolment, "at": visit.done_at, "outcome": visit.outcome} for visit in page[:PAGE]]
+        last = page[PAGE - 1].pk if len(page) > PAGE else None
+        total = _visits(version, step_id, outcome).count()
+    else:
+        enrolments = _enrolments(program, version, step_id, which)
+        total = enrolments.count()
+        if after.isdigit():
+            enrolments = enrolments.filter(pk__lt=int(after))
+        found = list(enrolments.select_related("contact__company", "version", "program").order_by("-id")[: PAGE + 1])
+        rows = [{"enrolment": enrolment, "at": enrolment.entered_at, "outcome": ""} for enrolment in found[:PAGE]]
+        last = found[PAGE - 1].pk if len(found) > PAGE else None
+    names = Names()
+    for row in rows:
+        row["place"] = place(row["enrolment"], names)
+        row["ended_words"] = ended_words(row["enrolment"].ended_why)
+    context = {
+        "program": program,
+        "version": version,
+        "step_id": step_id,
+        "which": which,
+        "outcome": outcome,
+        "heading": _heading(version, step_id, which, outcome, names),
+        "rows": rows,
+        "total": total,
+        "next": last,
+        "parked": which == "parked" and total,
+    }
+    return render(request, "nurture/program_people.html", context)
+
+
+def _visits(version: ProgramVersion, step_id: str, outcome: str) -> QuerySet[StepVisit]:
+    visits = StepVisit.objects.filter(version=version, step=step_id)
+    if outcome:
+        visits = visits.filter(outcome=outcome)
+    return visits.select_related("enrolment__contact__company", "enrolment__version", "enrolment__program")
+
+
+def _enrolments(program: Program, version: ProgramVersion | None, step_id: str, which: str) -> QuerySet[Enrolment]:
+    states = {
+        "here": [Enrolment.State.ACTIVE],
+        "parked": [Enrolment.State.PARKED],
+        "inside": [Enrolment.State.ACTIVE, Enrolment.State.PARKED],
+        "finished": [Enrolment.State.FINISHED],
+        "left": [Enrolment.State.LEFT],
+    }.get(which)
+    found = Enrolment.objects.filter(program=program)
+    if version is not None:
+        found = found.filter(version=version)
+    if step_id:
+        found = found.filter(step=step_id)
+    return found.filter(state__in=states) if states else found
+
+
+def _heading(version: ProgramVersion | None, step_id: str, which: str, outcome: str, names: Names) -> str:
+    words = {
+        "here": _("Here now"),
+        "passed": _("Passed"),
+        "parked": _("Failed"),
+        "inside": _("Inside"),
+        "finished": _("Finished"),
+        "left": _("Left"),
+    }.get(which, _("Everybody"))
+    if version is None or not step_id:
+        return words
+    if step_id == START:
+        return f"{words}: {_('Entry')}"
+    try:
+        step = tree.check(version.tree).step(step_id)
+    except tree.NoSuchStep:
+        return words
+    kind = KINDS[step.kind]
+    label = str(kind.outcomes.get(outcome, "")) if outcome else ""
+    return f"{words}: {kind.words(step.values, names)}" + (f" → {label}" if label else "")
+
+
+@require("publish")
+@require_POST
+def program_retry(request: HttpRequest, slug: str) -> HttpResponse:
+    program = access.program_or_404(slug)
+    one = request.POST.get("enrolment", "")
+    count = actions.retry_parked(
+        program, enrolment_id=int(one) if one.isdigit() else None, actor=actor(request), now=timezone.now()
+    )
+    messages.success(
+        request,
+        ngettext("%(n)d person is on the road again.", "%(n)d people are on the road again.", count) % {"n": count},
+    )
+    return redirect("nurture:program-detail", program.slug)
+
+
+@require("publish")
+@require_POST
+def person_release(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    program = access.program_or_404(slug)
+    enrolment = get_object_or_404(Enrolment.objects.filter(program=program), pk=pk)
+    if actions.release_person(enrolment, actor=actor(request), now=timezone.now()):
+        messages.success(request, _("Taken out of “%(name)s”.") % {"name": program.name})
+    return redirect(f"{_url(program)}people/?which=inside")

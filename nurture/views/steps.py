@@ -1,0 +1,194 @@
+"""The side panel: what a step says, and edits of a draft. Every edit names the draft's number: two editors never overwrite each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from leads.access import can, demand, require
+from nurture import access, actions, tree
+from nurture.forms import TriggerForm
+from nurture.kinds import KINDS, START, Names, StepForm
+from nurture.models import Program, ProgramVersion
+from nurture.views.programs import program_page
+
+OVERVIEW = "nurture/_program_overview.html"
+STEP = "nurture/_step_detail.html"
+
+
+def _number(request: HttpRequest) -> int:
+    text = request.POST.get("edit_number", "")
+    return int(text) if text.isdigit() else 0
+
+
+def _draft(request: HttpRequest, slug: str) -> tuple[Program, ProgramVersion]:
+    demand(request.user, "edit_rules")
+    program = access.program_or_404(slug)
+    return program, access.draft_or_404(program)
+
+
+def _edited(
+    request: HttpRequest, program: Program, draft: ProgramVersion, change: Callable[[tree.Document], tree.Document]
+) -> tuple[ProgramVersion, str]:
+    """The draft after the edit, or as it stands with the reason why it was not made."""
+    try:
+        edited = actions.edit_draft(draft, edit_number=_number(request), change=change, now=timezone.now())
+    except actions.EditedMeanwhile as error:
+        return access.draft_or_404(program), str(error)
+    except tree.NoSuchStep:
+        return access.draft_or_404(program), _("That step is gone; somebody deleted it meanwhile.")
+    except tree.BadTree as error:
+        return access.draft_or_404(program), " ".join(problem.message for problem in error.problems)
+    return edited, ""
+
+
+def _page_of(program: Program, draft: ProgramVersion, step: str = "") -> str:
+    if step:
+        return reverse("nurture:step-detail", args=[program.slug, step]) + f"?version={draft.number}"
+    return reverse("nurture:program-detail", args=[program.slug]) + f"?version={draft.number}"
+
+
+def _answer(
+    request: HttpRequest, program: Program, draft: ProgramVersion, panel: str, context: dict[str, Any]
+) -> HttpResponse:
+    """After an edit: panel and canvas for HTMX; without JavaScript a redirect, unless there is something to say."""
+    if not request.headers.get("HX-Request") and not context.get("refusal"):
+        return redirect(_page_of(program, draft, context.get("step_id", "")))
+    return program_page(request, program, draft, panel, context, redraw=True)
+
+
+@require("see")
+@require_http_methods(["GET", "POST"])
+def trigger_edit(request: HttpRequest, slug: str) -> HttpResponse:
+    """Who enters."""
+    program = access.program_or_404(slug)
+    if request.method == "GET":
+        version = access.version_or_404(program, request.GET.get("version"))
+        return program_page(request, program, version, "nurture/_trigger_edit.html", _trigger_context(version))
+    program, draft = _draft(request, slug)
+    form = TriggerForm(request.POST)
+    refusal = ""
+    if form.is_valid():
+        try:
+            draft = actions.set_trigger(
+                draft,
+                edit_number=_number(request),
+                segment=form.cleaned_data["trigger_segment"],
+                now=timezone.now(),
+            )
+        except actions.NurtureRefused as error:
+            refusal = str(error)
+            draft = access.draft_or_404(program)
+    context = {**_trigger_context(draft), "refusal": refusal, "saved": not refusal}
+    if form.errors:
+        context["form"] = form
+    return _answer(request, program, draft, "nurture/_trigger_edit.html", context)
+
+
+def _trigger_context(version: ProgramVersion) -> dict[str, Any]:
+    return {"step_id": START, "form": TriggerForm(initial={"trigger_segment": version.trigger_segment_id})}
+
+
+@require("edit_rules")
+@require_http_methods(["GET", "POST"])
+def step_new(request: HttpRequest, slug: str) -> HttpResponse:
+    """The palette behind a +, and the step that comes of it."""
+    program, draft = _draft(request, slug)
+    at = request.GET.get("at") or request.POST.get("at") or START
+    if request.method == "GET":
+        context = {"at": at, "kinds": list(KINDS.values())}
+        return program_page(request, program, draft, "nurture/_step_new.html", context)
+    kind = request.POST.get("kind", "")
+    if kind not in KINDS:
+        raise Http404
+    made: list[str] = []
+
+    def add(document: tree.Document) -> tree.Document:
+        changed, step_id = tree.insert(document, tree.Place.read(at), kind, {})
+        made.append(step_id)
+        return changed
+
+    draft, refusal = _edited(request, program, draft, add)
+    if refusal:
+        return _answer(request, program, draft, OVERVIEW, {"refusal": refusal})
+    return _answer(request, program, draft, STEP, _step_context(draft, made[-1], may_edit=True))
+
+
+@require("see")
+@require_http_methods(["GET", "POST"])
+def step_detail(request: HttpRequest, slug: str, step: str) -> HttpResponse:
+    """What a step says; in a draft its form."""
+    if request.method == "POST":
+        return _save_step(request, slug, step)
+    program = access.program_or_404(slug)
+    version = access.version_or_404(program, request.GET.get("version"))
+    may_edit = version.state == ProgramVersion.State.DRAFT and can(request.user, "edit_rules")
+    try:
+        context = _step_context(version, step, may_edit=may_edit)
+    except tree.NoSuchStep as error:
+        raise Http404 from error
+    return program_page(request, program, version, STEP, context)
+
+
+def _step_context(version: ProgramVersion, step_id: str, *, may_edit: bool) -> dict[str, Any]:
+    step, names = tree.check(version.tree).step(step_id), Names()
+    kind = KINDS[step.kind]
+    form = kind.form(initial=kind.form.initial_of(step.values), names=names) if may_edit else None
+    return {"step_id": step_id, "step": step, "kind": kind, "form": form, "words": kind.words(step.values, names)}
+
+
+def _save_step(request: HttpRequest, slug: str, step_id: str) -> HttpResponse:
+    program, draft = _draft(request, slug)
+    try:
+        step = tree.check(draft.tree).step(step_id)
+    except tree.NoSuchStep:
+        refusal = _("That step is gone; somebody deleted it meanwhile.")
+        return _answer(request, program, draft, OVERVIEW, {"refusal": refusal})
+    names = Names()
+    form: StepForm = KINDS[step.kind].form(request.POST, names=names)
+    if not form.is_valid():
+        context = {**_step_context(draft, step_id, may_edit=True), "form": form, "refusal": ""}
+        return program_page(request, program, draft, STEP, context, status=422)
+    values = form.values()
+    draft, refusal = _edited(request, program, draft, lambda document: tree.replace(document, step_id, values))
+    try:
+        context = _step_context(draft, step_id, may_edit=True)
+    except tree.NoSuchStep:
+        return _answer(request, program, draft, OVERVIEW, {"refusal": refusal})
+    return _answer(request, program, draft, STEP, {**context, "refusal": refusal, "saved": not refusal})
+
+
+@require("edit_rules")
+@require_http_methods(["GET", "POST"])
+def step_delete(request: HttpRequest, slug: str, step: str) -> HttpResponse:
+    """Asked first when steps below go with it."""
+    program, draft = _draft(request, slug)
+    if request.method == "GET":
+        try:
+            context = _step_context(draft, step, may_edit=True)
+        except tree.NoSuchStep as error:
+            raise Http404 from error
+        below = sum(1 for way in context["step"].ways.values() for _child in tree.Tree(way).walk())
+        return program_page(request, program, draft, "nurture/_step_delete.html", {**context, "below": below})
+    draft, refusal = _edited(request, program, draft, lambda document: tree.remove(document, step))
+    return _answer(request, program, draft, OVERVIEW, {"refusal": refusal})
+
+
+@require("edit_rules")
+@require_POST
+def step_move(request: HttpRequest, slug: str, step: str) -> HttpResponse:
+    program, draft = _draft(request, slug)
+    by = -1 if request.POST.get("by") == "up" else 1
+    draft, refusal = _edited(request, program, draft, lambda document: tree.move(document, step, by))
+    try:
+        context = _step_context(draft, step, may_edit=True)
+    except tree.NoSuchStep:
+        return _answer(request, program, draft, OVERVIEW, {"refusal": refusal})
+    return _answer(request, program, draft, STEP, {**context, "refusal": refusal})

@@ -1,0 +1,192 @@
+"""Pages of templates: list, editor with preview as any contact, test mail."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib import messages
+from django.core.cache import cache
+from django.db.models import Count, Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from leads.access import require
+from leads.models import Contact
+from leads.workspace import workspace
+from nurture import access, actions
+from nurture.forms import TemplateForm
+from nurture.models import Template
+from nurture.patterns import STARTERS
+from nurture.rendering import BadTemplate, Mail, compile_source, context_for, unknown_placeholders
+from nurture.views.mails import mail_response
+from nurture.views.programs import actor
+
+PREVIEW_SECONDS = 3600
+HEAVY = 100_000  # bytes; past that Gmail cuts a mail off
+
+
+@require("see")
+@require_GET
+def template_list(request: HttpRequest) -> HttpResponse:
+    """One statement whatever the number of templates."""
+    is_archive = request.GET.get("archived") == "1"
+    rows = (
+        Template.objects.filter(archived_at__isnull=not is_archive)
+        .defer("body")
+        .annotate(sent=Count("sendings", filter=Q(sendings__state="sent", sendings__is_test=False)))
+    )
+    context = {"rows": rows, "starters": STARTERS, "is_archive": is_archive}
+    return render(request, "nurture/template_list.html", context)
+
+
+@require("edit_rules")
+@require_http_methods(["GET", "POST"])
+def template_new(request: HttpRequest) -> HttpResponse:
+    starter = STARTERS.get(request.GET.get("from", ""), STARTERS["letter"])
+    initial = {"subject": starter.subject, "preheader": starter.preheader, "body": starter.body, "format": "mjml"}
+    form = TemplateForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        template = actions.save_template(None, **form.cleaned_data, actor=actor(request), now=timezone.now())
+        messages.success(request, _("Saved."))
+        return redirect("nurture:template-edit", template.slug)
+    return _editor(request, None, form)
+
+
+@require("see")
+@require_http_methods(["GET", "POST"])
+def template_edit(request: HttpRequest, slug: str) -> HttpResponse:
+    template = access.template_or_404(slug)
+    if request.method == "GET":
+        return _editor(request, template, TemplateForm(instance=template))
+    return _save(request, template)
+
+
+@require("edit_rules")
+def _save(request: HttpRequest, template: Template) -> HttpResponse:
+    form = TemplateForm(request.POST, instance=Template(slug=template.slug))
+    if form.is_valid():
+        version = request.POST.get("version", "")
+        try:
+            actions.save_template(
+                template,
+                **form.cleaned_data,
+                version=int(version) if version.isdigit() else 0,
+                actor=actor(request),
+                now=timezone.now(),
+            )
+        except actions.EditedMeanwhile as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, _("Saved. Mails that were not prepared yet go out like this."))
+            return redirect("nurture:template-edit", template.slug)
+    return _editor(request, template, form)
+
+
+def _editor(request: HttpRequest, template: Template | None, form: TemplateForm) -> HttpResponse:
+    examples = list(Contact.objects.exclude(email=None).order_by("-created_at", "-id")[:20])
+    context = {
+        "template": template,
+        "form": form,
+        "examples": examples,
+        "users": actions.programs_using_template(template) if template else [],
+    }
+    if template is not None and not form.is_bound:
+        context |= _preview_of(template.format, template.subject, template.preheader, template.body, examples[:1])
+    return render(request, "nurture/template_edit.html", context, status=422 if form.errors else 200)
+
+
+@require("see")
+@require_POST
+def template_preview(request: HttpRequest) -> HttpResponse:
+    """The mail as the editor's fields stand, filled for a contact; kept in the cache for the iframe that shows it."""
+    contact = access.contact_named(request.POST.get("contact", ""))
+    unknown_contact = bool(request.POST.get("contact", "").strip()) and contact is None
+    context = _preview_of(
+        request.POST.get("format", "mjml"),
+        request.POST.get("subject", "")[:500],
+        request.POST.get("preheader", "")[:300],
+        request.POST.get("body", ""),
+        [contact] if contact else list(Contact.objects.exclude(email=None).order_by("-created_at", "-id")[:1]),
+    )
+    context["unknown_contact"] = request.POST.get("contact", "") if unknown_contact else ""
+    return render(request, "nurture/_template_preview.html", context)
+
+
+def _preview_of(format: str, subject: str, preheader: str, body: str, contacts: list[Contact]) -> dict[str, object]:
+    contact = contacts[0] if contacts else None
+    home = workspace()
+    link = "https://example.com/programs/u/00000000-0000-0000-0000-000000000000/"
+    try:
+        compiled = compile_source(format, subject, preheader, body)
+        mail = compiled.fill(context_for(contact, workspace=home, unsubscribe_url=link))
+    except BadTemplate as error:
+        return {"preview_problem": str(error)}
+    key = uuid.uuid4()
+    cache.set(f"nurture:preview:{key}", mail.html, PREVIEW_SECONDS)
+    return {
+        "preview": mail,
+        "preview_key": key,
+        "preview_contact": contact,
+        "preview_weight": len(mail.html.encode()),
+        "preview_warnings": _warnings(mail, unknown_placeholders(compiled), home.postal_address),
+        "sender": home.sender_name or home.name,
+        "sender_email": home.sender_email,
+    }
+
+
+def _warnings(mail: Mail, unknown: list[str], postal_address: str) -> list[str]:
+    found = [_("No contact has “%(name)s”; it stays empty.") % {"name": name} for name in unknown]
+    if not mail.subject.strip():
+        found.append(_("The subject is empty for this contact."))
+    if len(mail.html.encode()) > HEAVY:
+        found.append(_("The mail weighs more than 100 kB: some readers cut it off."))
+    if 'href="http://' in mail.html:
+        found.append(_("A link begins with http://; use https://."))
+    if not postal_address.strip():
+        found.append(
+            _(
+                "The workspace has no postal address; the law of many countries wants one in every mail. Settings hold it."
+            )
+        )
+    return found
+
+
+@require("see")
+@require_GET
+@xframe_options_sameorigin
+def template_preview_body(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    html = cache.get(f"nurture:preview:{key}")
+    if html is None:
+        raise Http404
+    return mail_response(html)
+
+
+@require("edit_rules")
+@require_POST
+def template_test(request: HttpRequest, slug: str) -> HttpResponse:
+    """A mail to oneself, of the template as it is saved."""
+    template = access.template_or_404(slug)
+    user = actor(request)
+    if not user.email:
+        messages.error(request, _("You have no e-mail address; an admin can give you one under Settings."))
+        return redirect("nurture:template-edit", template.slug)
+    contact = access.contact_named(request.POST.get("contact", "")) or Contact.objects.order_by("-id").first()
+    sending = actions.send_test(template, to=user.email, contact=contact, actor=user, now=timezone.now())
+    messages.success(request, _("On its way to %(address)s.") % {"address": user.email})
+    return redirect("nurture:sending-detail", sending.pk)
+
+
+@require("edit_rules")
+@require_POST
+def template_archive(request: HttpRequest, slug: str) -> HttpResponse:
+    template = access.template_or_404(slug)
+    try:
+        actions.archive_template(template, actor=actor(request), now=timezone.now())
+    except actions.NurtureRefused as error:
+        messages.error(request, str(error))
+        return redirect("nurture:template-edit", template.slug)
+    return redirect("nurture:template-list")

@@ -1,0 +1,47 @@
+"""Tasks that programs asked for, and the health of the instance."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_POST
+
+from leads.access import require
+from nurture import access, actions, health
+from nurture.models import Task
+from nurture.views.programs import actor
+
+PAGE = 100
+PAGE_SECONDS = 2.0  # for each invariant
+
+
+@require("see")
+@require_GET
+def task_list(request: HttpRequest) -> HttpResponse:
+    """Open tasks, mine first by default. Two statements."""
+    is_mine = request.GET.get("of", "mine") == "mine"
+    tasks = Task.objects.filter(done_at=None).select_related("contact__company", "assigned_to", "enrolment__program")
+    if is_mine:
+        tasks = tasks.filter(assigned_to=actor(request))
+    context = {"tasks": list(tasks.order_by("due_at", "id")[:PAGE]), "is_mine": is_mine, "now": timezone.now()}
+    return render(request, "nurture/task_list.html", context)
+
+
+@require("edit_contacts")
+@require_POST
+def task_done(request: HttpRequest, pk: int) -> HttpResponse:
+    actions.finish_task(access.task_or_404(pk), actor=actor(request), now=timezone.now())
+    onward = request.POST.get("next", "")
+    if onward and url_has_allowed_host_and_scheme(onward, allowed_hosts=None):
+        return redirect(onward)
+    return redirect("nurture:task-list")
+
+
+@require("configure")
+@require_GET
+def health_page(request: HttpRequest) -> HttpResponse:
+    found = health.examine(timezone.now(), seconds=PAGE_SECONDS)
+    rows = [(health.WORDS[name], name, holds) for name, holds in found.invariants.items()]
+    return render(request, "nurture/health.html", {"health": found, "invariants": rows})
