@@ -181,6 +181,7 @@ if boolean("BEHIND_PROXY", default=False):
 
 # 300 mapped columns of an import make more fields than Django's default of 1,000 allows.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
+IMPORT_MOST_BYTES = int(os.environ.get("IMPORT_MOST_MB", "500")) * 1_000_000
 FILE_UPLOAD_PERMISSIONS = 0o600
 
 # Mail: EMAIL_URL (smtp://user:password@host:587?tls=starttls) names the server; without it mail stays in the local outbox.

@@ -116,7 +116,9 @@ def prepare(
     }
     inferred: dict[str, str] = {}
     total = None
-    if columns:
+    if types and columns and all(types.get(key) for key in columns.values()):
+        inferred = {key: types[key] for key in columns.values()}
+    elif columns:
         inferred, total = survey.types_of_new(source, columns, mapping.dates)
         inferred.update({key: type for key, type in (types or {}).items() if key in inferred and type})
     return Prepared(kind, source, mapping, targets, inferred, total)
