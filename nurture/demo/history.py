@@ -69,8 +69,8 @@ class Arrivals:
         return opened, closed
 
 
-def arrive(arrivals: Arrivals, loader: Loader, *, moment: datetime) -> None:
-    """Stores all that became known until the moment, and marks whom it is about."""
+def arrive(arrivals: Arrivals, loader: Loader, *, moment: datetime, all_new: bool = False) -> None:
+    """Stores all that became known until the moment, and marks whom it is about. `all_new`: nobody in it was there before."""
     contacts = arrivals.contacts_until(moment)
     loader.contacts(contacts)
     activities = arrivals.activities_until(moment)
@@ -78,7 +78,11 @@ def arrive(arrivals: Arrivals, loader: Loader, *, moment: datetime) -> None:
     opened, closed = arrivals.deals_until(moment)
     loader.deals(opened, at=moment)
     loader.close_deals(closed, at=moment)
-    loader.move_stages(_stage_moves(opened, closed, moment))
+    moves = _stage_moves(opened, closed, moment)
+    if all_new:
+        loader.move_newcomers(moves)
+    else:
+        loader.move_stages(moves)
     loader.mark((c.number for c in contacts), Mark.Facet.CONTACT, now=moment)
     loader.mark({a.contact_number for a in activities}, Mark.Facet.ACTIVITY, now=moment)
     loader.mark({n for d in (*opened, *closed) for n in d.contact_numbers}, Mark.Facet.DEAL, now=moment)

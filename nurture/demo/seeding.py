@@ -95,7 +95,7 @@ def _load_some(some: list[Block], loader: Loader, until: datetime) -> None:
     arrivals = Arrivals(some)
     with transaction.atomic():
         loader.companies(arrivals.companies)
-        arrive(arrivals, loader, moment=until)
+        arrive(arrivals, loader, moment=until, all_new=True)
 
 
 def _invite_advisers(now: datetime) -> None:
