@@ -1,6 +1,6 @@
 """Addresses of the room leads."""
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from leads import views, views_settings
 
@@ -9,6 +9,7 @@ app_name = "leads"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("contacts/", views.contact_list, name="contact-list"),
     path("contacts/new/", views.contact_new, name="contact-new"),
+    path("contacts/filters/", views.contact_filters, name="contact-filters"),
     path("contacts/columns/", views.contact_columns, name="contact-columns"),
     path("contacts/bulk/", views.contact_bulk, name="contact-bulk"),
     path("contacts/export/", views.contact_export, name="contact-export"),
@@ -23,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("companies/<int:pk>/edit/", views.company_edit, name="company-edit"),
     path("deals/", views.deal_list, name="deal-list"),
     path("deals/<int:pk>/", views.deal_detail, name="deal-detail"),
+    path("imports/", include("leads.urls_import")),
     path("settings/", views_settings.settings, name="settings"),
     path("settings/fields/", views_settings.field_list, name="field-list"),
     path("settings/fields/new/", views_settings.field_new, name="field-new"),
