@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from leads import actions, panels
-from leads.lists import NOBODY
+from leads.lists import NOBODY, owner_choices
 from leads.models import Owner
-from leads.panels import BulkAction, StrOrPromise
-
-
-def _owners() -> list[tuple[str, StrOrPromise]]:
-    names = Owner.objects.order_by(Lower("name")).values_list("pk", "name")
-    return [*((str(pk), name) for pk, name in names), (NOBODY, _("Nobody"))]
+from leads.panels import BulkAction
 
 
 def _owner(value: str) -> Owner | None:
@@ -49,7 +43,7 @@ BUILT_IN = (
         "user-check",
         "edit_contacts",
         lambda contact_ids, value, user, now: actions.set_owner(contact_ids, owner=_owner(value), now=now),
-        choices=_owners,
+        choices=owner_choices,
         order=30,
     ),
 )

@@ -131,8 +131,13 @@ class Count:
     kind: Literal["exactly", "more_than", "about"] = "exactly"
 
 
-def count(rows: QuerySet[Row], *, is_everything: bool) -> Count:
-    """Exact up to COUNT_UP_TO. Beyond: the planner's estimate for the whole table, “more than” for a part. One or two statements."""
+def count(rows: QuerySet[Row], *, is_everything: bool, page: Page[Row] | None = None) -> Count:
+    """Exact up to COUNT_UP_TO. Beyond: the planner's estimate for the whole table, “more than” for a part.
+
+    No statement when the page shows everything, else one or two.
+    """
+    if page is not None and not page.previous and not page.next:
+        return Count(len(page.rows))
     found = rows.order_by()[: COUNT_UP_TO + 1].count()
     if found <= COUNT_UP_TO:
         return Count(found)
@@ -197,11 +202,11 @@ CONTACT_ORDERS = {order.key: order for order in (NEWEST, BY_NAME)}
 NOBODY = "none"  # the value of the filter “owner” for contacts without one
 
 
-def _stage_choices() -> list[tuple[str, StrOrPromise]]:
+def stage_choices() -> list[tuple[str, StrOrPromise]]:
     return [(stage.slug, stage.label) for stage in Stage.objects.all()]
 
 
-def _owner_choices() -> list[tuple[str, StrOrPromise]]:
+def owner_choices() -> list[tuple[str, StrOrPromise]]:
     owners = Owner.objects.order_by(Lower("name")).values_list("pk", "name")
     return [(NOBODY, _("Nobody")), *((str(pk), name) for pk, name in owners)]
 
@@ -248,9 +253,9 @@ def _by_arrival(contacts: QuerySet[Contact], value: str) -> QuerySet[Contact]:
 
 BUILT_IN_FILTERS = (
     panels.ListFilter(
-        "stage", gettext_lazy("Stage"), _stage_choices, lambda contacts, value: contacts.filter(stage=value), order=10
+        "stage", gettext_lazy("Stage"), stage_choices, lambda contacts, value: contacts.filter(stage=value), order=10
     ),
-    panels.ListFilter("owner", gettext_lazy("Owner"), _owner_choices, _by_owner, order=20),
+    panels.ListFilter("owner", gettext_lazy("Owner"), owner_choices, _by_owner, order=20),
     panels.ListFilter("deal", gettext_lazy("Has a deal that is"), lambda: Deal.Status.choices, _by_deal, order=60),
 )
 # The choices of these come together from one statement, queries.frequent_values.
@@ -287,6 +292,11 @@ class ContactQuery:
     @property
     def is_everything(self) -> bool:
         return not self.text and not self.chosen
+
+    @property
+    def linked(self) -> dict[str, str]:
+        """The chosen filters that have no control of their own."""
+        return {key: value for key, value in self.chosen.items() if key in LINKED_FILTERS}
 
     def contacts(self) -> QuerySet[Contact]:
         """Everybody asked for, unordered. A search asks one statement before (names of companies)."""
@@ -331,7 +341,7 @@ def shown_filters(query: ContactQuery) -> list[ShownFilter]:
     filters = [(one.order, one.key, one.label, one.choices()) for one in (*BUILT_IN_FILTERS, *panels.filters())]
     frequent = queries.frequent_values()
     for number, (key, (label, _apply)) in enumerate(VALUE_FILTERS.items()):
-        values = [(value, countries.name_of(value) if key == "country" else value) for value in frequent[key]]
+        values = [(value, _value_label(key, value)) for value in frequent[key]]
         if key == "country":
             values.sort(key=lambda choice: fold(str(choice[1])))
         filters.append((30 + number, key, label, values))
@@ -339,15 +349,31 @@ def shown_filters(query: ContactQuery) -> list[ShownFilter]:
     shown = []
     for _order, key, label, choices in filters:
         value = query.chosen.get(key, "")
-        names = {str(choice): name for choice, name in choices}
-        if value and value not in names:  # typed or linked, and rare: it stays choosable
-            choices = [*choices, (value, value)]
-            names[value] = value
-        shown.append(ShownFilter(key, label, choices, value, names.get(value, "")))
-    for key, (label, _apply) in LINKED_FILTERS.items():
-        if value := query.chosen.get(key, ""):
-            shown.append(ShownFilter(key, label, [], value, _linked_label(key, value), is_linked=True))
+        name = dict(choices).get(value, "")
+        if value and not name:  # typed or linked, and rare: it stays choosable
+            name = _value_label(key, value)
+            choices = [*choices, (value, name)]
+        shown.append(ShownFilter(key, label, choices, value, name))
     return shown
+
+
+def active_filters(query: ContactQuery) -> list[ShownFilter]:
+    """The filters that are on, with their words; one statement for each whose words stand in rows, none when none is on."""
+    known = {one.key: one for one in (*BUILT_IN_FILTERS, *panels.filters())}
+    shown = []
+    for key, value in query.chosen.items():
+        if key in known:
+            name = dict(known[key].choices()).get(value, value)
+            shown.append(ShownFilter(key, known[key].label, [], value, name))
+        elif key in VALUE_FILTERS:
+            shown.append(ShownFilter(key, VALUE_FILTERS[key][0], [], value, _value_label(key, value)))
+        else:
+            shown.append(ShownFilter(key, LINKED_FILTERS[key][0], [], value, _linked_label(key, value), is_linked=True))
+    return shown
+
+
+def _value_label(key: str, value: str) -> str:
+    return countries.name_of(value) if key == "country" else value
 
 
 def _linked_label(key: str, value: str) -> str:
@@ -409,22 +435,22 @@ def plain_text(value: Any) -> str:
     return str(value)
 
 
-BUILT_IN_COLUMNS = (
-    ShownColumn("email", gettext_lazy("E-mail"), values=_attribute("email"), is_default=True),
-    ShownColumn("title", gettext_lazy("Job title"), values=_attribute("title"), is_default=True),
-    ShownColumn("company", gettext_lazy("Company"), "company", values=_attribute("company"), is_default=True),
+BUILT_IN_COLUMNS = (  # the address stands below the name
     ShownColumn("stage", gettext_lazy("Stage"), "stage", values=_attribute("stage"), is_default=True),
+    ShownColumn("company", gettext_lazy("Company"), "company", values=_attribute("company"), is_default=True),
+    ShownColumn("title", gettext_lazy("Job title"), values=_attribute("title"), is_default=True),
     ShownColumn("owner", gettext_lazy("Owner"), values=_attribute("owner"), is_default=True),
     ShownColumn("source", gettext_lazy("Source"), values=_attribute("source"), is_default=True),
+    ShownColumn("last_activity", gettext_lazy("Last active"), "moment", values=last_activity, text=moment_text),
+    ShownColumn("created_at", gettext_lazy("Recorded"), "moment", values=_attribute("created_at"), text=moment_text),
+    ShownColumn("tags", gettext_lazy("Tags"), "tags", values=_attribute("tags"), text=plain_text),
     ShownColumn("country", gettext_lazy("Country"), "country", values=_attribute("country")),
     ShownColumn("city", gettext_lazy("City"), values=_attribute("city")),
     ShownColumn("department", gettext_lazy("Department"), values=_attribute("department")),
     ShownColumn("seniority", gettext_lazy("Seniority"), values=_attribute("seniority")),
     ShownColumn("phone", gettext_lazy("Phone"), values=_attribute("phone")),
     ShownColumn("external_id", gettext_lazy("External id"), values=_attribute("external_id")),
-    ShownColumn("tags", gettext_lazy("Tags"), "tags", values=_attribute("tags"), text=plain_text),
-    ShownColumn("last_activity", gettext_lazy("Last active"), "moment", values=last_activity, text=moment_text),
-    ShownColumn("created_at", gettext_lazy("Recorded"), "moment", values=_attribute("created_at"), text=moment_text),
+    ShownColumn("email", gettext_lazy("E-mail"), values=_attribute("email")),
 )
 
 
@@ -446,7 +472,7 @@ def contact_columns() -> list[ShownColumn]:
         ShownColumn(f"custom.{one.key}", one.label, "custom", values=_custom(one.key), text=plain_text)
         for one in CustomField.objects.filter(of=CustomField.Of.CONTACT)
     ]
-    return [*BUILT_IN_COLUMNS[:4], *registered, *BUILT_IN_COLUMNS[4:], *custom]
+    return [BUILT_IN_COLUMNS[0], *registered, *BUILT_IN_COLUMNS[1:], *custom]
 
 
 def chosen_columns(keys: Sequence[str] | None) -> tuple[list[ShownColumn], list[ShownColumn]]:

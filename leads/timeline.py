@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -13,7 +14,6 @@ from leads import queries
 from leads.lifecycle import STAGES
 from leads.models import ConsentEvent
 from leads.panels import TimelineEvent, TimelineSource, register_timeline
-from leads.workspace import zone
 
 ICONS = {
     "page_view": "eye",
@@ -78,7 +78,9 @@ def _everything(contact_id: int, before: datetime | None, limit: int) -> Sequenc
 
 
 def _fetch(contact_id: int, before: datetime | None, limit: int, categories: list[str]) -> list[TimelineEvent]:
-    rows = queries.timeline_of_facts(contact_id, before=before, limit=limit, zone=zone().key, categories=categories)
+    rows = queries.timeline_of_facts(
+        contact_id, before=before, limit=limit, zone=timezone.get_current_timezone_name(), categories=categories
+    )
     words = {"activities": _activity, "stages": _stage, "deals": _deal, "consent": _consent, "record": _record}
     return [words[row.category](row) for row in rows]
 

@@ -50,7 +50,7 @@ def stage_labels() -> dict[str, str]:
 @never_cache
 @require_safe
 def contact_list(request: HttpRequest) -> HttpResponse:
-    """People by keyset. Under fifteen statements whatever the rows; the fragment leaves the filters out."""
+    """People by keyset: at most fifteen statements whatever the rows, and one for each filter that is on."""
     query = lists.ContactQuery.read(request.GET)
     contacts = query.contacts()
     columns, every = lists.chosen_columns(request.session.get("contact_columns"))
@@ -66,8 +66,7 @@ def contact_list(request: HttpRequest) -> HttpResponse:
         "rows": lists.contact_rows(found.rows, columns),
         "columns": columns,
         "every_column": every,
-        "count": lists.count(contacts, is_everything=query.is_everything),
-        "count_up_to": lists.COUNT_UP_TO,
+        "count": lists.count(contacts, is_everything=query.is_everything, page=found),
         "stage_labels": stage_labels(),
         "orders": [(order, query.link(order=order.key)) for order in lists.CONTACT_ORDERS.values()],
         "previous_link": query.link(before=found.previous) if found.previous else "",
@@ -75,16 +74,24 @@ def contact_list(request: HttpRequest) -> HttpResponse:
         "first_link": query.link(),
         "now": timezone.now(),
     }
-    context["filters"] = lists.shown_filters(query)
-    context["chips"] = [
-        (shown.label, shown.value_label, query.link(**{shown.key: ""})) for shown in context["filters"] if shown.value
-    ]
+    context["chips"] = [(shown, query.link(**{shown.key: ""})) for shown in lists.active_filters(query)]
     context["bulk_actions"] = [
         (action, action.choices() if action.choices else None)
         for action in bulk_actions()
         if access.can(request.user, action.right)
     ]
     template = "leads/_contact_list.html" if is_fragment(request) else "leads/contact_list.html"
+    return render(request, template, context)
+
+
+@require("see")
+@never_cache
+@require_safe
+def contact_filters(request: HttpRequest) -> HttpResponse:
+    """The filters with their choices, fetched when somebody opens them; a page of its own without HTMX."""
+    query = lists.ContactQuery.read(request.GET)
+    context = {"query": query, "filters": lists.shown_filters(query)}
+    template = "leads/_contact_filters.html" if is_fragment(request) else "leads/contact_filters.html"
     return render(request, template, context)
 
 
@@ -236,7 +243,7 @@ def contact_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "headline": [(column, value) for column, value in headline if value not in (None, "", [])],
         "deals": list(contact.deals.select_related("company").order_by("-opened_on", "-pk")[:20]),
         "panels": _drawn_panels(request, contact, now),
-        "stage_form": forms.StageForm(initial={"to": contact.stage}, auto_id="stage_%s"),
+        "stage_labels": labels,
         **_timeline_context(request, contact),
     }
     return render(request, "leads/contact_detail.html", context)
@@ -429,7 +436,7 @@ def company_list(request: HttpRequest) -> HttpResponse:
         "text": text,
         "page": found,
         "rows": [(company, people.get(company.pk, 0), deals.get(company.pk)) for company in found.rows],
-        "count": lists.count(companies, is_everything=not text),
+        "count": lists.count(companies, is_everything=not text, page=found),
         "previous_link": _link(q=text, before=found.previous) if found.previous else "",
         "next_link": _link(q=text, after=found.next) if found.next else "",
         "first_link": _link(q=text),
@@ -534,7 +541,7 @@ def deal_list(request: HttpRequest) -> HttpResponse:
     context = {
         "asked": asked,
         "page": found,
-        "count": lists.count(deals, is_everything=not any(asked.values())),
+        "count": lists.count(deals, is_everything=not any(asked.values()), page=found),
         "statuses": Deal.Status.choices,
         "owners": list(Owner.objects.values_list("pk", "name").order_by("name")),
         "previous_link": _link(**asked, before=found.previous) if found.previous else "",
