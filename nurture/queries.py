@@ -68,7 +68,7 @@ def enrol_members(contact_ids: Sequence[int], *, now: datetime) -> int:
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, {"now": now, "contacts": list(contact_ids)})
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def enrol_page(version_id: int, *, after: int, size: int, now: datetime) -> tuple[int, int | None]:
@@ -96,7 +96,7 @@ def enrol_page(version_id: int, *, after: int, size: int, now: datetime) -> tupl
             _ENROL.format(members="segments_membership", only=only),
             {"now": now, "version": version_id, "after": after, "last": last},
         )
-        return cursor.rowcount, int(last)
+        return int(cursor.rowcount), int(last)
 
 
 def intake_counts(program_id: int, segment_id: int, *, since: datetime | None) -> dict[str, int]:
@@ -229,7 +229,7 @@ def zones_of(contact_ids: Sequence[int]) -> list[tuple[int, str]]:
     """(contact, its time zone or an empty text). One statement."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, timezone FROM leads_contact WHERE id = ANY(%s)", [list(contact_ids)])
-        return cursor.fetchall()
+        return [(int(contact_id), str(name)) for contact_id, name in cursor.fetchall()]
 
 
 def open_hand_offs(contact_ids: Sequence[int], *, model_id: int) -> set[int]:
@@ -260,7 +260,7 @@ def create_tasks(walkers: Sequence[Walker], *, title: str, due_at: datetime | No
                 [walker.contact_id for walker in walkers],
             ],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def leave_all(program_id: int, *, why: str, now: datetime) -> int:
@@ -273,7 +273,7 @@ def leave_all(program_id: int, *, why: str, now: datetime) -> int:
             """,
             [now, why, program_id],
         )
-        left = cursor.rowcount
+        left = int(cursor.rowcount)
         cursor.execute(
             """
             UPDATE nurture_sending s SET state = 'not_sent', why_not = %s, lease_until = NULL
@@ -294,7 +294,7 @@ def hold_mails(program_id: int) -> int:
             """,
             [program_id],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def release_mails(program_id: int, *, now: datetime) -> int:
@@ -307,7 +307,7 @@ def release_mails(program_id: int, *, now: datetime) -> int:
             """,
             [now, program_id],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def shift_waits(program_id: int, *, seconds: float) -> int:
@@ -320,7 +320,7 @@ def shift_waits(program_id: int, *, seconds: float) -> int:
             """,
             [seconds, program_id],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 # --- Counts on the canvas -----------------------------------------------------------------------------------------------------
@@ -567,7 +567,7 @@ def give_up_leases(*, now: datetime) -> int:
             """,
             [now],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 # --- Health ---------------------------------------------------------------------------------------------------------------------
@@ -642,7 +642,7 @@ def holds(invariant: str, *, seconds: float | None = None) -> bool | None:
             if seconds is not None:
                 cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(seconds * 1000))])
             cursor.execute(INVARIANTS[invariant])
-            return cursor.rowcount == 0
+            return bool(cursor.rowcount == 0)
     except OperationalError as error:
         if seconds is not None and getattr(error.__cause__, "sqlstate", None) == "57014":  # query_canceled
             return None
@@ -700,7 +700,7 @@ def mark_everybody_inside(program_id: int) -> int:
             "INSERT INTO leads_mark (contact_id, facet) SELECT contact_id, %s FROM nurture_enrolment WHERE program_id = %s",
             [Mark.Facet.DEFINITION.value, program_id],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 # --- The condition “in program” -------------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ class Names:
         if key.startswith("custom."):
             custom = self.custom_fields.get(key.removeprefix("custom."))
             return custom.label if custom else key
-        return str(Contact._meta.get_field(key).verbose_name) if key in SETTABLE else key
+        return str(Contact._meta.get_field(key).verbose_name) if key in SETTABLE else key  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib import messages
 from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
@@ -49,7 +51,7 @@ def sending_list(request: HttpRequest) -> HttpResponse:
     after = request.GET.get("after", "")
     moment, _dot, number = after.rpartition("_")
     if number.isdigit() and moment:
-        before = timezone.datetime.fromisoformat(moment.replace(" ", "+"))
+        before = datetime.fromisoformat(moment.replace(" ", "+"))
         sendings = sendings.filter(queued_at__lte=before).exclude(queued_at=before, pk__gte=int(number))
     page = list(sendings.order_by("-queued_at", "-id")[: PAGE + 1])
     rows = page[:PAGE]

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from leads.access import require
+from leads.access import demand, require
 from leads.models import Contact
 from leads.workspace import workspace
 from nurture import access, actions
@@ -65,8 +65,8 @@ def template_edit(request: HttpRequest, slug: str) -> HttpResponse:
     return _save(request, template)
 
 
-@require("edit_rules")
 def _save(request: HttpRequest, template: Template) -> HttpResponse:
+    demand(request.user, "edit_rules")
     form = TemplateForm(request.POST, instance=Template(slug=template.slug))
     if form.is_valid():
         version = request.POST.get("version", "")
@@ -88,7 +88,7 @@ def _save(request: HttpRequest, template: Template) -> HttpResponse:
 
 def _editor(request: HttpRequest, template: Template | None, form: TemplateForm) -> HttpResponse:
     examples = list(Contact.objects.exclude(email=None).order_by("-created_at", "-id")[:20])
-    context = {
+    context: dict[str, object] = {
         "template": template,
         "form": form,
         "examples": examples,
