@@ -289,9 +289,12 @@ def _negative_types(key: str, twin: Operator) -> frozenset[str]:
 def _table() -> tuple[Operator, ...]:
     rows = list(_ROWS)
     for key, twin_key, words in _NEGATIVE:
-        for twin in _ROWS:
-            if twin.key == twin_key and (types := twin.types & _negative_types(key, twin)):
-                rows.append(Operator(key, types, twin.shape, words, twin.sql, twin.holds, negates=True))
+        twins = [(twin, twin.types & _negative_types(key, twin)) for twin in _ROWS if twin.key == twin_key]
+        rows += [
+            Operator(key, types, twin.shape, words, twin.sql, twin.holds, negates=True)
+            for twin, types in twins
+            if types
+        ]
     return tuple(sorted(rows, key=lambda row: _ORDER.index(row.key)))
 
 

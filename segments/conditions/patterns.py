@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Union
 
 from django.utils.translation import gettext as _
 
@@ -63,7 +62,7 @@ class Repeat:
     most: int | None
 
 
-Part = Union[Char, Edge, Row, Choice, Repeat]
+Part = Char | Edge | Row | Choice | Repeat
 DOT = Char((), is_negated=True)
 
 
@@ -184,7 +183,8 @@ class _Reader:
                 if _sort(low) != _sort(high) or fold(low) > fold(high):
                     raise self.fail(
                         _(
-                            "the range “%(low)s-%(high)s” is not taken; both ends are digits, small letters, capitals or signs, the lower first"
+                            "the range “%(low)s-%(high)s” is not taken; both ends are digits, small letters, capitals or signs,"
+                            " the lower first"
                         )
                         % {"low": low, "high": high}
                     )

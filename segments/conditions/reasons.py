@@ -13,6 +13,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from leads.text import fold
 from segments.conditions import definitions
 from segments.conditions.facts import ActivityFact, Facts, read_facts
 from segments.conditions.fields import Catalogue, Either
@@ -172,11 +173,11 @@ class Judge:
         return when is None or when.operator.verdict(at, when.wanted, self.moment)
 
     def _rows(self, part: DidLeaf | Step, facts: Facts) -> list[ActivityFact]:
-        kinds = None if part.kinds is None else {kind.lower() for kind in part.kinds}
+        kinds = None if part.kinds is None else {fold(kind) for kind in part.kinds}
         return [
             row
             for row in facts.until(self.moment.at)
-            if (kinds is None or row.kind.lower() in kinds) and self._row_holds(part.where, row)
+            if (kinds is None or fold(row.kind) in kinds) and self._row_holds(part.where, row)
         ]
 
     def _did(self, leaf: DidLeaf, facts: Facts) -> tuple[bool, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field as attribute
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segments.conditions.fields import Field, Related, Subject
@@ -133,8 +133,8 @@ class MemberLeaf:
     spec: Subject = attribute(compare=False, repr=False, kw_only=True)
 
 
-Leaf = Union[FieldLeaf, DidLeaf, SequenceLeaf, HasLeaf, MemberLeaf]
-Tree = Union[All, AnyOf, Not, FieldLeaf, DidLeaf, SequenceLeaf, HasLeaf, MemberLeaf]
+Leaf = FieldLeaf | DidLeaf | SequenceLeaf | HasLeaf | MemberLeaf
+Tree = All | AnyOf | Not | Leaf
 
 
 def children(node: Tree) -> list[tuple[str, Tree]]:

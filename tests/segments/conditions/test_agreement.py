@@ -1,0 +1,137 @@
+"""The set-based SQL and the verdict in Python agree on random rules over random populations. RIPEN_TREES asks for more rules."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import connection, transaction
+from hypothesis import HealthCheck, Phase, event, given, note, settings
+from hypothesis import strategies as st
+from pytest_django.plugin import DjangoDbBlocker
+
+from segments.conditions import (
+    Catalogue,
+    Judge,
+    Moment,
+    Sql,
+    changed_by_time,
+    check,
+    match_ids,
+    predicate,
+    read_facts,
+    to_document,
+)
+from segments.conditions.facts import Facts
+from tests.segments.conditions import population
+
+TREES = int(os.environ.get("RIPEN_TREES", "2000"))
+SEEDS = (1, 2, 3, 4)
+
+pytestmark = pytest.mark.django_db
+
+moments = st.builds(
+    Moment,
+    st.sampled_from(population.MOMENTS),
+    st.sampled_from(population.ZONES).map(ZoneInfo),
+    st.sampled_from([1, 6, 7]),
+)
+
+
+class Loaded:
+    """One population and what is known about each of its people."""
+
+    def __init__(self, seed: int) -> None:
+        self.ids = population.load(seed).contact_ids
+        self.facts: dict[int, Facts] = read_facts(self.ids)
+        self.catalogue = Catalogue()
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def loaded(
+    request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Loaded]:
+    """Loaded once for all rules, and rolled back."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield Loaded(request.param)
+        transaction.set_rollback(True)
+
+
+def ids_of(statement: Sql) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement.text, list(statement.params))
+        return sorted(row[0] for row in cursor.fetchall())
+
+
+def by_hand(loaded: Loaded, tree: Any, moment: Moment, *, stored: bool = False) -> list[int]:
+    judge = Judge(moment, stored=stored, catalogue=loaded.catalogue)
+    return sorted(number for number, facts in loaded.facts.items() if judge.holds(tree, facts))
+
+
+def rules(count: int) -> settings:
+    """So many rules for each population; the same ones in every run unless more are asked for."""
+    return settings(
+        max_examples=max(count // len(SEEDS), 1),
+        deadline=None,
+        derandomize="RIPEN_TREES" not in os.environ,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate, Phase.shrink],
+        database=None,
+    )
+
+
+@rules(TREES)
+@given(document=population.documents, moment=moments, stored=st.booleans())
+def test_sql_and_verdict_agree(loaded: Loaded, document: dict[str, Any], moment: Moment, stored: bool) -> None:
+    tree = check(document, catalogue=loaded.catalogue)
+    with transaction.atomic():
+        found = match_ids(tree, moment, stored=stored, catalogue=loaded.catalogue)
+    event(f"{'some' if 0 < len(found) < len(loaded.ids) else 'all or none'}")
+    assert found == by_hand(loaded, tree, moment, stored=stored)
+
+
+@rules(TREES // 4)
+@given(document=population.documents, moment=moments, some=st.sets(st.integers(0, 44), max_size=4))
+def test_every_face_of_a_rule_agrees(loaded: Loaded, document: dict[str, Any], moment: Moment, some: set[int]) -> None:
+    """A batch is the part of everybody, the complement is exact, the condition alone says the same, the document comes back."""
+    tree = check(document, catalogue=loaded.catalogue)
+    found = match_ids(tree, moment, catalogue=loaded.catalogue)
+    batch = [loaded.ids[place] for place in sorted(some)]
+    assert match_ids(tree, moment, batch, catalogue=loaded.catalogue) == sorted(set(batch) & set(found))
+    complement = check({"not": document}, catalogue=loaded.catalogue)
+    assert match_ids(complement, moment, catalogue=loaded.catalogue) == sorted(set(loaded.ids) - set(found))
+    condition = predicate(tree, moment, catalogue=loaded.catalogue)
+    assert ids_of(Sql(f"SELECT id FROM leads_contact contact WHERE {condition.text}", condition.params)) == found
+    assert ids_of(
+        Sql(f"SELECT id FROM leads_contact contact WHERE NOT ({condition.text})", condition.params)
+    ) == sorted(set(loaded.ids) - set(found))
+    assert check(to_document(tree), catalogue=loaded.catalogue) == tree
+    verdict = Judge(moment, catalogue=loaded.catalogue).verdict(tree, loaded.facts[loaded.ids[0]])
+    assert verdict.holds == (loaded.ids[0] in found)
+    assert all(leaf in verdict.leaves for leaf in verdict.because)
+
+
+@rules(TREES // 4)
+@given(
+    document=population.documents,
+    moment=moments,
+    later=st.sampled_from(
+        [timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=40), timedelta(days=400)]
+    ),
+)
+def test_whom_time_changes_is_found(loaded: Loaded, document: dict[str, Any], moment: Moment, later: timedelta) -> None:
+    tree = check(document, catalogue=loaded.catalogue)
+    after = Moment(moment.at + later, moment.zone, moment.week_start)
+    before_ids = set(match_ids(tree, moment, stored=True, catalogue=loaded.catalogue))
+    after_ids = set(match_ids(tree, after, stored=True, catalogue=loaded.catalogue))
+    changed = before_ids ^ after_ids
+    statement = changed_by_time(tree, moment, after, catalogue=loaded.catalogue)
+    found = set() if statement is None else set(ids_of(statement))
+    uses_stored = any(key in str(document) for key in ("in_segment", "in_persona", "contact.persona"))
+    if not uses_stored:  # stored memberships of the past and future are no business of time: their changes leave marks
+        note(f"changed {changed}")
+        assert changed <= found
