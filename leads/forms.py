@@ -273,9 +273,9 @@ def submit(form: forms.Form, change: Callable[[], Any]) -> bool:
 class WorkspaceForm(forms.ModelForm):  # type: ignore[type-arg]
     """Everything the rule language and the mails call “workspace”."""
 
-    timezone = forms.ChoiceField(label=gettext_lazy("time zone"))
+    timezone = forms.ChoiceField(label=gettext_lazy("Time zone"))
     business_days = forms.TypedMultipleChoiceField(
-        label=gettext_lazy("business days"),
+        label=gettext_lazy("Business days"),
         coerce=int,
         widget=forms.CheckboxSelectMultiple,
         choices=[
