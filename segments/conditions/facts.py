@@ -161,7 +161,7 @@ def read_facts(contact_ids: Iterable[int]) -> dict[int, Facts]:
         columns=DEAL_COLUMNS,
         table="deal",
     ):
-        found[contact_id].deals.append(DealFact(*stored_deal, custom=read_json(custom) or {}))
+        found[contact_id].deals.append(DealFact(**dict(zip(DEAL_COLUMNS, stored_deal, strict=True)), custom=read_json(custom) or {}))
     for contact_id, *values in _rows(
         "SELECT contact_id, moved_at, from_stage, to_stage FROM leads_stagemove WHERE contact_id = ANY(%s) ORDER BY moved_at, id",
         [ids],

@@ -145,13 +145,12 @@ def shift_moment(at: datetime, number: int, unit: str, zone: ZoneInfo) -> dateti
 def period_days(period: str, which: int, moment: Moment) -> tuple[date | None, date | None]:
     """First day of the calendar period and of the one after it; which: 0 this, -1 the last one, 1 the next one."""
     today = moment.today
+    first: date | None = today.replace(day=1)
     if period == "week":
         first = shift_date(today, -((today.isoweekday() - moment.week_start) % 7), "days")
-    elif period == "month":
-        first = today.replace(day=1)
     elif period == "quarter":
         first = today.replace(month=(today.month - 1) // 3 * 3 + 1, day=1)
-    else:
+    elif period == "year":
         first = today.replace(month=1, day=1)
     if first is None:
         return None, None
@@ -184,8 +183,7 @@ def date_span(key: str, wanted: TimeValue, moment: Moment) -> Span[date]:
             edge = shift_date(today, -number, unit)
             return Span(None, edge, has_high=False, is_empty=edge is None)
         case "this" | "last" | "next", str() as period:
-            first, after = period_days(period, _WHICH[key], moment)
-            return Span(first, after, has_high=False)
+            return Span(*period_days(period, _WHICH[key], moment), has_high=False)
     raise ValueError(f"no span of dates for {key} {wanted!r}")
 
 
@@ -207,14 +205,15 @@ def moment_span(key: str, wanted: TimeValue, moment: Moment) -> Span[datetime]:
             edge_ago = shift_moment(at, -number, unit, zone)
             return Span(None, edge_ago, has_high=False, is_empty=edge_ago is None)
     days = date_span(key, wanted, moment)
-    low, high = days.low, days.high
-    if low is not None and not days.has_low:
-        low = shift_date(low, 1, "days")
-        if low is None:
+    begin: date | None = days.low
+    end: date | None = days.high
+    if begin is not None and not days.has_low:
+        begin = shift_date(begin, 1, "days")
+        if begin is None:
             return Span(is_empty=True)
-    if high is not None and days.has_high:
-        high = shift_date(high, 1, "days")
-    return Span(start_of_day(low, zone), start_of_day(high, zone), has_high=False, is_empty=days.is_empty)
+    if end is not None and days.has_high:
+        end = shift_date(end, 1, "days")
+    return Span(start_of_day(begin, zone), start_of_day(end, zone), has_high=False, is_empty=days.is_empty)
 
 
 def needs_clock(wanted: TimeValue) -> bool:
