@@ -112,7 +112,7 @@ def _encoded(name: str, value: str) -> str:
         return Header(value, header_name=name, maxlinelen=76).encode(linesep="\r\n")
     if value.endswith(">") and " <" in value:
         words, _less, address = value.rpartition(" <")
-        encoded = Header(words.strip('"'), "utf-8", header_name=name, maxlinelen=60).encode(linesep="\r\n")
+        encoded = Header(words.strip('"'), "utf-8", maxlinelen=76).encode(linesep="\r\n")
         return f"{encoded} <{address}"
     return Header(value, "utf-8", header_name=name, maxlinelen=76).encode(linesep="\r\n")
 
@@ -129,4 +129,4 @@ def _part(kind: str, text: str, boundary: str) -> bytes:
             ),
         )
     head = f"--{boundary}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
-    return head.encode() + body.rstrip(b"\r\n") + b"\r\n"
+    return head.encode() + body + b"\r\n"

@@ -73,7 +73,9 @@ def make_program(
     return program
 
 
-def publish(program: Program, *, intake: str = "all", since: datetime | None = None, now: datetime = NOW) -> ProgramVersion:
+def publish(
+    program: Program, *, intake: str = "all", since: datetime | None = None, now: datetime = NOW
+) -> ProgramVersion:
     draft = program.versions.get(state="draft")
     return actions.publish(draft, edit_number=draft.edit_number, intake=intake, since=since, actor=None, now=now)
 
@@ -89,7 +91,9 @@ def put_in(segment: Segment, people: Iterable[Contact], *, now: datetime = NOW) 
     add_to_segment(segment, contact_ids=[person.pk for person in people], cause="by_hand", actor=None, now=now)
 
 
-def make_walk(*steps: tree.Document, people: int = 1, now: datetime = NOW, **values: Any) -> tuple[Program, list[Contact]]:
+def make_walk(
+    *steps: tree.Document, people: int = 1, now: datetime = NOW, **values: Any
+) -> tuple[Program, list[Contact]]:
     """A live program with people who have entered and not moved yet."""
     program, found = make_program(*steps, now=now), make_people(people, **values)
     put_in(segment_of(program), found, now=now)

@@ -49,7 +49,10 @@ def test_check_gives_the_document_back() -> None:
         ({"steps": [{"id": "a", "kind": "wait", "for": {"value": 0, "unit": "days"}}]}, "steps[0].for.value"),
         ({"steps": [{"id": "a", "kind": "wait", "for": {"value": True, "unit": "days"}}]}, "steps[0].for.value"),
         ({"steps": [{"id": "a", "kind": "wait", "for": {"value": 1, "unit": "moons"}}]}, "steps[0].for.unit"),
-        ({"steps": [{"id": "a", "kind": "wait", "for": {"value": 99, "unit": "weeks"} | {"value": 9999}}]}, "steps[0].for.value"),
+        (
+            {"steps": [{"id": "a", "kind": "wait", "for": {"value": 99, "unit": "weeks"} | {"value": 9999}}]},
+            "steps[0].for.value",
+        ),
         ({"steps": [{"id": "a", "kind": "wait", "until": {"days": [8], "at": "09:00"}}]}, "steps[0].until.days"),
         ({"steps": [{"id": "a", "kind": "wait", "until": {"days": [1], "at": "25:00"}}]}, "steps[0].until.at"),
         ({"steps": [{"id": "a", "kind": "wait", "until": {"days": [1], "at": 9}}]}, "steps[0].until.at"),

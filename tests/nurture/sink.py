@@ -1,0 +1,74 @@
+"""A real SMTP server for tests: keeps what it receives, and misbehaves when told to."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from nurture.smtp import Server
+
+
+@dataclass
+class Sink:
+    """`answers` maps a recipient to what the server says after RCPT or DATA instead of 250."""
+
+    port: int = 0
+    received: list[tuple[list[str], bytes]] = field(default_factory=list)
+    rcpt: dict[str, str] = field(default_factory=dict)
+    data: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def server(self) -> Server:
+        return Server("127.0.0.1", self.port, seconds=5.0)
+
+    @property
+    def messages(self) -> list[EmailMessage]:
+        return [message_from_bytes(data, policy=policy.default) for _to, data in self.received]  # type: ignore[misc]
+
+    @property
+    def recipients(self) -> list[str]:
+        return [address for to, _data in self.received for address in to]
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:  # noqa: N802
+        answer = self.rcpt.get(address, "250 OK")
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        answer = self.data.get(envelope.rcpt_tos[0], "250 OK")
+        if answer == "drop":  # taken, but the answer never comes back
+            self.received.append((list(envelope.rcpt_tos), bytes(envelope.original_content or b"")))
+            assert server.transport is not None
+            server.transport.close()
+            return "250 OK"
+        if answer.startswith("250"):
+            self.received.append((list(envelope.rcpt_tos), bytes(envelope.original_content or b"")))
+        return answer
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def sink() -> Iterator[Sink]:
+    """A server on a free port of this machine."""
+    found = Sink(port=free_port())
+    controller = Controller(found, hostname="127.0.0.1", port=found.port)
+    controller.start()
+    try:
+        yield found
+    finally:
+        controller.stop()

@@ -1,0 +1,356 @@
+"""Mails really go by SMTP, once; who said no gets none, also while the mail is in the queue; every other end has its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from leads.actions import suppress, withdraw_consent
+from leads.models import Activity, ConsentEvent, Contact, Signal, Suppression
+from leads.text import address_hash
+from nurture import actions, queries, sending
+from nurture.models import Sending
+from nurture.smtp import Server
+from nurture.turn import take_in
+from tests.makers import NOW, make_contact, make_user
+from tests.nurture.makers import (
+    mail,
+    make_people,
+    make_template,
+    make_walk,
+    put_in,
+    segment_of,
+    set_workspace,
+    wait,
+    walk,
+)
+from tests.nurture.sink import Sink, free_port, sink
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _workspace() -> Iterator[None]:
+    set_workspace(
+        name="Plant Metrics", postal_address="Hauptstr. 1\nBerlin", sender_email="ada@plant.test", sender_name="Ada"
+    )
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def smtp() -> Iterator[Sink]:
+    with sink() as found:
+        yield found
+
+
+def queue(*people: Contact, body: str = "<p>Hi</p>", subject: str = "Hello {{ contact.first_name }}") -> None:
+    program, _nobody = make_walk(mail(make_template(subject, body), "m"), wait(), people=0)
+    put_in(segment_of(program), people)
+    take_in(NOW, full=True)
+    walk()
+
+
+def test_a_mail_leaves_by_smtp(smtp: Sink) -> None:
+    person = make_contact("müller@exämple.test".replace("ü", "u"), first_name="Jörg", last_name="Müller, Dr.")
+    queue(person, subject="Grüße {{ contact.first_name }}", body="<p>Hallo {{ contact.first_name }} &amp; 안녕</p>")
+    report = sending.send_due(NOW, server=smtp.server)
+    assert (report.sent, report.not_sent, report.uncertain) == (1, 0, 0)
+    (message,) = smtp.messages
+    assert smtp.recipients == ["muller@xn--exmple-cua.test"]
+    assert message["Subject"] == "Grüße Jörg"
+    assert message["From"] == "Ada <ada@plant.test>"
+    assert message["To"].addresses[0].display_name == "Jörg Müller, Dr."
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    row = Sending.objects.get()
+    assert str(row.token) in message["List-Unsubscribe"]
+    assert message["Message-ID"] == row.message_id == f"<{row.token}@plant.test>"
+    html = message.get_body(("html",)).get_content()  # type: ignore[union-attr]
+    text = message.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    assert "Hallo Jörg &amp; 안녕" in html
+    assert "Hauptstr. 1" in html
+    assert str(row.token) in html
+    assert "Hallo Jörg & 안녕" in text
+    assert (row.state, row.carrier, row.subject, row.tries) == ("sent", "smtp", "Grüße Jörg", 1)
+    assert row.html.strip() == html.strip().replace("\r\n", "\n")
+    assert Activity.objects.filter(contact=person, kind__slug="email_sent").count() == 1
+    assert sending.send_due(NOW + timedelta(days=1), server=smtp.server).sent == 0
+    assert len(smtp.received) == 1
+
+
+def test_a_hundred_mails_on_one_connection(smtp: Sink) -> None:
+    people = make_people(45)
+    queue(*people)
+    assert sending.send_due(NOW, server=smtp.server).sent == 45
+    assert sorted(smtp.recipients) == sorted(str(person.email) for person in people)
+    assert Signal.objects.filter(kind__slug="email_sent").count() == 45
+
+
+def test_who_unsubscribes_while_the_mail_is_in_the_queue_gets_none(smtp: Sink) -> None:
+    people = make_people(3)
+    queue(*people)
+    withdraw_consent(str(people[0].email), source="test", now=NOW)
+    suppress(str(people[1].email), reason="complained", source="test", now=NOW)
+    report = sending.send_due(NOW, server=smtp.server)
+    assert (report.sent, report.not_sent) == (1, 2)
+    assert smtp.recipients == [people[2].email]
+    reasons = dict(Sending.objects.filter(state="not_sent").values_list("contact_id", "why_not"))
+    assert reasons == {people[0].pk: "unsubscribed", people[1].pk: "complained"}
+
+
+def test_a_withdrawal_between_preparing_and_claiming_counts(smtp: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    (person,) = make_people(1)
+    queue(person)
+    real = sending._claim
+
+    def late(*args: object, **kwargs: object) -> object:
+        withdraw_consent(str(person.email), source="test", now=NOW)
+        return real(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sending, "_claim", late)
+    assert sending.send_due(NOW, server=smtp.server).sent == 0
+    assert smtp.received == []
+    assert Sending.objects.get().state == "not_sent"
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (["given"], "sent"),
+        (["withdrawn"], "not_sent"),
+        (["given", "withdrawn"], "not_sent"),
+        (["withdrawn", "given"], "sent"),
+        (["asked"], "not_sent"),
+        (["given", "asked"], "sent"),
+        (["withdrawn", "asked"], "not_sent"),
+    ],
+)
+def test_the_last_word_of_the_ledger_counts(smtp: Sink, states: list[str], expected: str) -> None:
+    person = make_contact("ada@example.test")
+    for place, state in enumerate(states):
+        ConsentEvent.objects.create(
+            address_hash=address_hash(str(person.email)),
+            state=state,
+            occurred_at=NOW - timedelta(days=9 - place),
+            source="test",
+        )
+    queue(person)
+    sending.send_due(NOW, server=smtp.server)
+    assert Sending.objects.get().state == expected
+
+
+@pytest.mark.parametrize(
+    "address", ["ada@example.test", "groß@example.test", "İstanbul@example.test", "o'neil\\x@example.test", "ÄÖ@x.test"]
+)
+def test_the_database_hashes_addresses_as_python_does(address: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {queries.HASH.format(address='%s::text')}", [address])
+        assert cursor.fetchone()[0] == address_hash(address)
+
+
+def test_a_contact_without_address_has_its_reason() -> None:
+    person = make_contact()
+    Contact.objects.filter(pk=person.pk).update(email=None)
+    queue(person)
+    assert (Sending.objects.get().state, Sending.objects.get().why_not) == ("not_sent", "no_address")
+
+
+def test_a_broken_placeholder_is_a_reason_and_stops_nobody(smtp: Sink) -> None:
+    bad, good = make_people(2)
+    Contact.objects.filter(pk=bad.pk).update(title="0")
+    queue(bad, good, body="{% if contact.title == '0' %}{{ 1 | divided_by: 0 }}{% endif %}ok")
+    report = sending.send_due(NOW, server=smtp.server)
+    assert (report.sent, report.not_sent) == (1, 1)
+    assert "placeholder" in Sending.objects.get(contact=bad).why_not
+
+
+@pytest.mark.parametrize("address", ["no at", "a b@x.test", "ünï@x.test", '"a\r\nBcc: b"@x.test', "a@", "@x.test"])
+def test_an_address_that_mail_cannot_reach(smtp: Sink, address: str) -> None:
+    person = make_contact()
+    Contact.objects.filter(pk=person.pk).update(email=address.lower())
+    queue(person)
+    assert sending.send_due(NOW, server=smtp.server).sent == 0
+    assert smtp.received == []
+    assert Sending.objects.get().state == "not_sent"
+
+
+def test_names_and_subjects_inject_no_header(smtp: Sink) -> None:
+    person = make_contact(first_name='A\r\nBcc: evil@x.test\r\n\r\n<b>"', last_name="B,;<c@x.test>")
+    queue(person, subject="Hi {{ contact.first_name }}\nX-Evil: 1")
+    assert sending.send_due(NOW, server=smtp.server).sent == 1
+    (message,) = smtp.messages
+    assert message["Bcc"] is None
+    assert message["X-Evil"] is None
+    assert smtp.recipients == [person.email]
+    assert message["To"].addresses[0].addr_spec == person.email
+
+
+def test_temporary_refusals_come_again_with_growing_pauses(smtp: Sink) -> None:
+    (person,) = make_people(1)
+    queue(person)
+    smtp.rcpt[str(person.email)] = "450 4.2.1 busy"
+    at = NOW
+    for minutes in sending.BACK_OFF:
+        assert sending.send_due(at, server=smtp.server).again == 1
+        row = Sending.objects.get()
+        assert row.state == "queued"
+        assert (row.due_at - at).total_seconds() == pytest.approx(minutes * 60, abs=5)
+        assert sending.send_due(row.due_at - timedelta(seconds=1), server=smtp.server).again == 0
+        at = row.due_at
+    assert sending.send_due(at, server=smtp.server).not_sent == 1
+    assert Sending.objects.get().why_not.startswith("Given up after 8 tries")
+
+
+def test_a_mail_that_goes_through_at_the_second_try(smtp: Sink) -> None:
+    (person,) = make_people(1)
+    queue(person)
+    smtp.data[str(person.email)] = "451 4.3.0 later"
+    sending.send_due(NOW, server=smtp.server)
+    smtp.data.clear()
+    assert sending.send_due(NOW + timedelta(minutes=2), server=smtp.server).sent == 1
+    assert len(smtp.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_suppressed"),
+    [("550 5.1.1 no such user", True), ("550 unknown", True), ("550 5.7.1 policy", False), ("552 5.2.2 full", False)],
+)
+def test_permanent_refusals_bounce(smtp: Sink, answer: str, is_suppressed: bool) -> None:
+    bad, good = make_people(2)
+    queue(bad, good)
+    smtp.rcpt[str(bad.email)] = answer
+    report = sending.send_due(NOW, server=smtp.server)
+    assert (report.sent, report.bounced) == (1, 1)
+    assert Sending.objects.get(contact=bad).why_not == answer
+    assert Suppression.objects.filter(address_hash=address_hash(str(bad.email))).exists() == is_suppressed
+    assert Activity.objects.filter(contact=bad, kind__slug="email_bounce").count() == 1
+
+
+def test_taken_but_never_answered_is_uncertain_and_not_repeated(smtp: Sink) -> None:
+    first, second, third = make_people(3)
+    queue(first, second, third)
+    smtp.data[str(second.email)] = "drop"
+    report = sending.send_due(NOW, server=smtp.server)
+    assert (report.sent, report.uncertain) == (2, 1)
+    assert sending.send_due(NOW + timedelta(days=2), server=smtp.server).sent == 0
+    assert len(smtp.received) == 3
+    row = Sending.objects.get(contact=second)
+    assert row.state == "uncertain"
+    actions.mark_as_sent(row, actor=None, now=NOW)
+    assert Sending.objects.get(contact=second).state == "sent"
+    with pytest.raises(actions.NurtureRefused):
+        actions.resend(row, actor=None, now=NOW)
+
+
+def test_resending_keeps_the_message_id(smtp: Sink) -> None:
+    (person,) = make_people(1)
+    queue(person)
+    smtp.data[str(person.email)] = "drop"
+    sending.send_due(NOW, server=smtp.server)
+    smtp.data.clear()
+    actions.resend(Sending.objects.get(), actor=make_user(), now=NOW + timedelta(hours=1))
+    assert sending.send_due(NOW + timedelta(hours=1), server=smtp.server).sent == 1
+    assert len({message["Message-ID"] for message in smtp.messages}) == 1
+
+
+def test_no_server_loses_and_counts_nothing() -> None:
+    people = make_people(3)
+    queue(*people)
+    nobody = Server("127.0.0.1", free_port(), seconds=1.0)
+    report = sending.send_due(NOW, server=nobody)
+    assert "does not answer" in report.problem
+    assert list(Sending.objects.values_list("state", "tries").distinct()) == [("queued", 0)]
+    assert sending.send_due(NOW, server=nobody).problem == report.problem  # at rest
+    cache.clear()
+    with sink() as found:
+        assert sending.send_due(NOW + timedelta(minutes=3), server=found.server).sent == 3
+
+
+def test_without_a_sender_address_mail_waits(smtp: Sink) -> None:
+    queue(*make_people(1))
+    set_workspace(sender_email="")
+    assert "sender" in sending.send_due(NOW, server=smtp.server).problem
+    assert Sending.objects.get().state == "queued"
+
+
+def test_without_a_server_mail_stays_in_the_outbox() -> None:
+    person, gone = make_people(2)
+    queue(person, gone)
+    withdraw_consent(str(gone.email), source="test", now=NOW)
+    report = sending.send_due(NOW)
+    assert (report.sent, report.not_sent) == (1, 1)
+    row = Sending.objects.get(contact=person)
+    assert (row.state, row.carrier) == ("sent", "outbox")
+    assert "Hi" in row.html
+    assert ["To", f"{person.full_name} <{person.email}>"] in row.headers
+    assert Activity.objects.filter(contact=person, kind__slug="email_sent").count() == 1
+
+
+def test_a_worker_that_died_leaves_an_uncertain_mail() -> None:
+    (person,) = make_people(1)
+    queue(person)
+    Sending.objects.update(state="sending", lease_until=NOW + timedelta(minutes=5))
+    assert sending.send_due(NOW).uncertain == 0
+    assert sending.send_due(NOW + timedelta(minutes=6)).uncertain == 1
+    assert (Sending.objects.get().state, Sending.objects.get().why_not) == ("uncertain", "worker_died")
+
+
+def test_a_reservation_ends_by_itself(smtp: Sink) -> None:
+    (person,) = make_people(1)
+    queue(person)
+    assert len(queries.reserve_sendings(now=NOW, lease_until=NOW + sending.RESERVED, limit=9)) == 1
+    assert sending.send_due(NOW, server=smtp.server).sent == 0
+    assert sending.send_due(NOW + sending.RESERVED, server=smtp.server).sent == 1
+
+
+def test_a_paused_program_holds_prepared_mail(smtp: Sink) -> None:
+    from nurture.models import Program
+
+    queue(*make_people(1))
+    Program.objects.update(state="paused")  # as between two statements of a pause
+    sending.send_due(NOW, server=smtp.server)
+    assert Sending.objects.get().state == "held"
+
+
+def test_a_deleted_contact_gets_none(smtp: Sink) -> None:
+    from leads.actions import delete_contact
+
+    (person,) = make_people(1)
+    queue(person)
+    delete_contact(person, actor=None, now=NOW)
+    assert sending.send_due(NOW, server=smtp.server).sent == 0
+    assert smtp.received == []
+
+
+def test_a_test_mail_goes_to_the_colleague_only(smtp: Sink) -> None:
+    person, user = make_contact(first_name="Zoe"), make_user()
+    withdraw_consent(user.email, source="test", now=NOW)
+    actions.send_test(make_template(), to=user.email, contact=person, actor=user, now=NOW)
+    assert sending.send_due(NOW, server=smtp.server).sent == 1
+    (message,) = smtp.messages
+    assert message["Subject"] == "[Test] Hello Zoe"
+    assert message["List-Unsubscribe"] is None
+    assert smtp.recipients == [user.email]
+    assert not Activity.objects.filter(contact=person).exists()
+
+
+def test_statements_per_slice_do_not_grow_with_mails() -> None:
+    numbers = []
+    for people in (1, 3, 15):
+        queue(*make_people(people))
+        with CaptureQueriesContext(connection) as captured:
+            assert sending.send_due(NOW).sent == people
+        numbers.append(len(captured))
+    assert numbers[1] == numbers[2]
+
+
+def test_nothing_due_costs_two_statements() -> None:
+    with CaptureQueriesContext(connection) as captured:
+        sending.send_due(NOW)
+    assert len(captured) == 2
