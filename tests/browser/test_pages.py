@@ -1,0 +1,62 @@
+"""Every page that a person of a role can reach by links opens in both themes and on a phone, without a complaint."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from django.core.management import call_command
+from playwright.sync_api import BrowserContext, Page
+from pytest_django.live_server_helper import LiveServer
+
+from leads.access import ADMIN, MARKETER, SALES
+from tests.browser.conftest import SignIn
+
+# Enough people that every list has rows; twenty times as many only take longer.
+CONTACTS, ACTIVITIES = 150, 2_000
+# One page of each kind: a second contact is the same template.
+MOST_OF_A_KIND = 2
+NOT_PAGES = ("/admin/", "/logout/", "/export", ".csv", ".json", ".yaml", "/static/", "/body/", "/body")
+
+
+def kind(path: str) -> str:
+    """The path with numbers and slugs of rows put aside."""
+    parts = path.strip("/").split("/")
+    return "/".join("N" if part.isdigit() or (at and "-" in part) else part for at, part in enumerate(parts))
+
+
+def links(page: Page) -> list[str]:
+    found = page.eval_on_selector_all("main a[href], nav a[href], aside a[href]", "all => all.map(one => one.href)")
+    base = urlsplit(page.url)
+    here = [urlsplit(href) for href in found]
+    return [to.path for to in here if to.netloc == base.netloc and not any(word in to.path for word in NOT_PAGES)]
+
+
+@pytest.mark.parametrize("role", [MARKETER, SALES, ADMIN])
+def test_every_linked_page_opens(
+    role: str, page: Page, context: BrowserContext, complaints: list[str], sign_in: SignIn, live_server: LiveServer
+) -> None:
+    sign_in(role)
+    call_command("seed_demo", contacts=CONTACTS, activities=ACTIVITIES)
+    waiting, seen, kinds, faults = ["/"], {"/"}, dict[str, int](), list[str]()
+    while waiting:
+        path = waiting.pop(0)
+        response = page.goto(path)
+        if response is None or response.status != 200:
+            faults.append(f"{path}: {response and response.status}")
+            complaints.clear()
+            continue
+        if page.locator("h1").count() != 1:
+            faults.append(f"{path}: {page.locator('h1').count()} h1")
+        page.set_viewport_size({"width": 375, "height": 800})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if wide > 375:
+            faults.append(f"{path}: {wide} px wide on a phone")
+        page.set_viewport_size({"width": 1280, "height": 900})
+        faults.extend(f"{path}: {word}" for word in complaints)
+        complaints.clear()
+        for link in links(page):
+            if link not in seen and kinds.get(kind(link), 0) < MOST_OF_A_KIND:
+                seen.add(link)
+                kinds[kind(link)] = kinds.get(kind(link), 0) + 1
+                waiting.append(link)
+    assert faults == []
+    assert len(kinds) > {SALES: 12}.get(role, 20)
