@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -33,7 +34,7 @@ CONTENT = ("page_view", "download", "video_watched", "webinar_attended", "webina
 def build(
     candidates: Sequence[Candidate], *, model: ScoreModel, version: ScoreVersion, now: datetime
 ) -> dict[int, dict[str, Any]]:
-    """Contact -> card, a JSON document. Eight statements whatever the number of leads."""
+    """Contact -> card, a JSON document. Some ten statements whatever the number of leads."""
     ids = [candidate.contact_id for candidate in candidates]
     contacts = {one.pk: one for one in Contact.objects.select_related("company").filter(pk__in=ids)}
     rules = {rule.key: rule for rule in version.rules.all()}
@@ -50,6 +51,7 @@ def build(
         companies, model_id=model.pk, since=now - ACTIVE_WITHIN, now=now, limit=COLLEAGUES
     )
     refused = _not_to_be_mailed(contacts.values())
+    here = zone()
     cards: dict[int, dict[str, Any]] = {}
     for candidate in candidates:
         contact = contacts[candidate.contact_id]
@@ -77,7 +79,7 @@ def build(
                 _colleague(one) for one in colleagues.get(contact.company_id or 0, ()) if one.contact_id != contact.pk
             ],
             "may_be_mailed": contact.email is not None and contact.pk not in refused,
-            "opener": opener(contact, deeds[contact.pk], now=now),
+            "opener": opener(contact, deeds[contact.pk], now=now, here=here),
         }
     return cards
 
@@ -265,7 +267,7 @@ def _not_to_be_mailed(contacts: Any) -> set[int]:
     return {digests[digest] for digest in rows}
 
 
-def opener(contact: Contact, deeds: Sequence[Deed], *, now: datetime) -> str:
+def opener(contact: Contact, deeds: Sequence[Deed], *, now: datetime, here: ZoneInfo) -> str:
     """One line to open the talk with, from what the person did last that is worth talking about."""
     for kinds, line in _openers():
         deed = next((one for one in deeds if one.kind in kinds and now - one.at <= ACTIVE_WITHIN), None)
@@ -274,7 +276,7 @@ def opener(contact: Contact, deeds: Sequence[Deed], *, now: datetime) -> str:
         return line % {
             "name": contact.first_name or contact.full_name or _("there"),
             "subject": deed.subject or deed.url,
-            "day": date_format(deed.at.astimezone(zone()), "j F"),
+            "day": date_format(deed.at.astimezone(here), "j F"),
             "company": contact.company.name if contact.company else _("your company"),
         }
     if contact.title:

@@ -237,7 +237,9 @@ def test_a_loop_is_refused_naming_it(model: ScoreModel) -> None:
 def test_a_broken_rule_leaves_scores_as_they_were(model: ScoreModel) -> None:
     contact = make_contact(title="VP")
     beat(LATER, full=True)
-    Rule.objects.filter(version__model=model, version__state="live", name="Is a VP").update(conditions={"field": "gone"})
+    Rule.objects.filter(version__model=model, version__state="live", name="Is a VP").update(
+        conditions={"field": "gone"}
+    )
     report = turn(LATER, full=True)
     assert set(report.problems) == {"score:product"}
     assert ScoreModel.objects.get(pk=model.pk).problem != ""
