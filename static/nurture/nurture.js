@@ -1,0 +1,77 @@
+// The canvas: where it stands after drawing again, which card is chosen; wait forms show only what their mode needs.
+"use strict";
+
+(() => {
+  let place = null;
+
+  function scroller() {
+    return document.querySelector("[data-flow-scroll]");
+  }
+
+  function centre() {
+    const box = scroller();
+    if (box) box.scrollLeft = (box.scrollWidth - box.clientWidth) / 2;
+  }
+
+  function choose(id) {
+    document.querySelectorAll(".flow-card.is-selected, .flow-add.is-selected").forEach((card) => card.classList.remove("is-selected"));
+    if (id) id.classList.add("is-selected");
+  }
+
+  function tidyWait(form) {
+    const mode = form.querySelector("input[name=mode]:checked");
+    if (!mode) return;
+    const shown = mode.value === "for" ? ["value", "unit"] : ["days", "at", "clock"];
+    ["value", "unit", "days", "at", "clock"].forEach((name) => {
+      const group = form.querySelector(`#div_id_${name}`);
+      if (group) group.hidden = !shown.includes(name);
+    });
+  }
+
+  function tidy(root) {
+    root.querySelectorAll("[data-step-form=wait]").forEach(tidyWait);
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    centre();
+    tidy(document);
+  });
+
+  document.addEventListener("click", (event) => {
+    const main = event.target.closest(".flow-main, .flow-add");
+    if (main) choose(main.closest(".flow-card") || main);
+  });
+
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("[data-step-form=wait]");
+    if (form && event.target.name === "mode") tidyWait(form);
+  });
+
+  document.addEventListener("htmx:oobBeforeSwap", () => {
+    const box = scroller();
+    if (box) place = [box.scrollLeft, box.scrollTop, box.scrollWidth];
+  });
+
+  document.addEventListener("htmx:oobAfterSwap", () => {
+    const box = scroller();
+    if (box && place) {
+      box.scrollLeft = place[0] + (box.scrollWidth - place[2]) / 2;
+      box.scrollTop = place[1];
+    }
+  });
+
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.target.id === "program-panel") tidy(event.target);
+  });
+
+  // Arrow keys walk the cards in reading order.
+  document.addEventListener("keydown", (event) => {
+    if (!["ArrowDown", "ArrowUp"].includes(event.key) || !event.target.closest(".flow-main")) return;
+    const cards = [...document.querySelectorAll(".flow-main")];
+    const next = cards[cards.indexOf(event.target.closest(".flow-main")) + (event.key === "ArrowDown" ? 1 : -1)];
+    if (next) {
+      event.preventDefault();
+      next.focus();
+    }
+  });
+})();
