@@ -3,9 +3,11 @@
 pyproject.toml loads it with `-p tests.instance`, so it holds for every run, be it of one file; a running instance is never touched.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,11 +15,28 @@ import pytest
 
 from config import embedded, servers
 
+_OLD_AFTER_SECONDS = 3600
+
+
+def _sweep() -> None:
+    """Remove folders of runs that were killed: old, and used by nobody."""
+    for folder in Path(tempfile.gettempdir()).glob("ripen-test-*"):
+        try:
+            if time.time() - folder.stat().st_mtime < _OLD_AFTER_SECONDS:
+                continue
+            with (folder / "users.lock").open("a") as users:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_sweep()
 _HOME = Path(tempfile.mkdtemp(prefix="ripen-test-"))
 _HOME.chmod(0o711)
 os.environ["RIPEN_HOME"] = str(_HOME)
-for _name in ("EMAIL_URL", "PUBLIC_URL", "DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "BEHIND_PROXY"):
-    os.environ.pop(_name, None)  # tests say themselves what they need of these
+for _name in ("REDIS_URL", "EMAIL_URL", "PUBLIC_URL", "DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "BEHIND_PROXY"):
+    os.environ.pop(_name, None)  # tests say themselves what they need of these, and they empty the cache
 
 _services = ExitStack()
 
