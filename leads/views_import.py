@@ -18,6 +18,7 @@ from leads.access import require
 from leads.forms_import import ColumnsForm, ReadingForm, UploadForm
 from leads.importing import jobs, rejects
 from leads.importing import mapping as mappings
+from leads.importing.fields import FIELDS
 from leads.importing.mapping import BadMapping
 from leads.importing.reading import FileRefused
 from leads.models import ImportJob, ImportReject
@@ -117,9 +118,11 @@ def _state_of(job: ImportJob) -> dict[str, Any]:
     if job.state in jobs.DUE:
         context |= _progress(job)
     elif job.state == State.CHECKED:
+        preview = context["preview"]
         context |= {
-            "counts": _counts(**context["preview"]["counts"]),
-            "shown": _shown(context["preview"]["rejects"], job),
+            "counts": _counts(**preview["counts"]),
+            "shown": _shown(preview["rejects"], job),
+            "sample": _sample(preview.get("sample", []), job),
         }
     else:
         counts = {name: getattr(job, name) for name in ("created", "updated", "unchanged", "rejected")}
@@ -179,6 +182,16 @@ def _shown(found: list[dict[str, Any]], job: ImportJob) -> list[dict[str, Any]]:
         else:
             row["cells"] = [("", raw)]
     return found
+
+
+def _sample(rows: list[dict[str, str]], job: ImportJob) -> dict[str, Any]:
+    """Labels of the fields that the first rows fill, and the rows by them."""
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    fields = FIELDS[job.kind]
+    return {
+        "labels": [str(fields[key].label).partition(" (")[0] if key in fields else key for key in keys],
+        "rows": [[row.get(key, "") for key in keys] for row in rows],
+    }
 
 
 @require_POST

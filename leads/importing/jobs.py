@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from leads.importing import mapping as mappings
 from leads.importing.fields import CUSTOM_OF, FIELDS, REQUIRED
 from leads.importing.mapping import BadMapping, Mapping
 from leads.importing.reading import FileRefused, Source, open_source
-from leads.importing.run import Chunk, Tally, make_new_fields, prepare, run
+from leads.importing.rows import BadRow
+from leads.importing.run import Chunk, Prepared, Tally, make_new_fields, prepare, run
 from leads.importing.survey import survey
 from leads.intake import Circumstances
 from leads.models import ImportJob, ImportReject
@@ -38,6 +40,7 @@ AFTER_FAILURE = timedelta(minutes=1)
 ABANDONED_AFTER = timedelta(days=7)
 SURVEY_ROWS = 20_000
 SHOWN_REJECTS = 50
+SHOWN_SAMPLE = 5
 MOST_NEW_FIELDS_GUESSED = 40  # a file of 300 unknown columns should not become 300 fields by one click
 
 DUE = (State.CHECKING, State.QUEUED, State.RUNNING)
@@ -365,8 +368,37 @@ def _check(lease: Lease) -> None:
         state=State.CHECKED,
         rows_total=done.read,
         new_fields=prepared.new_types,
-        preview={"counts": done.to_document(), "rejects": rejects, "new_fields": new_fields},
+        preview={
+            "counts": done.to_document(),
+            "rejects": rejects,
+            "new_fields": new_fields,
+            "sample": sample_of(prepared),
+        },
     )
+
+
+def sample_of(prepared: Prepared) -> list[dict[str, str]]:
+    """The first rows as they will be stored, by field, in words."""
+    plan = prepared.plan()
+    found: list[dict[str, str]] = []
+    for raw in islice(prepared.source.rows(), 200):
+        if raw.problem or len(found) == SHOWN_SAMPLE:
+            continue
+        with suppress(BadRow):
+            values = plan.convert(raw).values
+            bag = mappings.custom_prefix(prepared.kind).rstrip(".")
+            flat = {key: value for key, value in values.items() if key != bag}
+            flat.update(values.get(bag) or {})
+            found.append({key: _in_words(value) for key, value in flat.items()})
+    return found
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(part) for part in value)[:80]
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="minutes")
+    return "" if value is None else str(value)[:80]
 
 
 def _import(lease: Lease) -> None:

@@ -177,7 +177,7 @@ def _records(file: Iterator[str], delimiter: str) -> Iterator[RawRow]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield RawRow(line, [taken[0].rstrip("\r\n")[:10_000]], _broken(error))
+            yield RawRow(line, [taken[0].rstrip("\r\n")[:10_000]], _broken(error, len(taken)))
             pushed_back.extendleft(reversed(taken[1:]))
             reader = csv.reader(lines(), delimiter=delimiter, strict=True)
             line += 1
@@ -186,9 +186,9 @@ def _records(file: Iterator[str], delimiter: str) -> Iterator[RawRow]:
         line += len(taken)
 
 
-def _broken(error: csv.Error) -> str:
+def _broken(error: csv.Error, lines: int) -> str:
     text = str(error)
-    if "limit" in text or "unexpected end" in text:
+    if lines > 1 or "limit" in text or "unexpected end" in text:
         return _("a quote is opened and never closed")
     return _("a quoted cell goes on after its closing quote")
 

@@ -157,7 +157,7 @@ class ColumnSurvey:
             "name": self.name,
             "filled": self.filled,
             "type": str(self.speller.found),
-            "examples": [text[:80] for text, _n in self.counts.most_common(4)],
+            "examples": [text[:80] for text, _n in self.counts.most_common(3)],
             "values": [[text, n] for text, n in self.counts.most_common()] if is_short else None,
             "dates": date_formats(self.counts),
         }
