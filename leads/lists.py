@@ -117,7 +117,9 @@ def _position(cursor: str, order: Order) -> tuple[Any, ...] | None:
         return None
     if any(isinstance(value, int) and abs(value) >= 2**63 for value in position):
         return None
-    return tuple(value if not isinstance(value, datetime) or value.tzinfo else None for value in position)
+    if any(isinstance(value, datetime) and value.tzinfo is None for value in position):
+        return None
+    return position
 
 
 # --- Counts ----------------------------------------------------------------------------------------------------------------

@@ -33,9 +33,9 @@ def plain(value: Any) -> str:
 
 
 @register.filter
-def amount(value: Decimal | None) -> str:
-    """A sum with separators, without the zeros that the column's scale adds."""
-    if value is None:
+def amount(value: Any) -> str:
+    """A sum with separators, without the zeros that the column's scale adds; nothing where there is no sum."""
+    if not isinstance(value, Decimal):
         return ""
     tidy = value.normalize()
     return intcomma(f"{tidy:f}") if tidy == tidy.to_integral_value() else intcomma(f"{value:.2f}")
