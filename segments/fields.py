@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 from django.utils.translation import gettext_lazy as _
 
 from leads import countries
-from leads.models import ActivityKind, CustomField, Deal, Mark, Owner, Stage
+from leads.models import ActivityKind, ConsentEvent, CustomField, Deal, Mark, Owner, Stage
 from segments.conditions import suggestions
 from segments.conditions.facts import ActivityFact, DealFact, Facts, json_text
 from segments.conditions.fields import (
@@ -46,6 +46,7 @@ COMPANY = frozenset({int(Mark.Facet.CONTACT), int(Mark.Facet.COMPANY)})  # the c
 ACTIVITY = frozenset({int(Mark.Facet.ACTIVITY)})
 DEAL = frozenset({int(Mark.Facet.DEAL)})
 DEFINITION = frozenset({int(Mark.Facet.DEFINITION)})
+CONSENT = frozenset({int(Mark.Facet.CONSENT), int(Mark.Facet.CONTACT)})  # the contact's address may change
 
 # Text that is a decimal number; the lengths keep a cast from ever failing.
 DECIMAL = r"^[+-]?[0-9]{1,100}(\.[0-9]{1,100})?$"
@@ -75,6 +76,7 @@ def register() -> None:
     _register_company()
     _register_activity()
     _register_deal()
+    register_family(Family("consent.", _consents, _consent))
     register_subject(_segment_subject())
     register_subject(_persona_subject())
 
@@ -135,7 +137,8 @@ def json_key(name: LiteralString, key: str, *, is_typed: bool) -> Callable[[str,
                     "regexp_replace({}, {}, {})", text, bind(r"(\.[0-9]{6})[0-9]+", "text"), bind(r"\1", "text")
                 )
                 return sql(
-                    "CASE WHEN {} ~ {} AND pg_input_is_valid({}, 'timestamptz') THEN CASE WHEN {} ~ {} THEN {}::timestamptz ELSE {} END END",
+                    "CASE WHEN {} ~ {} AND pg_input_is_valid({}, 'timestamptz')"
+                    " THEN CASE WHEN {} ~ {} THEN {}::timestamptz ELSE {} END END",
                     text, bind(ISO_MOMENT, "text"), exact, text, bind("(Z|[+-][0-9]{2}:?[0-9]{2})$", "text"), exact,
                     from_wall_clock(sql("{}::timestamp", exact), scope),
                 )  # fmt: skip
@@ -247,7 +250,7 @@ def _register_contact() -> None:
                 condition,
             ),
             value=lambda facts, as_type, moment: Either(part for part in facts.owner if part) if facts.owner else None,
-            help=_("By name or e-mail."), examples=lambda typed: list(Owner.objects.filter(name__icontains=typed).values_list("name", flat=True)[:20]),
+            help=_("By name or e-mail."), examples=_owners,
         )
     )  # fmt: skip
     register_field(
@@ -291,6 +294,10 @@ def _register_contact() -> None:
     register_family(
         _custom_family("contact", "contact.custom", GROUP_CONTACT, CONTACT, None, lambda facts: facts.custom)
     )
+
+
+def _owners(typed: str) -> list[str]:
+    return list(Owner.objects.filter(name__icontains=typed).order_by("name").values_list("name", flat=True)[:20])
 
 
 def _of_contact(name: str) -> Callable[[Facts, str, Moment], Any]:
@@ -387,8 +394,10 @@ def _register_activity() -> None:
     register_field(
         Field(
             key="activity.kind", type="choice", label=_("Kind"), group=GROUP_ACTIVITY, sql=column("kind.slug"), facets=ACTIVITY,
-            within=lambda condition, scope: sql("EXISTS (SELECT 1 FROM leads_activitykind kind WHERE kind.id = activity.kind_id AND {})", condition),
-            value=lambda row, as_type, moment: row.kind, choices=lambda: ActivityKind.objects.order_by("is_custom", "label").values_list("slug", "label"),
+            within=lambda condition, scope: sql(
+                "EXISTS (SELECT 1 FROM leads_activitykind kind WHERE kind.id = activity.kind_id AND {})", condition
+            ),
+            value=_of_row("kind"), choices=lambda: ActivityKind.objects.order_by("is_custom", "label").values_list("slug", "label"),
         )
     )  # fmt: skip
     assets: tuple[tuple[LiteralString, StrOrPromise, str, StrOrPromise], ...] = (
@@ -400,8 +409,7 @@ def _register_activity() -> None:
         register_field(
             Field(
                 key=f"activity.{name}", type="text", label=label, group=GROUP_ACTIVITY, help=help, sql=column(f"asset.{name}"),
-                within=lambda condition, scope: sql("EXISTS (SELECT 1 FROM leads_asset asset WHERE asset.id = activity.asset_id AND {})", condition),
-                value=_of_row(name), flavour=flavour, facets=ACTIVITY, examples=suggestions.of_column("asset", name),
+                within=_in_asset, value=_of_row(name), flavour=flavour, facets=ACTIVITY, examples=suggestions.of_column("asset", name),
             )
         )  # fmt: skip
     register_field(
@@ -416,6 +424,10 @@ def _register_activity() -> None:
             prefix, lambda: {prefix + key: _property(prefix + key) for key in suggestions.property_keys()}, _property
         )
     )
+
+
+def _in_asset(condition: Sql, scope: Scope) -> Sql:
+    return sql("EXISTS (SELECT 1 FROM leads_asset asset WHERE asset.id = activity.asset_id AND {})", condition)
 
 
 def _property(key: str) -> Field:
@@ -479,6 +491,56 @@ def _register_deal() -> None:
 
 def _deals(facts: Facts, moment: Moment) -> Sequence[DealFact]:
     return [deal for deal in facts.deals if deal.exists_at(moment)]
+
+
+# --- consent: by address, as of `at`
+
+
+def _consents() -> dict[str, Field]:
+    """The purposes met so far, and marketing. One statement over the ledger's index."""
+    purposes = {"marketing", *ConsentEvent.objects.order_by().values_list("purpose", flat=True).distinct()}
+    return {f"consent.{purpose}": _consent(f"consent.{purpose}") for purpose in sorted(purposes)}
+
+
+def _consent(key: str) -> Field:
+    purpose = key.removeprefix("consent.")
+    return Field(
+        key=key, type="choice", label=_("Consent: %(purpose)s") % {"purpose": purpose}, group=_("Consent"), facets=CONSENT,
+        sql=column("latest.state"), within=lambda condition, scope: _in_consent(purpose, condition, scope),
+        value=lambda facts, as_type, moment: _consent_state(facts, purpose, moment),
+        choices=lambda: ConsentEvent.State.choices, is_closed=True,
+        help=_("The last entry of the consent ledger for the contact's address; one for marketing counts for every purpose."),
+    )  # fmt: skip
+
+
+def _in_consent(purpose: str, condition: Sql, scope: Scope) -> Sql:
+    """Everybody: the ledger's last rows once. A batch: a step down the index for each address."""
+    address = Sql("encode(sha256(convert_to(lower(contact.email COLLATE \"pg_c_utf8\"), 'UTF8')), 'hex')")
+    counts = sql(
+        "event.purpose = ANY ({}) AND event.occurred_at <= {}",
+        bind(sorted({purpose, "marketing"}), "text[]"), bind(scope.moment.at, "timestamptz"),
+    )  # fmt: skip
+    if scope.contacts is None:
+        return sql(
+            "EXISTS (SELECT 1 FROM (SELECT DISTINCT ON (event.address_hash) event.address_hash, event.state FROM leads_consentevent event"
+            " WHERE {} ORDER BY event.address_hash, event.occurred_at DESC, event.id DESC) AS latest"
+            " WHERE latest.address_hash = {} AND {})",
+            counts, address, condition,
+        )  # fmt: skip
+    return sql(
+        "EXISTS (SELECT 1 FROM (SELECT event.state FROM leads_consentevent event WHERE event.address_hash = {} AND {}"
+        " ORDER BY event.occurred_at DESC, event.id DESC LIMIT 1) AS latest WHERE {})",
+        address, counts, condition,
+    )  # fmt: skip
+
+
+def _consent_state(facts: Facts, purpose: str, moment: Moment) -> str | None:
+    states = [
+        event.state
+        for event in facts.consents
+        if event.purpose in (purpose, "marketing") and event.occurred_at <= moment.at
+    ]
+    return states[-1] if states else None
 
 
 # --- memberships, as stored; sql.py and reasons.py work them out afresh where that is asked

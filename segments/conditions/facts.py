@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connection
 
+from leads.text import address_hash
 from segments.conditions.periods import Moment
 
 CONTACT_COLUMNS = (
@@ -76,6 +77,15 @@ class StageChange:
     to_stage: str
 
 
+@dataclass(frozen=True)
+class ConsentFact:
+    """One entry of the consent ledger for the contact's address."""
+
+    purpose: str
+    state: str
+    occurred_at: datetime
+
+
 @dataclass
 class Facts:
     """Everything a rule can ask about one contact. `kept` is for values that registered fields read once per contact."""
@@ -91,6 +101,7 @@ class Facts:
     segments: list[Stay] = field(default_factory=list)
     personas: list[Stay] = field(default_factory=list)
     overrides: dict[str, tuple[str, datetime]] = field(default_factory=dict)  # segment -> verdict, since
+    consents: list[ConsentFact] = field(default_factory=list)  # oldest first
     kept: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
@@ -108,7 +119,7 @@ def read_json(text: str | None) -> Any:
 
 
 def read_facts(contact_ids: Iterable[int]) -> dict[int, Facts]:
-    """Facts of these contacts, those that exist. Nine statements whatever their number; all activities of each are read."""
+    """Facts of these contacts, those that exist. Ten statements whatever their number; all activities of each are read."""
     ids = list(contact_ids)
     found: dict[int, Facts] = {}
     companies: dict[int, list[Facts]] = {}
@@ -161,7 +172,9 @@ def read_facts(contact_ids: Iterable[int]) -> dict[int, Facts]:
         columns=DEAL_COLUMNS,
         table="deal",
     ):
-        found[contact_id].deals.append(DealFact(**dict(zip(DEAL_COLUMNS, stored_deal, strict=True)), custom=read_json(custom) or {}))
+        found[contact_id].deals.append(
+            DealFact(**dict(zip(DEAL_COLUMNS, stored_deal, strict=True)), custom=read_json(custom) or {})
+        )
     for contact_id, *values in _rows(
         "SELECT contact_id, moved_at, from_stage, to_stage FROM leads_stagemove WHERE contact_id = ANY(%s) ORDER BY moved_at, id",
         [ids],
@@ -185,6 +198,13 @@ def read_facts(contact_ids: Iterable[int]) -> dict[int, Facts]:
         [ids],
     ):
         found[contact_id].overrides[slug] = (verdict, since)
+    by_address = {address_hash(facts.contact["email"]): facts for facts in found.values() if facts.contact["email"]}
+    for address, *values in _rows(
+        "SELECT address_hash, purpose, state, occurred_at FROM leads_consentevent WHERE address_hash = ANY(%s)"
+        " ORDER BY occurred_at, id",
+        [list(by_address)],
+    ):
+        by_address[address].consents.append(ConsentFact(*values))
     return found
 
 

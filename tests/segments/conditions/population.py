@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from leads import queries
-from leads.models import Company, Contact, CustomField, Deal, DealContact, Owner, StageMove
+from leads.models import Company, ConsentEvent, Contact, CustomField, Deal, DealContact, Owner, StageMove
+from leads.text import address_hash
 from segments.models import Membership, Persona, PersonaAssignment, Segment, SegmentOverride
 
 ZONES = (
@@ -224,6 +225,19 @@ def load(seed: int, size: int = 45) -> Population:
         DealContact.objects.bulk_create(
             [DealContact(deal=deal, contact=each) for each in rng.sample(contacts, rng.randint(0, 3))]
         )
+    ConsentEvent.objects.bulk_create(
+        [
+            ConsentEvent(
+                address_hash=address_hash(contact.email or ""),
+                purpose=rng.choice(["marketing", "events"]),
+                state=rng.choice(ConsentEvent.State.values),
+                occurred_at=near(rng),
+                source="test",
+            )
+            for contact in contacts
+            for _entry in range(rng.choice([0, 1, 3]))
+        ]
+    )
     _load_definitions(rng, contacts)
     return Population([contact.pk for contact in contacts])
 
@@ -387,6 +401,7 @@ field_leaves = st.one_of(
     fields(country_ops, "contact.country", "company.country"),
     fields(choice_ops(*STAGES), "contact.stage"),
     fields(choice_ops("cfo", "cto", "rest"), "contact.persona"),
+    fields(choice_ops("given", "withdrawn", "Asked"), "consent.marketing", "consent.events"),
     fields(choices_ops, "contact.tags", "company.tags"),
     fields(moment_ops, "contact.created_at", "contact.updated_at", "contact.last_activity_at"),
     custom("contact."),
