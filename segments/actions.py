@@ -20,7 +20,7 @@ from segments.models import Segment, SegmentOverride, SegmentVersion
 from segments.retry import retrying
 
 EVERYBODY: dict[str, Any] = {"all": []}
-NO_CONDITION = ({"all": []}, {"any": []}, None)
+NO_CONDITION: tuple[dict[str, Any] | None, ...] = ({"all": []}, {"any": []}, None)
 RESERVED_SLUGS = frozenset({"new", "personas", "conditions"})  # words of the addresses below segments/
 
 
@@ -38,7 +38,9 @@ class InUse(SegmentRefused):
     def __init__(self, segment: Segment, users: Sequence[graph.Definition]) -> None:
         self.users = list(users)
         names = ", ".join(f"{user.kind} “{user.label}”" for user in users)
-        super().__init__(_("“%(name)s” is used by: %(users)s. Change these first.") % {"name": segment.name, "users": names})
+        super().__init__(
+            _("“%(name)s” is used by: %(users)s. Change these first.") % {"name": segment.name, "users": names}
+        )
 
 
 class Loop(SegmentRefused):
@@ -61,13 +63,17 @@ class SavedMeanwhile(SegmentRefused):
         return _("Somebody else saved this segment while you were editing it.")
 
 
-def refuse_rule(segment: Segment | None, *, slug: str, mode: str, conditions: Any, everybody: bool) -> dict[str, Any] | None:
+def refuse_rule(
+    segment: Segment | None, *, slug: str, mode: str, conditions: Any, everybody: bool
+) -> dict[str, Any] | None:
     """The document as it will be stored, or the refusal: BadConditions, NeedsConditions, Loop. Fixed segments have none."""
     if mode == Segment.Mode.FIXED:
         return None
     if conditions in NO_CONDITION:
         if not everybody:
-            raise NeedsConditions(_("Without a condition everybody would be in. Add one, or choose “everybody” by name."))
+            raise NeedsConditions(
+                _("Without a condition everybody would be in. Add one, or choose “everybody” by name.")
+            )
         return dict(EVERYBODY)
     tree = check(conditions)
     loop = graph.would_loop(f"segment:{slug}", tree)
@@ -108,7 +114,13 @@ def save_segment(
             if version is not None and stored.version != version:
                 raise SavedMeanwhile(stored)
         document = refuse_rule(stored, slug=stored.slug, mode=stored.mode, conditions=conditions, everybody=everybody)
-        wanted = {"name": name, "notes": notes, "folder": folder, "owner_id": owner.pk if owner else None, "conditions": document}
+        wanted = {
+            "name": name,
+            "notes": notes,
+            "folder": folder,
+            "owner_id": owner.pk if owner else None,
+            "conditions": document,
+        }
         if segment is not None and all(getattr(stored, field) == value for field, value in wanted.items()):
             return stored
         is_new_rule = segment is None or stored.conditions != document
@@ -129,7 +141,13 @@ def save_segment(
             joining=joining,
             leaving=leaving,
         )
-        audit(actor, "created" if segment is None else "edited", stored, {"version": stored.version, "reason": reason}, now=now)
+        audit(
+            actor,
+            "created" if segment is None else "edited",
+            stored,
+            {"version": stored.version, "reason": reason},
+            now=now,
+        )
     return stored
 
 
@@ -166,7 +184,9 @@ def add_to_segment(
         with transaction.atomic():
             _own(segment)
             _override(segment, SegmentOverride.Verdict.ADDED, contact_ids, cause, actor, now, reason)
-            return queries.write_members(segment.pk, _nobody_matches(contact_ids), why=cause, now=now, mark=True, tell=False).joined
+            return queries.write_members(
+                segment.pk, _nobody_matches(contact_ids), why=cause, now=now, mark=True, tell=False
+            ).joined
 
     return retrying(add)
 
@@ -189,7 +209,9 @@ def remove_from_segment(
                 queries.forget_overrides(segment.pk, contact_ids)
             else:
                 _override(segment, SegmentOverride.Verdict.REMOVED, contact_ids, cause, actor, now, reason)
-            return queries.write_members(segment.pk, _nobody_matches(contact_ids), why=cause, now=now, mark=True, tell=False).left
+            return queries.write_members(
+                segment.pk, _nobody_matches(contact_ids), why=cause, now=now, mark=True, tell=False
+            ).left
 
     return retrying(remove)
 
@@ -265,7 +287,9 @@ def duplicate_segment(segment: Segment, *, name: str, as_fixed: bool, actor: Use
         )
         if copy.mode == Segment.Mode.FIXED:
             # the turn opens the memberships from these in chunks, since there may be a million
-            queries.copy_members_as_added(segment.pk, copy.pk, cause="by_hand", actor_id=actor.pk if actor else None, now=now)
+            queries.copy_members_as_added(
+                segment.pk, copy.pk, cause="by_hand", actor_id=actor.pk if actor else None, now=now
+            )
     return copy
 
 
@@ -279,7 +303,9 @@ def free_slug(name: str) -> str:
     """A slug of the name that nobody has yet."""
     stem = slugify(name)[:90] or "segment"
     taken = RESERVED_SLUGS | set(Segment.objects.filter(slug__startswith=stem).values_list("slug", flat=True))
-    return next(slug for slug in (stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 3))) if slug not in taken)
+    return next(
+        slug for slug in (stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 3))) if slug not in taken
+    )
 
 
 def _own(segment: Segment) -> int:

@@ -24,7 +24,7 @@ from segments.actions import (
     remove_from_segment,
     save_segment,
 )
-from segments.conditions import check, to_document
+from segments.conditions import BadConditions, Catalogue, check, to_document
 from segments.definitions import BadDefinition, DefinitionKind, demand_choice, demand_keys, without_empty
 from segments.models import Persona, Segment, SegmentOverride
 from segments.personas import MOTIVATIONS, WORDS_OF_PERSONA, PersonaRefused, save_persona
@@ -47,6 +47,14 @@ def slug_of(document: Mapping[str, Any]) -> str:
     return slug
 
 
+def in_reading_order(conditions: Any, catalogue: Catalogue) -> Any:
+    """A stored rule with its keys as people read them (field, op, value): the database sorts keys by length."""
+    try:
+        return to_document(check(conditions, allow_unknown_slugs=True, catalogue=catalogue))
+    except BadConditions:
+        return conditions
+
+
 # --- segments ---------------------------------------------------------------------------------------------------------------
 
 
@@ -57,12 +65,13 @@ def export_segments(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
         for segment_id, verdict, external_id, email in SegmentOverride.objects.values_list(
             "segment_id", "verdict", "contact__external_id", "contact__email"
         ):
-            people.setdefault((segment_id, verdict), []).append(external_id or email)
+            people.setdefault((segment_id, verdict), []).append(external_id or email or "")
+    catalogue = Catalogue()
     for segment in Segment.objects.in_use().order_by("slug"):
-        document = {"slug": segment.slug, "name": segment.name, "mode": segment.mode}
+        document: dict[str, Any] = {"slug": segment.slug, "name": segment.name, "mode": segment.mode}
         document |= without_empty({"folder": segment.folder, "notes": segment.notes})
         if segment.mode == Segment.Mode.DYNAMIC:
-            document["conditions"] = segment.conditions
+            document["conditions"] = in_reading_order(segment.conditions, catalogue)
         for verdict in (SegmentOverride.Verdict.ADDED, SegmentOverride.Verdict.REMOVED):
             if names := people.get((segment.pk, verdict)):
                 document[verdict.value] = sorted(names)
@@ -81,7 +90,9 @@ def prepare_segment(document: dict[str, Any], now: datetime) -> None:
         slug=slug_of(document), defaults={"name": document["name"], "mode": mode, "version": 0, "created_at": now}
     )
     if segment.archived_at:
-        raise BadDefinition("slug", _("“%(name)s” is archived; take it out of the archive first.") % {"name": segment.name})
+        raise BadDefinition(
+            "slug", _("“%(name)s” is archived; take it out of the archive first.") % {"name": segment.name}
+        )
     if segment.mode != mode:
         raise BadDefinition("mode", _("is %(mode)s and cannot be changed.") % {"mode": segment.mode})
     if mode == Segment.Mode.DYNAMIC and document.get("conditions") is None:
@@ -130,7 +141,10 @@ def _put_people(
     if not unknown:
         return []
     told = ", ".join(unknown[:MOST_NAMES_TOLD]) + (" …" if len(unknown) > MOST_NAMES_TOLD else "")
-    return [_("%(key)s: %(count)s people are not known here: %(names)s") % {"key": verdict.value, "count": len(unknown), "names": told}]
+    return [
+        _("%(key)s: %(count)s people are not known here: %(names)s")
+        % {"key": verdict.value, "count": len(unknown), "names": told}
+    ]
 
 
 def contacts_named(names: Sequence[str]) -> tuple[list[int], list[str]]:
@@ -151,11 +165,12 @@ _PERSONA_WORDS = tuple(name for name in WORDS_OF_PERSONA if name not in {"name",
 
 
 def export_personas(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
+    catalogue = Catalogue()
     for persona in Persona.objects.order_by("slug"):
         document = {"slug": persona.slug, "name": persona.name, "position": persona.position}
         document |= without_empty({name: getattr(persona, name) for name in (*_PERSONA_WORDS, "motivations")})
         if persona.conditions is not None:
-            document["conditions"] = persona.conditions
+            document["conditions"] = in_reading_order(persona.conditions, catalogue)
         yield persona.slug, document
 
 
@@ -239,7 +254,8 @@ def prepare_field(document: dict[str, Any], now: datetime) -> None:
         )
     elif known.type != document["type"]:
         raise BadDefinition(
-            "type", _("is %(type)s here, and values of that type are stored; it cannot be changed.") % {"type": known.type}
+            "type",
+            _("is %(type)s here, and values of that type are stored; it cannot be changed.") % {"type": known.type},
         )
 
 
@@ -254,7 +270,10 @@ def apply_field(document: dict[str, Any], actor: User | None, now: datetime) -> 
 
 def export_stages(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
     for stage in Stage.objects.order_by("position"):
-        yield stage.slug, {"slug": stage.slug, "label": stage.label, "position": stage.position, "detour": stage.is_detour}
+        yield (
+            stage.slug,
+            {"slug": stage.slug, "label": stage.label, "position": stage.position, "detour": stage.is_detour},
+        )
 
 
 def prepare_stage(document: dict[str, Any], now: datetime) -> None:

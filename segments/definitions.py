@@ -105,20 +105,20 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+            event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.YAMLError(f"aliases (*{event.anchor}) are not read; write the value out")
-        return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _value in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.YAMLError(f"line {key_node.start_mark.line + 1}: a key must be text, not {key!r}")
             if key in seen:
                 raise yaml.YAMLError(f"line {key_node.start_mark.line + 1}: “{key}” stands there twice")
             seen.add(key)
-        return super().construct_mapping(node, deep)  # type: ignore[no-any-return]
+        return super().construct_mapping(node, deep)
 
 
 def _only_json_scalars() -> None:
@@ -128,7 +128,7 @@ def _only_json_scalars() -> None:
         ("float", r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", "-0123456789"),
         ("null", r"~|null|Null|NULL|", "~nN\0"),
     ):
-        _Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+        _Loader.add_implicit_resolver(
             f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), ["" if char == "\0" else char for char in first]
         )
 
@@ -203,9 +203,7 @@ def import_from(folder: Path, *, dry_run: bool, actor: User | None, now: datetim
     }
 
 
-def _store(
-    read: list[tuple[FileReport, DefinitionKind, dict[str, Any]]], actor: User | None, now: datetime
-) -> None:
+def _store(read: list[tuple[FileReport, DefinitionKind, dict[str, Any]]], actor: User | None, now: datetime) -> None:
     """Two passes, so that documents may name each other in any order; each document in a savepoint, so that all problems are told."""
     in_order = sorted(read, key=lambda entry: entry[1].order)
     before = _by_name()
@@ -310,7 +308,9 @@ def demand_keys(document: Mapping[str, Any], *, required: Mapping[str, type], op
                 raise BadDefinition(key, _("is missing."))
             continue
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise BadDefinition(key, _("must be %(wanted)s, not %(value)s.") % {"wanted": _WORDS[kind], "value": repr(value)[:80]})
+            raise BadDefinition(
+                key, _("must be %(wanted)s, not %(value)s.") % {"wanted": _WORDS[kind], "value": repr(value)[:80]}
+            )
 
 
 _WORDS: dict[type, str] = {str: "text", int: "a whole number", list: "a list", dict: "a mapping", bool: "true or false"}
@@ -320,7 +320,8 @@ def demand_choice(document: Mapping[str, Any], key: str, choices: Iterable[str])
     value = document.get(key)
     if value is not None and value not in list(choices):
         raise BadDefinition(
-            key, _("“%(value)s” does not fit; choose one of %(choices)s.") % {"value": value, "choices": ", ".join(choices)}
+            key,
+            _("“%(value)s” does not fit; choose one of %(choices)s.") % {"value": value, "choices": ", ".join(choices)},
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crispy_forms.helper import FormHelper
 from crispy_forms.layout import HTML, Column, Field, Layout, Row
@@ -13,6 +13,19 @@ from django.utils.translation import gettext_lazy
 
 from segments.builder import ConditionsField
 from segments.models import Segment
+
+
+if TYPE_CHECKING:
+    _UserChoice = forms.ModelChoiceField[User]
+else:
+    _UserChoice = forms.ModelChoiceField
+
+
+class PersonField(_UserChoice):
+    """A user by the name that people know."""
+
+    def label_from_instance(self, obj: User) -> str:
+        return obj.get_full_name() or obj.get_username()
 
 
 class SegmentForm(forms.Form):
@@ -39,7 +52,9 @@ class SegmentForm(forms.Form):
     everybody = forms.BooleanField(
         label=gettext_lazy("Everybody"),
         required=False,
-        help_text=gettext_lazy("Without any condition the segment holds every contact. Tick only if that is what you want."),
+        help_text=gettext_lazy(
+            "Without any condition the segment holds every contact. Tick only if that is what you want."
+        ),
     )
     notes = forms.CharField(
         label=gettext_lazy("Notes"),
@@ -47,7 +62,7 @@ class SegmentForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=gettext_lazy("What it is for, who asked for it."),
     )
-    owner = forms.ModelChoiceField(label=gettext_lazy("Owner"), queryset=User.objects.none(), required=False)
+    owner = PersonField(label=gettext_lazy("Owner"), queryset=User.objects.none(), required=False)
     reason = forms.CharField(
         label=gettext_lazy("Why this change?"),
         max_length=500,
@@ -59,9 +74,8 @@ class SegmentForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.segment = segment
         owner = self.fields["owner"]
-        assert isinstance(owner, forms.ModelChoiceField)
+        assert isinstance(owner, PersonField)
         owner.queryset = User.objects.filter(is_active=True).order_by("first_name", "username")
-        owner.label_from_instance = lambda user: user.get_full_name() or user.get_username()  # type: ignore[method-assign]
         if segment is not None:
             del self.fields["mode"]
         else:
@@ -82,14 +96,14 @@ class SegmentForm(forms.Form):
         )
 
     @property
-    def mode(self) -> str:
+    def chosen_mode(self) -> str:
         if self.segment is not None:
             return self.segment.mode
         return str(self.cleaned_data.get("mode") or Segment.Mode.DYNAMIC)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        if self.mode == Segment.Mode.FIXED or "conditions" in self.errors:
+        if self.chosen_mode == Segment.Mode.FIXED or "conditions" in self.errors:
             return cleaned
         is_empty = cleaned.get("conditions") in (None, {"all": []}, {"any": []})
         if is_empty and not cleaned.get("everybody"):

@@ -66,7 +66,10 @@ _definition_sources: list[Callable[[], Iterable[Definition]]] = []
 
 
 def register_nodes(source: Callable[[], list[Node]], *, waiting: Waiting | None = None) -> None:
-    """Let the turn keep a room's definitions up to date. `waiting(now)` says cheaply whether any is stale or due, so that an idle beat builds none."""
+    """Let the turn keep a room's definitions up to date.
+
+    `waiting(now)` says cheaply whether any is stale or due, so that an idle beat builds none.
+    """
     _node_sources.append((source, waiting))
 
 
@@ -135,7 +138,7 @@ def in_order(items: Sequence[Item]) -> list[Item]:
 
 
 def would_loop(key: str, rule: Any) -> list[str]:
-    """The loop that storing a rule (tree, document or None) under the key would make: keys from it back to itself, [] when there is none."""
+    """The loop that storing a rule (tree, document or None) under the key would make: keys from it back to itself, else []."""
     return loop_through(key, reads_of(rule))
 
 
@@ -185,7 +188,7 @@ def users_of(known: Sequence[Definition]) -> dict[str, list[Definition]]:
     users: dict[str, list[Definition]] = {}
     personas = [definition.key for definition in known if definition.key.startswith("persona:")]
     for definition in sorted(known, key=lambda one: (str(one.kind), one.label)):
-        keys = {read for read in definition.reads} | {corner(read) for read in definition.reads}
+        keys = set(definition.reads) | {corner(read) for read in definition.reads}
         if "contact.persona" in keys:
             keys.update(personas)
         for key in keys - {definition.key}:

@@ -37,13 +37,25 @@ class Segment(models.Model):
     folder = models.CharField(_("folder"), max_length=100, blank=True, default="")
     mode = models.CharField(_("mode"), max_length=7, choices=Mode, default=Mode.DYNAMIC)
     conditions = models.JSONField(_("conditions"), null=True, blank=True)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("owner"))
-    version = models.PositiveIntegerField(default=1, help_text="Counts saves; two editors at once are told apart by it.")
-    member_count = models.BigIntegerField(default=0, help_text="Open memberships; kept by the statement that writes them.")
-    stale_since = models.DateTimeField(null=True, blank=True, help_text="Everybody must be looked at again (made or edited). Reader: turn.")
-    due_at = models.DateTimeField(null=True, blank=True, help_text="When the mere passing of time can next change members. Reader: turn.")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("owner")
+    )
+    version = models.PositiveIntegerField(
+        default=1, help_text="Counts saves; two editors at once are told apart by it."
+    )
+    member_count = models.BigIntegerField(
+        default=0, help_text="Open memberships; kept by the statement that writes them."
+    )
+    stale_since = models.DateTimeField(
+        null=True, blank=True, help_text="Everybody must be looked at again (made or edited). Reader: turn."
+    )
+    due_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the mere passing of time can next change members. Reader: turn."
+    )
     refreshed_at = models.DateTimeField(null=True, blank=True)
-    problem = models.TextField(blank=True, default="", help_text="Why the last evaluation failed; empty when it did not.")
+    problem = models.TextField(
+        blank=True, default="", help_text="Why the last evaluation failed; empty when it did not."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
     archived_at = models.DateTimeField(null=True, blank=True)
@@ -71,7 +83,9 @@ class SegmentVersion(models.Model):
     saved_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     saved_at = models.DateTimeField()
     reason = models.CharField(max_length=500, blank=True, default="")
-    joining = models.BigIntegerField(null=True, help_text="How many were told to join when it was saved; null when nobody was asked (import, demo).")
+    joining = models.BigIntegerField(
+        null=True, help_text="How many were told to join when it was saved; null when nobody was asked."
+    )
     leaving = models.BigIntegerField(null=True, help_text="How many were told to leave.")
 
     class Meta:
@@ -100,6 +114,9 @@ class SegmentOverride(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["segment", "contact"], name="segments_override_once")]
 
+    def __str__(self) -> str:
+        return f"{self.segment_id}: {self.contact_id} {self.verdict}"
+
 
 class Membership(models.Model):
     """One stay of a contact in a segment: [since, until). The open one has no end."""
@@ -113,12 +130,19 @@ class Membership(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["segment", "contact"], condition=Q(until__isnull=True), name="segments_membership_open"),
+            models.UniqueConstraint(
+                fields=["segment", "contact"], condition=Q(until__isnull=True), name="segments_membership_open"
+            ),
         ]
         indexes = [
-            models.Index(fields=["segment", "-since", "-id"], name="segments_joined"),  # newest members, joined list, trigger “segment entered”
-            models.Index(fields=["segment", "-until"], condition=Q(until__isnull=False), name="segments_left"),  # left list
+            models.Index(fields=["segment", "-since", "-id"], name="segments_joined"),  # members, joined list, trigger
+            models.Index(
+                fields=["segment", "-until"], condition=Q(until__isnull=False), name="segments_left"
+            ),  # left list
         ]
+
+    def __str__(self) -> str:
+        return f"{self.segment_id}: {self.contact_id} {self.since:%Y-%m-%d}"
 
 
 class PersonaQuerySet(models.QuerySet["Persona"]):
@@ -132,7 +156,7 @@ class PersonaQuerySet(models.QuerySet["Persona"]):
 
 
 class Persona(models.Model):
-    """A kind of buyer, in words that sales and marketing agreed on, with the rule that recognises them. The first matching one, by position, wins."""
+    """A kind of buyer, in words that sales and marketing agreed on, and the rule that recognises them. The first match by position wins."""
 
     class Status(models.TextChoices):
         DRAFT = "draft", _("draft")
@@ -153,7 +177,13 @@ class Persona(models.Model):
     day = models.TextField(_("a day at work"), blank=True, default="")
     background = models.TextField(_("background"), blank=True, default="")
     goals = models.TextField(_("goals"), blank=True, default="")
-    motivations = ArrayField(models.CharField(max_length=40), verbose_name=_("motivations"), default=list, blank=True, help_text=_("Basic desires behind the goals."))
+    motivations = ArrayField(
+        models.CharField(max_length=40),
+        verbose_name=_("motivations"),
+        default=list,
+        blank=True,
+        help_text=_("Basic desires behind the goals."),
+    )
     end_goals = models.TextField(_("end goals behind them"), blank=True, default="")
     obstacles_external = models.TextField(_("external obstacles"), blank=True, default="")
     obstacles_internal = models.TextField(_("internal obstacles"), blank=True, default="")
@@ -199,3 +229,6 @@ class PersonaAssignment(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["contact"], condition=Q(until__isnull=True), name="segments_persona_open"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.persona_id}: {self.contact_id} {self.since:%Y-%m-%d}"

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from leads.models import Contact
 from segments import graph, queries
 from segments.actions import free_slug, refuse_rule
-from segments.conditions import BadConditions, Verdict, check, explain, matching, moment, sentence
+from segments.conditions import BadConditions, Catalogue, Verdict, check, explain, matching, moment, sentence
 from segments.models import Membership, Segment, SegmentOverride
 from segments.words import why_in_words
 
@@ -56,7 +56,9 @@ class Proposal:
         return after > before * JUMP_FACTOR or after * JUMP_FACTOR < before
 
 
-def propose(segment: Segment | None, *, name: str, mode: str, conditions: Any, everybody: bool, now: datetime) -> Proposal:
+def propose(
+    segment: Segment | None, *, name: str, mode: str, conditions: Any, everybody: bool, now: datetime
+) -> Proposal:
     """The difference that saving makes. Refused like the save itself: BadConditions, NeedsConditions, Loop.
 
     Some eight statements; one evaluates the rule over everybody, bounded by REVIEW_SECONDS.
@@ -102,14 +104,14 @@ def affected_by(key: str) -> list[Affected]:
     return list(found.values())
 
 
-def in_words(document: Any) -> str:
-    """The rule as a sentence; what is wrong with one that cannot be read any more."""
+def in_words(document: Any, catalogue: Catalogue | None = None) -> str:
+    """The rule as a sentence; what is wrong with one that cannot be read any more. A page of many shares one catalogue."""
     if document is None:
         return ""
     if document == {"all": []}:
         return _("Everybody")
     try:
-        return sentence(check(document, allow_unknown_slugs=True))
+        return sentence(check(document, allow_unknown_slugs=True, catalogue=catalogue))
     except BadConditions as error:
         return _("This rule cannot be read any more: %(problem)s") % {"problem": error.problems[0].message}
 
@@ -132,7 +134,9 @@ class Why:
 def why(segment: Segment, contact: Contact, *, now: datetime) -> Why:
     """Three statements, and those that read the facts the rule asks for."""
     stay = Membership.objects.filter(segment=segment, contact=contact, until=None).first()
-    last_left = Membership.objects.filter(segment=segment, contact=contact).exclude(until=None).order_by("-until").first()
+    last_left = (
+        Membership.objects.filter(segment=segment, contact=contact).exclude(until=None).order_by("-until").first()
+    )
     override = SegmentOverride.objects.filter(segment=segment, contact=contact).select_related("actor").first()
     verdict, problem = None, ""
     if segment.mode == Segment.Mode.DYNAMIC and segment.conditions is not None:
@@ -153,9 +157,18 @@ def why(segment: Segment, contact: Contact, *, now: datetime) -> Why:
     )
 
 
-EXPORT_COLUMNS = (
-    "external_id", "email", "first_name", "last_name", "title", "company", "country", "stage", "since", "why",
-)  # fmt: skip
+EXPORT_COLUMNS = {
+    "external_id": "contact__external_id",
+    "email": "contact__email",
+    "first_name": "contact__first_name",
+    "last_name": "contact__last_name",
+    "title": "contact__title",
+    "company": "contact__company__name",
+    "country": "contact__country",
+    "stage": "contact__stage",
+    "since": "since",
+    "why": "why",
+}
 
 
 class _Echo:
@@ -167,14 +180,8 @@ def export_rows(segment: Segment) -> Iterator[str]:
     """The members as lines of a CSV file, newest first; read in steps, so that a million members need no memory."""
     writer = csv.writer(_Echo())
     yield "\ufeff" + writer.writerow(EXPORT_COLUMNS)
-    rows = (
-        Membership.objects.filter(segment=segment, until=None)
-        .order_by("-since", "-id")
-        .values_list(
-            "contact__external_id", "contact__email", "contact__first_name", "contact__last_name", "contact__title",
-            "contact__company__name", "contact__country", "contact__stage", "since", "why",
-        )  # fmt: skip
-    )
+    members = Membership.objects.filter(segment=segment, until=None).order_by("-since", "-id")
+    rows = members.values_list(*EXPORT_COLUMNS.values())
     for *texts, since, why_stored in rows.iterator(chunk_size=2_000):
         yield writer.writerow([*(_harmless(text) for text in texts), since.isoformat(), why_stored])
 
@@ -187,5 +194,7 @@ def _harmless(text: str | None) -> str:
 
 def folders() -> list[str]:
     """Names of folders in use. One statement."""
-    names: Iterable[str] = Segment.objects.in_use().exclude(folder="").order_by("folder").values_list("folder", flat=True)
+    names: Iterable[str] = (
+        Segment.objects.in_use().exclude(folder="").order_by("folder").values_list("folder", flat=True)
+    )
     return list(dict.fromkeys(names))

@@ -83,7 +83,9 @@ def claim_marks(limit: int) -> dict[int, frozenset[int]]:
 def put_back(contact_ids: Sequence[int], facet: int) -> None:
     """Mark contacts again. One statement."""
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO leads_mark (contact_id, facet) SELECT unnest(%s::bigint[]), %s", [list(contact_ids), facet])
+        cursor.execute(
+            "INSERT INTO leads_mark (contact_id, facet) SELECT unnest(%s::bigint[]), %s", [list(contact_ids), facet]
+        )
 
 
 def fold_marks(facet: int) -> int:
@@ -94,7 +96,7 @@ def fold_marks(facet: int) -> int:
             " INSERT INTO leads_mark (contact_id, facet) SELECT DISTINCT contact_id, %s::smallint FROM gone",
             [facet],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 # --- time --------------------------------------------------------------------------------------------------------------------
@@ -119,7 +121,8 @@ def some_contacts(parts: Sequence[Sql], *, limit: int) -> list[int]:
     union = " UNION ".join(f"SELECT id FROM ({part.text}) AS part{place}(id)" for place, part in enumerate(parts))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT id FROM ({union}) AS found ORDER BY id LIMIT %s", [*(value for part in parts for value in part.params), limit]
+            f"SELECT id FROM ({union}) AS found ORDER BY id LIMIT %s",
+            [*(value for part in parts for value in part.params), limit],
         )
         return [int(contact_id) for (contact_id,) in cursor.fetchall()]
 
@@ -167,7 +170,9 @@ def _stage(rows: Sql) -> int:
         cursor.execute(f"SELECT pg_relation_size('{STAGE}') / current_setting('block_size')::int")
         pages = int(cursor.fetchone()[0])
         if pages > 1:
-            cursor.execute(f"ANALYZE {STAGE}")  # without it the writing joins by nested loops over all rows (LIMITS, trap 5)
+            cursor.execute(
+                f"ANALYZE {STAGE}"
+            )  # without it the writing joins by nested loops over all rows (LIMITS, trap 5)
         return pages
 
 
@@ -427,8 +432,10 @@ def difference_of_rule(segment_id: int | None, matching: Sql, *, examples: int, 
     )
 
 
-def trend(segment_id: int, member_count: int, *, days: int, today: date, zone: ZoneInfo) -> list[tuple[date, int, int, int]]:
-    """(day, members at its end, joined, left) of the last days, oldest first. One statement over the intervals that begin or end in them."""
+def trend(
+    segment_id: int, member_count: int, *, days: int, today: date, zone: ZoneInfo
+) -> list[tuple[date, int, int, int]]:
+    """(day, members at its end, joined, left) of the last days, oldest first. One statement over intervals that begin or end then."""
     first = today - timedelta(days=days - 1)
     begins = datetime(first.year, first.month, first.day, tzinfo=zone)
     with connection.cursor() as cursor:
@@ -520,7 +527,7 @@ def store_overrides(
             " WHERE o.verdict <> excluded.verdict",
             [segment_id, verdict, cause, actor_id, now, reason, list(contact_ids)],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def forget_overrides(segment_id: int, contact_ids: Sequence[int]) -> int:
@@ -530,7 +537,7 @@ def forget_overrides(segment_id: int, contact_ids: Sequence[int]) -> int:
             "DELETE FROM segments_segmentoverride WHERE segment_id = %s AND contact_id = ANY (%s::bigint[])",
             [segment_id, list(contact_ids)],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def copy_members_as_added(from_id: int, to_id: int, *, cause: str, actor_id: int | None, now: datetime) -> None:

@@ -23,7 +23,10 @@ def is_race(error: BaseException) -> bool:
 
 
 def retrying(work: Callable[[], T]) -> T:
-    """What the work returns; a lost race is tried up to five times. Inside somebody else's transaction it cannot be tried again and is raised."""
+    """What the work returns; a lost race is tried up to five times.
+
+    Inside somebody else's transaction it cannot be tried again and is raised.
+    """
     for number in range(1, TRIES + 1):
         try:
             return work()

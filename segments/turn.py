@@ -70,7 +70,7 @@ _followers: list[Follower] = []
 
 
 def register_follower(name: str, order: int, follow: Follow) -> None:
-    """Let a room act on every marked contact, in the transaction that looked at it. Called again for the same contacts after any failure."""
+    """Let a room act on every marked contact, in the transaction that looked at it; again after any failure."""
     _followers.append(Follower(name, order, follow))
     _followers.sort(key=lambda follower: (follower.order, follower.name))
 
@@ -169,7 +169,7 @@ def _work_batch(nodes: Sequence[Node], now: datetime, report: TurnReport) -> boo
     report.problems |= tally.problems
     report.contacts += tally.contacts
     report.batches += bool(tally.contacts)
-    return tally.contacts > 0
+    return tally.contacts == BATCH or (tally.contacts > 0 and queries.marks_wait())
 
 
 def _batch(nodes: Sequence[Node], now: datetime, *, carefully: bool = False) -> TurnReport:
@@ -258,9 +258,7 @@ def _follow(follower: Follower, contacts: Sequence[int], now: datetime, tally: T
             tally.problems[f"{follower.name}: contact {contacts[0]}"] = words_of(error)
             return 0
     middle = len(contacts) // 2
-    return sum(
-        _follow(follower, half, now, tally, carefully=True) for half in (contacts[:middle], contacts[middle:])
-    )
+    return sum(_follow(follower, half, now, tally, carefully=True) for half in (contacts[:middle], contacts[middle:]))
 
 
 def _fail(node: Node, error: Exception, now: datetime, report: TurnReport) -> None:

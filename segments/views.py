@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.contrib.auth.models import User
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
@@ -20,9 +22,8 @@ from leads import lists
 from leads.access import require
 from leads.actions import audit
 from leads.models import Contact
-from leads.workspace import zone
 from segments import actions, graph, pages, queries
-from segments.conditions import BadConditions
+from segments.conditions import BadConditions, Catalogue
 from segments.definition_kinds import contacts_named
 from segments.forms import PeopleForm, SegmentForm
 from segments.models import Membership, Segment, SegmentOverride, SegmentVersion
@@ -51,11 +52,17 @@ def segment_list(request: HttpRequest) -> HttpResponse:
         segments = segments.filter(mode=mode)
     found = list(segments.select_related("owner").order_by("folder", "name")[: MOST_LISTED + 1])
     users = graph.users_of(graph.definitions())
+    catalogue = Catalogue()
     return render(
         request,
-        "segments/_segment_list.html" if request.headers.get("HX-Target") == "segment-list" else "segments/segment_list.html",
+        "segments/_segment_list.html"
+        if request.headers.get("HX-Target") == "segment-list"
+        else "segments/segment_list.html",
         {
-            "rows": [(segment, pages.in_words(segment.conditions), users.get(segment.key, [])) for segment in found[:MOST_LISTED]],
+            "rows": [
+                (segment, pages.in_words(segment.conditions, catalogue), users.get(segment.key, []))
+                for segment in found[:MOST_LISTED]
+            ],
             "has_more": len(found) > MOST_LISTED,
             "most": MOST_LISTED,
             "folders": pages.folders(),
@@ -76,8 +83,13 @@ def segment_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """Some twelve statements; members are read by page."""
     segment = _segment(slug)
     now = timezone.now()
+    here = timezone.get_current_timezone()  # the workspace's (WorkspaceMiddleware)
+    assert isinstance(here, ZoneInfo)
     days = queries.trend(
-        segment.pk, segment.member_count, days=TREND_DAYS, today=now.astimezone(zone()).date(), zone=zone()
+        segment.pk, segment.member_count, days=TREND_DAYS, today=now.astimezone(here).date(), zone=here
+    )
+    by_hand = SegmentOverride.objects.filter(segment=segment).aggregate(
+        added_count=Count("pk", filter=Q(verdict="added")), removed_count=Count("pk", filter=Q(verdict="removed"))
     )
     return render(
         request,
@@ -87,8 +99,7 @@ def segment_detail(request: HttpRequest, slug: str) -> HttpResponse:
             "segment": segment,
             "sentence": pages.in_words(segment.conditions),
             "users": graph.used_by(segment.key),
-            "added_count": SegmentOverride.objects.filter(segment=segment, verdict="added").count(),
-            "removed_count": SegmentOverride.objects.filter(segment=segment, verdict="removed").count(),
+            **by_hand,
             "trend": {
                 "days": [day.isoformat() for day, _size, _joined, _left in days],
                 "members": [size for _day, size, _joined, _left in days],
@@ -108,7 +119,8 @@ def segment_members(request: HttpRequest, slug: str) -> HttpResponse:
     """The list of the segment's page, alone: members, joined, left, or put in and taken out by hand."""
     segment = _segment(slug)
     if not request.headers.get("HX-Request"):
-        return segment_detail(request, slug)
+        address = reverse("segments:segment-detail", args=[slug])
+        return redirect(f"{address}?{request.GET.urlencode()}#segment-members")
     return render(request, "segments/_segment_members.html", {**_members(request, segment), "segment": segment})
 
 
@@ -140,7 +152,12 @@ def _by_hand(segment: Segment) -> dict[str, Any]:
     """The newest decisions made by hand. One statement."""
     overrides = SegmentOverride.objects.filter(segment=segment).select_related("contact__company", "actor")
     newest = list(overrides.order_by("-since", "-id")[:MOST_LISTED])
-    return {"which": "by_hand", "text": "", "overrides": [(row, why_in_words(row.cause)) for row in newest], "most": MOST_LISTED}
+    return {
+        "which": "by_hand",
+        "text": "",
+        "overrides": [(row, why_in_words(row.cause)) for row in newest],
+        "most": MOST_LISTED,
+    }
 
 
 # --- saving is a decision ---------------------------------------------------------------------------------------------------
@@ -158,7 +175,9 @@ def segment_new(request: HttpRequest) -> HttpResponse:
 def segment_edit(request: HttpRequest, slug: str) -> HttpResponse:
     segment = _segment(slug)
     if segment.archived_at:
-        messages.warning(request, _("“%(name)s” is archived; take it out of the archive to change it.") % {"name": segment.name})
+        messages.warning(
+            request, _("“%(name)s” is archived; take it out of the archive to change it.") % {"name": segment.name}
+        )
         return redirect("segments:segment-detail", slug=slug)
     if request.method != "POST":
         initial = {
@@ -189,7 +208,7 @@ def _decide(request: HttpRequest, segment: Segment | None) -> HttpResponse:
         proposal = pages.propose(
             segment,
             name=form.cleaned_data["name"],
-            mode=form.mode,
+            mode=form.chosen_mode,
             conditions=form.cleaned_data.get("conditions"),
             everybody=bool(form.cleaned_data.get("everybody")),
             now=now,
@@ -225,7 +244,7 @@ def _save(request: HttpRequest, form: SegmentForm, segment: Segment | None, prop
         conditions=proposal.conditions,
         actor=_user(request),
         now=timezone.now(),
-        mode=form.mode,
+        mode=form.chosen_mode,
         notes=cleaned["notes"],
         folder=cleaned["folder"],
         owner=cleaned["owner"],
@@ -244,18 +263,26 @@ def _form_page(
     return render(request, "segments/segment_form.html", context, status=status)
 
 
-def _review_page(request: HttpRequest, segment: Segment | None, proposal: pages.Proposal, *, is_asked: bool) -> HttpResponse:
+def _review_page(
+    request: HttpRequest, segment: Segment | None, proposal: pages.Proposal, *, is_asked: bool
+) -> HttpResponse:
     """What was typed travels along in hidden fields, so that going back loses nothing."""
     dropped = {"csrfmiddlewaretoken", "step", "is_meant"}
     typed = [(key, value) for key, values in request.POST.lists() if key not in dropped for value in values]
-    context = {"segment": segment, "proposal": proposal, "typed": typed, "is_asked": is_asked, "factor": pages.JUMP_FACTOR}
+    context = {
+        "segment": segment,
+        "proposal": proposal,
+        "typed": typed,
+        "is_asked": is_asked,
+        "factor": pages.JUMP_FACTOR,
+    }
     return render(request, "segments/segment_review.html", context, status=422 if is_asked else 200)
 
 
 def _told(request: HttpRequest, form: SegmentForm, theirs: Segment) -> HttpResponse:
     """Somebody saved first: their version is shown, ours stays in the form; saving once more is a decision with theirs in sight."""
-    form.data = form.data.copy()
-    form.data["version"] = str(theirs.version)  # type: ignore[index]
+    form.data = request.POST.copy()
+    form.data["version"] = str(theirs.version)
     last = SegmentVersion.objects.filter(segment=theirs).select_related("saved_by").first()
     return _form_page(
         request,
@@ -275,9 +302,14 @@ def _told(request: HttpRequest, form: SegmentForm, theirs: Segment) -> HttpRespo
 @require("see")
 def segment_versions(request: HttpRequest, slug: str) -> HttpResponse:
     segment = _segment(slug)
+    catalogue = Catalogue()
     versions = list(SegmentVersion.objects.filter(segment=segment).select_related("saved_by")[:MOST_LISTED])
     rows = [
-        (version, pages.in_words(version.conditions), index + 1 < len(versions) and versions[index + 1].conditions == version.conditions)
+        (
+            version,
+            pages.in_words(version.conditions, catalogue),
+            index + 1 < len(versions) and versions[index + 1].conditions == version.conditions,
+        )
         for index, version in enumerate(versions)
     ]
     return render(request, "segments/segment_versions.html", {"segment": segment, "rows": rows})
@@ -332,7 +364,7 @@ def segment_people(request: HttpRequest, slug: str) -> HttpResponse:
     segment = _segment(slug)
     form = PeopleForm(request.POST)
     if not form.is_valid():
-        messages.error(request, " ".join(error for errors in form.errors.values() for error in errors))
+        messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
         return redirect("segments:segment-detail", slug=slug)
     ids, unknown = contacts_named(form.cleaned_data["names"])
     try:
@@ -357,7 +389,9 @@ def _done_by_hand(request: HttpRequest, segment: Segment, verb: str, ids: list[i
         count = actions.leave_to_rule(segment, contact_ids=ids, now=now)
         messages.success(
             request,
-            ngettext("Left to the rule; %(count)s person changed.", "Left to the rule; %(count)s people changed.", count)
+            ngettext(
+                "Left to the rule; %(count)s person changed.", "Left to the rule; %(count)s people changed.", count
+            )
             % {"count": count},
         )
         return
@@ -380,7 +414,11 @@ def segment_duplicate(request: HttpRequest, slug: str) -> HttpResponse:
     name = request.POST.get("name", "").strip()[:200] or _("Copy of %(name)s") % {"name": segment.name}
     try:
         copy = actions.duplicate_segment(
-            segment, name=name[:200], as_fixed=request.POST.get("as_fixed") == "yes", actor=_user(request), now=timezone.now()
+            segment,
+            name=name[:200],
+            as_fixed=request.POST.get("as_fixed") == "yes",
+            actor=_user(request),
+            now=timezone.now(),
         )
     except (actions.SegmentRefused, BadConditions) as refused:
         messages.error(request, str(refused))

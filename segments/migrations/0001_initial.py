@@ -130,7 +130,7 @@ class Migration(migrations.Migration):
                 ('conditions', models.JSONField(null=True)),
                 ('saved_at', models.DateTimeField()),
                 ('reason', models.CharField(blank=True, default='', max_length=500)),
-                ('joining', models.BigIntegerField(help_text='How many were told to join when it was saved; null when nobody was asked (import, demo).', null=True)),
+                ('joining', models.BigIntegerField(help_text='How many were told to join when it was saved; null when nobody was asked.', null=True)),
                 ('leaving', models.BigIntegerField(help_text='How many were told to leave.', null=True)),
                 ('saved_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('segment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='versions', to='segments.segment')),

@@ -72,7 +72,9 @@ def test_a_new_segment_is_filled_and_a_second_turn_has_nothing_to_do() -> None:
 def test_nothing_to_do_costs_few_small_statements() -> None:
     make_segment(CFO)
     turn.turn(NOW)
-    with CaptureQueriesContext(connection, ) as captured:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
         turn.turn(NOW)
     assert len(captured) <= 6
 
@@ -336,7 +338,9 @@ def test_a_contact_that_breaks_a_follower_is_told_and_the_others_go_on(
     assert f"breaks failed for contact {poison}." in caplog.text
 
 
-def test_many_marks_make_a_look_at_everybody(monkeypatch: pytest.MonkeyPatch, followed: list[tuple[str, list[int]]]) -> None:
+def test_many_marks_make_a_look_at_everybody(
+    monkeypatch: pytest.MonkeyPatch, followed: list[tuple[str, list[int]]]
+) -> None:
     contact, _other = make_contact(title="CFO"), make_contact()
     segment = make_segment(CFO)
     turn.turn(NOW)
@@ -491,7 +495,9 @@ def test_counts_do_not_drift_while_people_are_added_by_hand(monkeypatch: pytest.
     assert turn.turn(NOW, full=True).changes == 0
 
 
-def _persona(slug: str, conditions: dict[str, object], *, position: int = 1, status: str = Persona.Status.AGREED) -> Persona:
+def _persona(
+    slug: str, conditions: dict[str, object], *, position: int = 1, status: str = Persona.Status.AGREED
+) -> Persona:
     return Persona.objects.create(
         slug=slug, name=slug, conditions=conditions, position=position, status=status, stale_since=NOW
     )

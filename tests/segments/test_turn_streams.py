@@ -44,7 +44,8 @@ RULES: list[dict[str, Any]] = [
     {"field": "contact.stage", "op": "is", "value": "mql"},
     {"field": "contact.created_at", "op": "in_last", "value": 3, "unit": "days"},
     {"field": "contact.last_activity_at", "op": "more_than_ago", "value": 2, "unit": "days"},
-    {"did": "page_view", "where": [{"field": "url", "op": "contains", "value": "/pricing"}], "count": {"op": "at_least", "value": 2}, "when": {"op": "in_last", "value": 2, "unit": "days"}},
+    {"did": "page_view", "where": [{"field": "url", "op": "contains", "value": "/pricing"}],
+     "count": {"op": "at_least", "value": 2}, "when": {"op": "in_last", "value": 2, "unit": "days"}},
     {"did": "page_view", "count": {"op": "exactly", "value": 0}, "when": {"op": "in_last", "value": 36, "unit": "hours"}},
     {"did": "form_submit", "first": True, "when": {"op": "in_last", "value": 1, "unit": "weeks"}},
     {"did": "any", "latest": [{"field": "url", "op": "contains", "value": "/blog"}]},
@@ -75,8 +76,12 @@ def _population(chance: random.Random) -> None:
             company=chance.choice([None, *companies]),
             created_at=NOW - timedelta(hours=chance.randint(0, 200)),
         )
-    Persona.objects.create(slug="buyer", name="Buyer", position=1, status="agreed", stale_since=NOW, conditions=RULES[0])
-    Persona.objects.create(slug="other", name="Other", position=2, status="on_test", stale_since=NOW, conditions=RULES[8])
+    Persona.objects.create(
+        slug="buyer", name="Buyer", position=1, status="agreed", stale_since=NOW, conditions=RULES[0]
+    )
+    Persona.objects.create(
+        slug="other", name="Other", position=2, status="on_test", stale_since=NOW, conditions=RULES[8]
+    )
     slugs: list[str] = []
     for number in range(8):
         slugs.append(make_segment(_rule(chance, slugs), name=f"s{number}").slug)
@@ -140,7 +145,9 @@ def _assert_as_worked_out_afresh(now: datetime) -> None:
         stored = set(Membership.objects.filter(segment=segment, until=None).values_list("contact_id", flat=True))
         assert stored == wanted, segment.conditions
         assert segment.problem == ""
-    buyers = set(PersonaAssignment.objects.filter(until=None, persona__slug="buyer").values_list("contact_id", flat=True))
+    buyers = set(
+        PersonaAssignment.objects.filter(until=None, persona__slug="buyer").values_list("contact_id", flat=True)
+    )
     assert buyers == set(match_ids(check({"in_persona": "buyer"}), moment(now)))
 
 

@@ -1,0 +1,402 @@
+"""Pages of segments: who may, what they show, save as a decision, keyset pages, costs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from leads.access import ADMIN, MARKETER, SALES
+from leads.actions import change_contact
+from leads.models import AuditEntry, Contact
+from segments import contact_page, pages, turn
+from segments.actions import add_to_segment, archive_segment, save_segment
+from segments.models import Membership, Segment, SegmentVersion
+from tests.makers import NOW, make_contact, make_segment, make_user
+
+pytestmark = pytest.mark.django_db
+
+CFO = {"field": "contact.title", "op": "contains", "value": "cfo"}
+GERMAN = {"field": "contact.country", "op": "is", "value": "DE"}
+BAD = {"field": "contact.title", "op": "at_least", "value": 3}
+
+
+def sign_in(client: Client, role: str = MARKETER) -> Client:
+    client.force_login(make_user(role))
+    return client
+
+
+@pytest.fixture
+def marketer(client: Client) -> Client:
+    return sign_in(client)
+
+
+def url(name: str, *args: Any) -> str:
+    return reverse(f"segments:segment-{name}", args=args)
+
+
+def typed(conditions: Any, segment: Segment | None = None, **values: Any) -> dict[str, Any]:
+    import json
+
+    data = {
+        "name": segment.name if segment else "Chiefs",
+        "mode": "dynamic",
+        "conditions": json.dumps(conditions),
+        "notes": "",
+        "folder": "",
+    }
+    if segment:
+        data["version"] = segment.version
+    return data | values
+
+
+def people(response: Any) -> list[str]:
+    return [str(stay.contact.external_id) for stay, _why in response.context["people"]]
+
+
+@pytest.mark.parametrize(
+    ("role", "reading", "writing", "exporting"),
+    [(MARKETER, 200, 302, 200), (ADMIN, 200, 302, 200), (SALES, 200, 403, 403), ("", 403, 403, 403)],
+)
+def test_rights(client: Client, role: str, reading: int, writing: int, exporting: int) -> None:
+    segment = make_segment(CFO)
+    sign_in(client, role)
+    for name in ("detail", "members", "versions", "why"):
+        answer = client.get(url(name, segment.slug), headers={"HX-Request": "true"})
+        assert answer.status_code == reading, name
+    assert client.get(url("list")).status_code == reading
+    assert client.get(url("export", segment.slug)).status_code == exporting
+    form = 200 if writing == 302 else 403
+    assert client.get(url("new")).status_code == form
+    assert client.get(url("edit", segment.slug)).status_code == form
+    assert client.get(url("restore", segment.slug, 1)).status_code == form
+    for name, data in (
+        ("people", {"verb": "add", "names": "x"}),
+        ("duplicate", {}),
+        ("archive", {}),
+        ("unarchive", {}),
+        ("delete", {}),
+    ):
+        assert client.get(url(name, segment.slug)).status_code in (405, 403), name
+        assert client.post(url(name, segment.slug), data).status_code == writing, name
+    assert client.get(url("detail", "nowhere")).status_code == (404 if reading == 200 else 403)
+
+
+def test_strangers_are_sent_to_the_sign_in(client: Client) -> None:
+    assert client.get(url("list")).status_code == 302
+
+
+def test_a_new_segment_is_reviewed_then_saved(marketer: Client) -> None:
+    make_contact(title="CFO", first_name="Ada", last_name="Byron")
+    make_contact(title="Clerk")
+    review = marketer.post(url("new"), typed(CFO, step="review"))
+    assert (review.status_code, Segment.objects.count()) == (200, 0)
+    difference = review.context["proposal"].difference
+    assert (difference.before, difference.after, difference.joining, difference.leaving) == (0, 1, 1, 0)
+    assert b"Ada Byron" in review.content
+    saved = marketer.post(url("new"), typed(CFO, step="save"), follow=True)
+    segment = Segment.objects.get()
+    assert saved.redirect_chain == [(url("detail", segment.slug), 302)]
+    version = SegmentVersion.objects.get()
+    assert (segment.conditions, version.joining, version.leaving) == (CFO, 1, 0)
+
+
+def test_going_back_from_the_review_loses_nothing(marketer: Client) -> None:
+    back = marketer.post(url("new"), typed(CFO, step="edit", notes="for Eve", folder="F"))
+    form = back.context["form"]
+    assert (back.status_code, form["notes"].value(), form["folder"].value(), form.errors) == (200, "for Eve", "F", {})
+    assert b"cfo" in back.content
+
+
+@pytest.mark.parametrize(
+    ("conditions", "more", "field"),
+    [
+        ({"all": []}, {}, "conditions"),
+        (BAD, {}, "conditions"),
+        (CFO, {"everybody": "on"}, "everybody"),
+        (CFO, {"name": ""}, "name"),
+    ],
+)
+def test_what_cannot_be_saved_is_said_in_the_form(
+    marketer: Client, conditions: Any, more: dict[str, str], field: str
+) -> None:
+    answer = marketer.post(url("new"), typed(conditions, step="save", **more))
+    assert (answer.status_code, list(answer.context["form"].errors)) == (422, [field])
+    assert not Segment.objects.exists()
+
+
+def test_everybody_by_name_and_a_fixed_list(marketer: Client) -> None:
+    marketer.post(url("new"), typed({"all": []}, step="save", everybody="on", name="All"))
+    marketer.post(url("new"), typed({"all": []}, step="save", mode="fixed", name="List"))
+    assert dict(Segment.objects.values_list("name", "conditions")) == {"All": {"all": []}, "List": None}
+
+
+def test_a_loop_is_told_in_the_form(marketer: Client) -> None:
+    segment = make_segment(CFO, name="A")
+    make_segment({"in_segment": "a"}, name="B")
+    answer = marketer.post(url("edit", "a"), typed({"in_segment": "b"}, segment, step="review"))
+    assert answer.status_code == 422
+    assert "A → B → A" in str(answer.context["form"].errors["conditions"])
+
+
+def test_the_guard_stops_an_accidental_or(marketer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "JUMP_PEOPLE", 4)
+    Contact.objects.bulk_create(
+        [Contact(external_id=f"c{n}", title="CFO" if n < 2 else "", country="DE") for n in range(10)]
+    )
+    segment = make_segment({"all": [CFO, GERMAN]})
+    turn.turn(NOW)
+    accident = typed({"any": [CFO, GERMAN]}, segment)
+    asked = marketer.post(url("edit", segment.slug), accident | {"step": "save"})
+    assert (asked.status_code, asked.context["proposal"].is_jump, asked.context["is_asked"]) == (422, True, True)
+    assert b"segment-guard" in asked.content
+    segment.refresh_from_db()
+    assert segment.version == 1
+    assert marketer.post(url("edit", segment.slug), accident | {"step": "save", "is_meant": "yes"}).status_code == 302
+    segment.refresh_from_db()
+    assert segment.conditions == {"any": [CFO, GERMAN]}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (100, 300, False),
+        (100, 301, True),
+        (0, 5_000, False),
+        (10, 110, False),
+        (10, 111, True),
+        (300, 99, True),
+        (300, 200, False),
+        (90, 0, False),
+    ],
+)
+def test_what_counts_as_a_jump(before: int, after: int, expected: bool) -> None:
+    from segments.queries import SaveDifference
+
+    proposal = pages.Proposal({}, "", True, SaveDifference(before, after, 0, 0, (), ()))
+    assert proposal.is_jump is expected
+
+
+def test_what_depends_on_it_is_told_before_saving(marketer: Client) -> None:
+    segment = make_segment(CFO, name="A")
+    make_segment({"in_segment": "a"}, name="B")
+    make_segment({"in_segment": "b"}, name="C")
+    review = marketer.post(url("edit", "a"), typed(GERMAN, segment, step="review"))
+    assert [(one.definition.label, one.through) for one in review.context["proposal"].affected] == [
+        ("B", ""),
+        ("C", "B"),
+    ]
+
+
+def test_a_rule_that_takes_too_long_can_be_saved_knowingly(marketer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    from segments import queries
+    from segments.conditions import Sql
+
+    monkeypatch.setattr(pages, "REVIEW_SECONDS", 0.05)
+    monkeypatch.setattr(pages, "matching", lambda *a, **k: Sql("SELECT id FROM leads_contact, pg_sleep(1)", ()))
+    make_contact()
+    review = marketer.post(url("new"), typed(CFO, step="review"))
+    assert (review.context["proposal"].difference, review.context["proposal"].is_jump) == (None, True)
+    assert marketer.post(url("new"), typed(CFO, step="save", is_meant="yes")).status_code == 302
+    assert queries.wrong_counts() == []
+
+
+def test_the_second_of_two_editors_is_told_and_loses_nothing(marketer: Client) -> None:
+    segment = make_segment(CFO)
+    other = make_user(username="rival")
+    save_segment(segment, name="Theirs", conditions=GERMAN, actor=other, now=NOW)
+    mine = typed({"any": [CFO, GERMAN]}, segment, name="Mine", step="save")
+    told = marketer.post(url("edit", segment.slug), mine)
+    assert told.status_code == 409
+    form = told.context["form"]
+    assert (form["name"].value(), form["version"].value()) == ("Mine", "2")
+    assert b"rival" in told.content
+    assert marketer.post(url("edit", segment.slug), mine | {"version": "2"}).status_code == 302
+    segment.refresh_from_db()
+    assert (segment.name, segment.version) == ("Mine", 3)
+
+
+def test_words_alone_are_saved_without_a_review(marketer: Client) -> None:
+    segment = make_segment(CFO)
+    assert (
+        marketer.post(url("edit", segment.slug), typed(CFO, segment, notes="new words", step="review")).status_code
+        == 302
+    )
+    segment.refresh_from_db()
+    assert (segment.notes, segment.version) == ("new words", 2)
+
+
+def test_an_earlier_version_goes_through_the_same_decision(marketer: Client) -> None:
+    segment = make_segment(CFO)
+    segment = save_segment(segment, name=segment.name, conditions=GERMAN, actor=None, now=NOW)
+    page = marketer.get(url("restore", segment.slug, 1))
+    assert page.context["form"].initial["conditions"] == CFO
+    assert [sentence for _version, sentence, _same in marketer.get(url("versions", segment.slug)).context["rows"]] == [
+        pages.in_words(GERMAN), pages.in_words(CFO),
+    ]  # fmt: skip
+
+
+def test_members_joined_left_and_by_hand(marketer: Client) -> None:
+    stays, left = make_contact(external_id="stays"), make_contact(external_id="left")
+    segment = make_segment()
+    add_to_segment(segment, contact_ids=[stays.pk, left.pk], cause="by_hand", actor=None, now=NOW)
+    marketer.post(url("people", segment.slug), {"verb": "remove", "names": "left", "reason": "moved"})
+    assert people(marketer.get(url("detail", segment.slug))) == ["stays"]
+    for which, expected in (("members", ["stays"]), ("joined", ["left", "stays"]), ("left", ["left"])):
+        answer = marketer.get(url("members", segment.slug), {"which": which}, headers={"HX-Request": "true"})
+        assert people(answer) == expected
+    by_hand = marketer.get(url("detail", segment.slug), {"which": "by_hand"})
+    assert [row.contact.external_id for row, _cause in by_hand.context["overrides"]] == ["stays"]
+
+
+def test_members_are_searched_and_paged_by_key(marketer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    contacts = [make_contact(external_id=f"c{n:02}", last_name="Smith" if n % 2 else "Jones") for n in range(55)]
+    segment = make_segment()
+    for n, contact in enumerate(contacts):
+        Membership.objects.create(
+            segment=segment, contact=contact, since=NOW + timedelta(minutes=n // 3), why="by_hand"
+        )
+    first = marketer.get(url("detail", segment.slug))
+    names = people(first)
+    assert (len(names), names[0], first.context["page"].previous) == (50, "c54", "")
+    rest = marketer.get(url("detail", segment.slug), {"after": first.context["page"].next})
+    assert names + people(rest) == [f"c{n:02}" for n in reversed(range(55))]
+    back = marketer.get(url("detail", segment.slug), {"before": rest.context["page"].previous})
+    assert people(back) == names
+    found = marketer.get(url("detail", segment.slug), {"q": "smith C01"})
+    assert people(found) == ["c01"]
+    assert people(marketer.get(url("detail", segment.slug), {"after": "garbage"})) == names
+
+
+def test_why_shows_the_leaves_with_the_actual_values(marketer: Client) -> None:
+    contact = make_contact(title="Clerk", country="DE", first_name="Ada", last_name="Byron")
+    segment = make_segment({"all": [CFO, GERMAN]})
+    found = marketer.get(url("why", segment.slug), {"q": "byron"})
+    assert [one.pk for one in found.context["candidates"]] == [contact.pk]
+    why = marketer.get(url("why", segment.slug), {"contact": contact.pk}).context["why"]
+    assert (why.verdict.holds, why.stay, [leaf.holds for leaf in why.verdict.because]) == (False, None, [False])
+    assert (
+        b"Clerk"
+        in marketer.get(url("why", segment.slug), {"contact": contact.pk}, headers={"HX-Request": "true"}).content
+    )
+    add_to_segment(segment, contact_ids=[contact.pk], cause="by_hand", actor=None, now=NOW, reason="Eve asked")
+    again = marketer.get(url("why", segment.slug), {"contact": contact.pk})
+    assert (again.context["why"].stay.why, b"Eve asked" in again.content) == ("by_hand", True)
+    assert marketer.get(url("why", segment.slug), {"contact": "999999999"}).status_code == 404
+    assert marketer.get(url("why", segment.slug), {"contact": "x"}).status_code == 200
+
+
+def test_by_hand_from_the_page(marketer: Client) -> None:
+    make_contact("ada@x.test", external_id="ada"), make_contact("bob@x.test", external_id=None)
+    segment = make_segment({"all": [CFO]})
+    answer = marketer.post(
+        url("people", segment.slug), {"verb": "add", "names": "ada, BOB@x.test\nnobody"}, follow=True
+    )
+    assert [str(message) for message in answer.context["messages"]] == ["2 people joined.", "Not known here: nobody"]
+    answer = marketer.post(url("people", segment.slug), {"verb": "leave_to_rule", "names": "ada"}, follow=True)
+    assert [str(message) for message in answer.context["messages"]] == ["Left to the rule; 1 person changed."]
+    assert list(Membership.objects.filter(until=None).values_list("contact__email", flat=True)) == ["bob@x.test"]
+
+
+def test_use_and_archive(marketer: Client) -> None:
+    segment = make_segment(CFO, name="A")
+    make_segment({"in_segment": "a"}, name="B")
+    answer = marketer.post(url("archive", "a"), follow=True)
+    assert "“A” is used by: segment “B”" in str(next(iter(answer.context["messages"])))
+    assert [user.label for user in marketer.get(url("detail", "a")).context["users"]] == ["B"]
+    marketer.post(url("archive", "b"))
+    marketer.post(url("archive", "a"))
+    assert [row[0].name for row in marketer.get(url("list"), {"archived": "yes"}).context["rows"]] == ["A", "B"]
+    assert marketer.get(url("edit", "a")).status_code == 302
+    marketer.post(url("unarchive", "a"))
+    marketer.post(url("delete", "b"))
+    assert list(Segment.objects.values_list("slug", "archived_at")) == [(segment.slug, None)]
+
+
+def test_the_list_is_filtered_and_says_what_to_do_when_empty(marketer: Client) -> None:
+    assert b"No segments yet" in marketer.get(url("list")).content
+    make_segment(CFO, name="Chiefs", folder="Finance")
+    make_segment(name="By hand")
+    archive_segment(make_segment(CFO, name="Old"), actor=None, now=NOW)
+
+    def names(**query: str) -> list[str]:
+        return [row[0].name for row in marketer.get(url("list"), query).context["rows"]]
+
+    assert names() == ["By hand", "Chiefs"]
+    assert (names(q="chief"), names(folder="Finance"), names(mode="fixed"), names(q="zz")) == (
+        ["Chiefs"],
+        ["Chiefs"],
+        ["By hand"],
+        [],
+    )
+
+
+def test_the_export_has_every_member_and_no_formula(marketer: Client) -> None:
+    contact = make_contact(external_id="=1+1", title="CFO", company={"name": "Ä\n“B”"})
+    segment = make_segment(CFO)
+    turn.turn(NOW)
+    answer = marketer.get(url("export", segment.slug))
+    lines = b"".join(answer.streaming_content).decode("utf-8-sig").splitlines()  # type: ignore[attr-defined]
+    assert lines[0] == "external_id,email,first_name,last_name,title,company,country,stage,since,why"
+    assert lines[1].startswith(f"'=1+1,{contact.email},Ada,")
+    assert lines[-1].endswith(",inquiry,2026-03-02T12:00:00+00:00,rule:1")
+    assert AuditEntry.objects.filter(verb="exported").count() == 1
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_pages_cost_the_same_for_one_and_three(marketer: Client, number: int) -> None:
+    for n in range(number):
+        make_contact(title="CFO", company={"name": f"C{n}"})
+    make_segment(CFO, name="A")
+    for n in range(number):
+        make_segment({"in_segment": "a"}, name=f"User {n}")
+    turn.turn(NOW)
+    marketer.get(url("list"))
+    cost = {}
+    for name, address in (
+        ("list", url("list")),
+        ("detail", url("detail", "a")),
+        ("members", url("members", "a")),
+        ("versions", url("versions", "a")),
+    ):
+        with CaptureQueriesContext(connection) as captured:
+            assert marketer.get(address, headers={"HX-Request": "true"} if name == "members" else {}).status_code == 200
+        cost[name] = len(captured)
+    assert cost == {"list": 13, "detail": 14, "members": 6, "versions": 6}
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_the_panel_and_the_timeline_of_a_contact(number: int) -> None:
+    contact = make_contact(title="CFO")
+    segments = [make_segment(CFO, name=f"S{n}") for n in range(number)]
+    turn.turn(NOW)
+    change_contact(contact, changes={"title": "Clerk"}, actor=None, now=NOW + timedelta(days=1))
+    turn.turn(NOW + timedelta(days=1))
+    add_to_segment(segments[0], contact_ids=[contact.pk], cause="by_hand", actor=None, now=NOW + timedelta(days=2))
+    with CaptureQueriesContext(connection) as captured:
+        memberships = contact_page._panel(contact, make_user(), NOW)["memberships"]
+        assert [(stay.segment.name, why) for stay, why in memberships] == [("S0", "by hand")]
+        events = contact_page._events(contact.pk, None, 50)
+        assert sorted((event.at, event.title) for event in events) == sorted(
+            [(NOW, f"Joined “S{n}”") for n in range(number)]
+            + [(NOW + timedelta(days=1), f"Left “S{n}”") for n in range(number)]
+            + [(NOW + timedelta(days=2), "Joined “S0”")]
+        )
+        assert len(contact_page._events(contact.pk, NOW + timedelta(days=2), 50)) == 2 * number
+    assert len([query for query in captured if "segments_membership" in query["sql"]]) == 5
+
+
+def test_the_contact_list_can_be_filtered_by_segment(marketer: Client) -> None:
+    make_contact(external_id="in", title="CFO")
+    make_contact(external_id="out")
+    segment = make_segment(CFO)
+    turn.turn(NOW)
+    found = contact_page._in_segment(Contact.objects.all(), segment.slug)
+    assert list(found.values_list("external_id", flat=True)) == ["in"]
+    assert not contact_page._in_segment(Contact.objects.all(), "nowhere").exists()
+    assert marketer.get(reverse("leads:contact-list"), {"segment": segment.slug}).status_code == 200
