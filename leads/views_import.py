@@ -124,12 +124,33 @@ def _state_of(job: ImportJob) -> dict[str, Any]:
             "shown": _shown(preview["rejects"], job),
             "sample": _sample(preview.get("sample", []), job),
         }
+        context["empty_cells"] = _empty_cells(job)
     else:
+        if job.started_at and job.finished_at:
+            context["seconds"] = (job.finished_at - job.started_at).total_seconds()
+        if job.state == State.DONE:
+            context["empty_cells"] = _empty_cells(job)
         counts = {name: getattr(job, name) for name in ("created", "updated", "unchanged", "rejected")}
         stored = ImportReject.objects.filter(job=job).order_by("line")[: jobs.SHOWN_REJECTS]
         found = [{"line": one.line, "reason": one.reason, "raw": jobs.shortened(one.raw)} for one in stored]
         context |= {"counts": _counts(read=job.rows_done, **counts), "shown": _shown(found, job)}
     return context
+
+
+def _empty_cells(job: ImportJob) -> list[tuple[str, int]]:
+    """Fields that some rows leave empty, and how many do; nothing for a file longer than what was looked through."""
+    if not job.rows_total or job.rows_total > jobs.SURVEY_ROWS:
+        return []
+    fields = FIELDS[job.kind]
+    found = []
+    for column in job.columns:
+        wanted = job.mapping.get("columns", {}).get(column["name"]) or []
+        target = wanted[0] if isinstance(wanted, list) and wanted else wanted
+        empty = job.rows_total - column["filled"]
+        if target and empty:
+            label = str(fields[target].label).partition(" (")[0] if target in fields else column["name"]
+            found.append((label, empty))
+    return found
 
 
 def _progress(job: ImportJob) -> dict[str, Any]:
@@ -186,10 +207,13 @@ def _shown(found: list[dict[str, Any]], job: ImportJob) -> list[dict[str, Any]]:
 
 def _sample(rows: list[dict[str, str]], job: ImportJob) -> dict[str, Any]:
     """Labels of the fields that the first rows fill, and the rows by them."""
-    keys = list(dict.fromkeys(key for row in rows for key in row))
     fields = FIELDS[job.kind]
+    order = {key: place for place, key in enumerate(fields)}
+    keys = sorted({key for row in rows for key in row}, key=lambda key: (order.get(key, 999), key))
     return {
-        "labels": [str(fields[key].label).partition(" (")[0] if key in fields else key for key in keys],
+        "labels": [
+            str(fields[key].label).partition(" (")[0] if key in fields else key.replace("_", " ") for key in keys
+        ],
         "rows": [[row.get(key, "") for key in keys] for row in rows],
     }
 

@@ -237,7 +237,8 @@ def start(job: ImportJob, *, user: User, now: datetime) -> None:
 def cancel(job: ImportJob, *, user: User, now: datetime) -> None:
     """What a running import has stored stays; it stops at the next chunk."""
     with transaction.atomic():
-        _step(job, OPEN, state=State.CANCELLED, finished_at=now, lease_until=None)
+        stored = {} if job.state == State.RUNNING else {"rows_done": 0}
+        _step(job, OPEN, state=State.CANCELLED, finished_at=now, lease_until=None, **stored)
         actions.audit(user, "cancelled import", job, {"rows_done": job.rows_done}, now)
     path_of(job).unlink(missing_ok=True)
 
@@ -372,17 +373,17 @@ def _check(lease: Lease) -> None:
             "counts": done.to_document(),
             "rejects": rejects,
             "new_fields": new_fields,
-            "sample": sample_of(prepared),
+            "sample": sample_of(prepared, {reject["line"] for reject in rejects}),
         },
     )
 
 
-def sample_of(prepared: Prepared) -> list[dict[str, str]]:
-    """The first rows as they will be stored, by field, in words."""
+def sample_of(prepared: Prepared, rejected: set[int]) -> list[dict[str, str]]:
+    """The first rows as they will be stored, by field, in words; without those of the rejected lines."""
     plan = prepared.plan()
     found: list[dict[str, str]] = []
     for raw in islice(prepared.source.rows(), 200):
-        if raw.problem or len(found) == SHOWN_SAMPLE:
+        if raw.problem or raw.line in rejected or len(found) == SHOWN_SAMPLE:
             continue
         with suppress(BadRow):
             values = plan.convert(raw).values
