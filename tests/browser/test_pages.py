@@ -1,6 +1,5 @@
 """Every page that a person of a role can reach by links opens, fits a phone, and draws no complaint from the browser."""
 
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from django.core.management import call_command
@@ -23,7 +22,10 @@ def kind(path: str) -> str:
 
 
 def links(page: Page) -> list[str]:
-    found = page.eval_on_selector_all("main a[href], nav a[href], aside a[href]", "all => all.map(one => one.href)")
+    found = page.eval_on_selector_all(
+        "main a[href], nav a[href], aside a[href]",
+        "all => all.map(one => new URL(one.getAttribute('href'), location).href)",
+    )
     base = urlsplit(page.url)
     here = [urlsplit(href) for href in found]
     return [to.path for to in here if to.netloc == base.netloc and not any(word in to.path for word in NOT_PAGES)]
@@ -36,35 +38,37 @@ def test_every_linked_page_opens(page: Page, context: BrowserContext, complaints
         context.clear_cookies()
         sign_in(role)
         complaints.clear()
-        sizes[role] = visit_all(page, complaints, lambda words, role=role: faults.append(f"{role} {words}"))
+        found, sizes[role] = visit_all(page, complaints)
+        faults += [f"{role} {words}" for words in found]
     assert faults == []
     assert sizes[SALES] >= 12
     assert sizes[SALES] < sizes[MARKETER] < sizes[ADMIN]
 
 
-def visit_all(page: Page, complaints: list[str], report: Callable[[str], object]) -> int:
-    """Follow the links from Home; returns how many kinds of pages there were."""
+def visit_all(page: Page, complaints: list[str]) -> tuple[list[str], int]:
+    """Follow the links from Home; returns what is wrong, and how many kinds of pages there were."""
+    faults = list[str]()
     waiting, seen, kinds = ["/"], {"/"}, dict[str, int]()
     while waiting:
         path = waiting.pop(0)
         response = page.goto(path)
         if response is None or response.status != 200:
-            report(f"{path}: {response and response.status}")
+            faults.append(f"{path}: {response and response.status}")
             complaints.clear()
             continue
         if page.locator("h1").count() != 1:
-            report(f"{path}: {page.locator('h1').count()} h1")
+            faults.append(f"{path}: {page.locator('h1').count()} h1")
         page.set_viewport_size({"width": 375, "height": 800})
         wide = page.evaluate("document.documentElement.scrollWidth")
         if wide > 375:
-            report(f"{path}: {wide} px wide on a phone")
+            faults.append(f"{path}: {wide} px wide on a phone")
         page.set_viewport_size({"width": 1280, "height": 900})
         for word in complaints:
-            report(f"{path}: {word}")
+            faults.append(f"{path}: {word}")
         complaints.clear()
         for link in links(page):
             if link not in seen and kinds.get(kind(link), 0) < MOST_OF_A_KIND:
                 seen.add(link)
                 kinds[kind(link)] = kinds.get(kind(link), 0) + 1
                 waiting.append(link)
-    return len(kinds)
+    return faults, len(kinds)
