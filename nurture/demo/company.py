@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -34,8 +34,8 @@ def set_up_workspace() -> None:
     home.save()
 
 
-def set_up_rules(*, now: datetime, actor: User | None) -> None:
-    """Fields, segments in the order in which they read each other, personas, and the score model, published."""
+def set_up_rules(*, now: datetime, today: date, actor: User | None) -> None:
+    """Fields, segments in the order in which they read each other, personas (one overdue for its review), the score model, published."""
     for field in definitions.FIELDS:
         make_custom_field(
             field["of"], actor=actor, now=now, **{key: value for key, value in field.items() if key != "of"}
@@ -44,10 +44,12 @@ def set_up_rules(*, now: datetime, actor: User | None) -> None:
         save_segment(None, actor=actor, now=now, **segment)
     save_segment(None, name="Advisory circle", slug="advisory-circle", mode=Segment.Mode.FIXED, folder="People", conditions=None,
                  notes="Customers who read drafts and say what is missing. By invitation.", actor=actor, now=now)  # fmt: skip
-    for persona in definitions.PERSONAS:
+    for place, persona in enumerate(definitions.PERSONAS):
         values = {key: value for key, value in persona.items() if key != "slug"}
         made = create_persona(values=_all_values(values), actor=actor, now=now)
-        Persona.objects.filter(pk=made.pk).update(slug=persona["slug"], reviewed_on=now.date())
+        Persona.objects.filter(pk=made.pk).update(
+            slug=persona["slug"], reviewed_on=today - timedelta(days=100 - 40 * place)
+        )
     model = ScoreModel.objects.get(is_default=True)
     ScoreVersion.objects.filter(model=model, number=1).update(published_at=now)
     draft = scoring.draft_of(model, now=now)

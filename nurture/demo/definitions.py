@@ -410,6 +410,7 @@ def _wait(name: str, days: int) -> Document:
 
 
 _LOOKED_AT_PRICES: Document = {"all": [{"did": "page_view", "where": [PRICING], "when": last(14)}]}
+_READY: Document = {"all": [*_LOOKED_AT_PRICES["all"], {"field": "score.default.total", "op": "at_least", "value": 50}]}
 _CLICKED: Document = {"all": [{"did": "email_click", "when": last(14)}]}
 
 # days_before: how long before today it was started; the demo's history lets it run since.
@@ -417,7 +418,7 @@ PROGRAMS: tuple[Document, ...] = (
     {
         "slug": "welcome",
         "name": "Welcome",
-        "notes": "Everybody new gets the handbook; who looks at prices within three days goes to sales, the rest get a second mail.",
+        "notes": "Everybody new gets the handbook; who looks at prices and fits goes to sales, the others get a second mail.",
         "segment": "newcomers",
         "intake": "new",
         "days_before": 75,
@@ -428,7 +429,7 @@ PROGRAMS: tuple[Document, ...] = (
                 _step(
                     "prices",
                     "branch",
-                    conditions=_LOOKED_AT_PRICES,
+                    conditions=_READY,
                     yes=[_step("sales", "hand_to_sales")],
                     no=[
                         _step("story", "send_email", template="first-line"),
@@ -476,7 +477,7 @@ PROGRAMS: tuple[Document, ...] = (
                 _step(
                     "back",
                     "branch",
-                    conditions=_LOOKED_AT_PRICES,
+                    conditions=_READY,
                     yes=[_step("stage", "change_stage", to="recycled"), _step("sales", "hand_to_sales")],
                     no=[_wait("a-quarter", 90)],
                 ),

@@ -16,15 +16,16 @@ from scoring.models import AnswerReason, HandOff
 
 # Sales answers a lead between these ages; the younger ones stay in the queue for whoever tries the demo.
 _ANSWER_AFTER = timedelta(hours=50)
-_ANSWERS = (("accepted", 62), ("rejected", 24), ("recycled", 14))
+_ANSWERS = ("accepted", "rejected", "recycled")
+_ANSWER_WEIGHTS = (62, 24, 14)
 
 
 def moments(start: datetime, until: datetime) -> Iterator[datetime]:
-    """When the engine turns: monthly at first, weekly in the last quarter, daily in the last fortnight."""
+    """When the engine turns: monthly at first, weekly in the last eleven weeks, daily in the last fortnight."""
     moment = start
     while moment < until:
         age = until - moment
-        moment += timedelta(days=30 if age > timedelta(days=120) else 7 if age > timedelta(days=21) else 1)
+        moment += timedelta(days=30 if age > timedelta(days=105) else 7 if age > timedelta(days=21) else 1)
         yield min(moment, until)
 
 
@@ -106,8 +107,9 @@ def _stage_moves(opened: list[DealFact], closed: list[DealFact], moment: datetim
     return sorted(moves, key=lambda move: move.moved_at)
 
 
-def _at(day: date, hour: int, like: datetime) -> datetime:
-    return datetime.combine(day, time(hour), like.tzinfo)
+def _at(day: date, hour: int, moment: datetime) -> datetime:
+    """That hour of the day, but not later than the moment at which it is told."""
+    return min(moment, datetime.combine(day, time(hour), moment.tzinfo))
 
 
 class Sales:
@@ -129,9 +131,10 @@ class Sales:
         waiting = HandOff.objects.open().filter(handed_over_at__lte=now - _ANSWER_AFTER).select_related("contact")
         for hand_off in waiting.order_by("handed_over_at", "contact_id"):
             moment = min(now, hand_off.handed_over_at + timedelta(hours=self.random.uniform(2, 20)))
-            kinds, weights = zip(*_ANSWERS, strict=True)
             answer = (
-                "accepted" if hand_off.contact_id in self.buyers else self.random.choices(kinds, weights=weights)[0]
+                "accepted"
+                if hand_off.contact_id in self.buyers
+                else self.random.choices(_ANSWERS, weights=_ANSWER_WEIGHTS)[0]
             )
             if answer == "accepted":
                 accept_lead(hand_off, actor=self.actor, now=moment)
@@ -140,5 +143,5 @@ class Sales:
             else:
                 recycle_lead(hand_off, reason=self._reason(AnswerReason.Answer.RECYCLED), actor=self.actor, now=moment)
 
-    def _reason(self, answer: str) -> AnswerReason:
+    def _reason(self, answer: AnswerReason.Answer) -> AnswerReason:
         return self.random.choice(self.reasons[answer])

@@ -10,10 +10,10 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from leads.models import Activity, Contact, Deal
+from leads.models import Activity, Contact, Deal, Owner
 from leads.models import Company as CompanyRow
 from nurture import sending
-from nurture.demo import company
+from nurture.demo import company, words
 from nurture.demo.company import is_empty
 from nurture.demo.facts import HISTORY, Block, blocks
 from nurture.demo.history import Arrivals, Sales, arrive, moments
@@ -38,7 +38,7 @@ def seed(
     """Counts of what was made. Facts come in transactions of their own; an instance that is half filled says so by not being empty."""
     start = until - HISTORY
     company.set_up_workspace()
-    company.set_up_rules(now=start, actor=None)
+    company.set_up_rules(now=start, today=until.date(), actor=None)
     company.set_up_mails(now=start, actor=None)
     if contacts <= LIVED_THROUGH:
         _live(contacts, activities, seed, until, sales, start_programs, tell)
@@ -61,6 +61,8 @@ def _live(
     made = list(blocks(contacts=contacts, activities=activities, seed=seed, until=until))
     arrivals, loader = Arrivals(made), Loader()
     answers = Sales(arrivals, seed=seed, actor=sales)
+    if sales is not None:
+        Owner.objects.filter(name=words.SALES_PEOPLE[0][0]).update(user=sales)  # so that the tab “mine” has entries
     loader.companies(arrivals.companies)
     programs = company.Programs(made_at=until - HISTORY, actor=None)
     for moment in moments(until - HISTORY, until):
