@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from crispy_forms.helper import FormHelper
-from crispy_forms.layout import HTML, Column, Field, Layout, Row
+from crispy_forms.layout import HTML, Column, Div, Field, Layout, Row
 from django import forms
 from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy
 
 from segments.builder import ConditionsField
 from segments.models import Segment
-
 
 if TYPE_CHECKING:
     _UserChoice = forms.ModelChoiceField[User]
@@ -84,14 +83,13 @@ class SegmentForm(forms.Form):
             del self.fields["conditions"], self.fields["everybody"]
         self.helper = FormHelper()
         self.helper.form_tag = False
-        rule = ["conditions", "everybody"] if "conditions" in self.fields else []
+        rule = [Div("conditions", "everybody", HTML('<hr class="my-3">'), css_class="segment-rule")]
         words = ["notes", "owner", *(["reason"] if "reason" in self.fields else [])]
         self.helper.layout = Layout(
             Field("version"),
             Row(Column("name", css_class="col-md-8"), Column("folder", css_class="col-md-4")),
             *(["mode"] if "mode" in self.fields else []),
-            *rule,
-            HTML('<hr class="my-3">') if rule else HTML(""),
+            *(rule if "conditions" in self.fields else []),
             *words,
         )
 

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_GET, require_POST
 from leads import lists
 from leads.access import require
 from leads.actions import audit
-from leads.models import Contact
+from leads.models import Contact, Stage
 from segments import actions, graph, pages, queries
 from segments.conditions import BadConditions, Catalogue
 from segments.definition_kinds import contacts_named
@@ -32,6 +32,7 @@ from segments.words import why_in_words
 MOST_LISTED = 500
 TREND_DAYS = 90
 MOST_CANDIDATES = 8
+MEMBERS_A_PAGE = 25
 
 JOINED = lists.Order("joined", "", ("since", "id"), True, (datetime, int))
 LEFT = lists.Order("left", "", ("until", "id"), True, (datetime, int))
@@ -125,7 +126,7 @@ def segment_members(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _members(request: HttpRequest, segment: Segment) -> dict[str, Any]:
-    """One page of people. One or two statements, three with a search."""
+    """One page of people. Two statements, three with a search."""
     which = request.GET.get("which", "members")
     text = request.GET.get("q", "").strip()[:200]
     stays: QuerySet[Membership] = Membership.objects.filter(segment=segment).select_related("contact__company")
@@ -139,11 +140,14 @@ def _members(request: HttpRequest, segment: Segment) -> dict[str, Any]:
     words = lists.words_of(text)
     if words:
         stays = stays.filter(contact__in=lists.search_contacts(Contact.objects.all(), words))
-    page = lists.page(stays, order, after=request.GET.get("after", ""), before=request.GET.get("before", ""))
+    page = lists.page(
+        stays, order, after=request.GET.get("after", ""), before=request.GET.get("before", ""), size=MEMBERS_A_PAGE
+    )
     return {
         "which": which,
         "text": text,
         "page": page,
+        "stage_labels": dict(Stage.objects.values_list("slug", "label")),
         "people": [(stay, why_in_words(stay.left_why if which == "left" else stay.why)) for stay in page.rows],
     }
 

@@ -255,7 +255,7 @@ def test_members_joined_left_and_by_hand(marketer: Client) -> None:
 
 
 def test_members_are_searched_and_paged_by_key(marketer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    contacts = [make_contact(external_id=f"c{n:02}", last_name="Smith" if n % 2 else "Jones") for n in range(55)]
+    contacts = [make_contact(external_id=f"c{n:02}", last_name="Smith" if n % 2 else "Jones") for n in range(30)]
     segment = make_segment()
     for n, contact in enumerate(contacts):
         Membership.objects.create(
@@ -263,9 +263,9 @@ def test_members_are_searched_and_paged_by_key(marketer: Client, monkeypatch: py
         )
     first = marketer.get(url("detail", segment.slug))
     names = people(first)
-    assert (len(names), names[0], first.context["page"].previous) == (50, "c54", "")
+    assert (len(names), names[0], first.context["page"].previous) == (25, "c29", "")
     rest = marketer.get(url("detail", segment.slug), {"after": first.context["page"].next})
-    assert names + people(rest) == [f"c{n:02}" for n in reversed(range(55))]
+    assert names + people(rest) == [f"c{n:02}" for n in reversed(range(30))]
     back = marketer.get(url("detail", segment.slug), {"before": rest.context["page"].previous})
     assert people(back) == names
     found = marketer.get(url("detail", segment.slug), {"q": "smith C01"})
@@ -367,7 +367,7 @@ def test_pages_cost_the_same_for_one_and_three(marketer: Client, number: int) ->
         with CaptureQueriesContext(connection) as captured:
             assert marketer.get(address, headers={"HX-Request": "true"} if name == "members" else {}).status_code == 200
         cost[name] = len(captured)
-    assert cost == {"list": 13, "detail": 14, "members": 6, "versions": 6}
+    assert cost == {"list": 13, "detail": 15, "members": 7, "versions": 6}
 
 
 @pytest.mark.parametrize("number", [1, 3])
