@@ -1,11 +1,11 @@
 """The three demo sign-ins that `make run` prints; their password is made once for each instance."""
 
-import os
 import secrets
 from pathlib import Path
 
 from django.contrib.auth.models import Group, User
 
+from config.env import write_once
 from leads.access import ADMIN, MARKETER, SALES
 
 SIGN_INS = {"marketer": MARKETER, "sales": SALES, "admin": ADMIN}
@@ -39,8 +39,5 @@ def password(home: Path) -> str:
     """From the instance's own folder, readable to its owner only."""
     file = home / "demo-password"
     if not file.exists():
-        words = "-".join(secrets.token_hex(2) for _ in range(3))
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as handle:
-            handle.write(words)
-    return file.read_text().strip()
+        write_once(file, "-".join(secrets.token_hex(2) for _ in range(3)))
+    return file.read_text()

@@ -1,5 +1,6 @@
 """Reads the environment: one function for each shape of value, each refusing nonsense in words."""
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -61,15 +62,20 @@ def secret_key(home: Path) -> str:
     if key := os.environ.get("SECRET_KEY"):
         return key
     file = home / "secret-key"
-    try:
-        return file.read_text()
-    except FileNotFoundError:
+    if not file.exists():
         home.mkdir(parents=True, exist_ok=True)
-    key = secrets.token_urlsafe(64)
+        write_once(file, secrets.token_urlsafe(64))
+    return file.read_text()
+
+
+def write_once(file: Path, text: str) -> None:
+    """The file appears complete, readable to its owner only; the first of several writers wins."""
+    draft = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return file.read_text()
-    with os.fdopen(descriptor, "w") as handle:
-        handle.write(key)
-    return key
+        with os.fdopen(descriptor, "w") as handle:
+            handle.write(text)
+        with contextlib.suppress(FileExistsError):
+            file.hardlink_to(draft)
+    finally:
+        draft.unlink()

@@ -247,7 +247,7 @@ class Supervisor:
     # --- Telling
 
     def _is_healthy(self) -> bool:
-        host = "127.0.0.1" if self.host in {"0.0.0.0", "", "localhost"} else self.host  # noqa: S104 — compared, not bound
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::", "localhost"} else self.host  # noqa: S104 — compared, not bound
         known_as = listing("ALLOWED_HOSTS", default="localhost")[0].lstrip(".*") or "localhost"
         connection = http.client.HTTPConnection(host, self.port, timeout=5)
         try:

@@ -26,7 +26,8 @@ class RequestLog(Logger):  # type: ignore[misc]  # gunicorn has no types
 
 
 wsgi_app = "config.wsgi"
-bind = f"{os.environ.get('HOST', '127.0.0.1')}:{number('PORT', default=8000)}"
+_host = os.environ.get("HOST", "127.0.0.1")
+bind = f"{f'[{_host}]' if ':' in _host else _host}:{number('PORT', default=8000)}"
 workers = number("WEB_WORKERS", default=2)
 worker_class = "gthread"
 threads = number("WEB_THREADS", default=8)

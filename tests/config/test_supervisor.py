@@ -9,11 +9,15 @@ import socket
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 
 import psutil
 import pytest
+from django.core.cache.backends.redis import RedisCache
+from redis.exceptions import RedisError
 
+from config import embedded
 from tests.config.conftest import BASE_DIR, Instance, end, eventually
 
 
@@ -82,6 +86,15 @@ def everything_of(instance: Instance) -> list[str]:
     return found
 
 
+def turned_since(instance: Instance, moment: float) -> bool:
+    """Whether the engine has taken a turn that ended well after a moment (seconds since 1970)."""
+    try:
+        word = RedisCache(embedded.redis_url(instance.home), {"KEY_PREFIX": "ripen"}).get("beat:nurture.turn")
+    except RedisError:
+        return False
+    return bool(word and word["at"] > moment and not word["failed"])
+
+
 @pytest.fixture
 def run(instance: Instance) -> Iterator[Run]:
     started = Run(instance, free_port())
@@ -107,6 +120,8 @@ def test_it_serves_mends_itself_and_goes(run: Run) -> None:
         True,
     )
 
+    assert eventually(lambda: turned_since(run.instance, 0.0))
+
     # Whoever is killed is started again, with nothing of it left beside.
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
@@ -118,6 +133,7 @@ def test_it_serves_mends_itself_and_goes(run: Run) -> None:
     os.kill(servers["valkey-server"][0], signal.SIGKILL)
     assert eventually(lambda: run.status() != 200)
     assert eventually(run.is_whole, seconds=60)
+    assert eventually(lambda: turned_since(run.instance, time.time() - 1), seconds=60)
 
     run.process.send_signal(signal.SIGTERM)
     assert run.process.wait(60) == 0
