@@ -15,9 +15,9 @@ def workspace() -> Workspace:
     return row
 
 
-def zone() -> ZoneInfo:
-    """The workspace's time zone; UTC should the stored name be unknown to this machine."""
+def zone(row: Workspace | None = None) -> ZoneInfo:
+    """The workspace's time zone; UTC should the stored name be unknown to this machine. One statement, none with the row at hand."""
     try:
-        return ZoneInfo(workspace().timezone)
+        return ZoneInfo((row or workspace()).timezone)
     except (ZoneInfoNotFoundError, ValueError):
         return ZoneInfo("UTC")

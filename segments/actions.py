@@ -227,7 +227,7 @@ def leave_to_rule(segment: Segment, *, contact_ids: Sequence[int], now: datetime
             rule = queries.NOBODY
             if stored.mode == Segment.Mode.DYNAMIC and stored.conditions is not None:
                 rule = matching(check(stored.conditions), moment(now), contacts=list(contact_ids), stored=True)
-            difference = queries.member_difference(segment.pk, rule, contact_ids)
+            difference = queries.read_difference(queries.difference_among(segment.pk, rule, contact_ids))
             if not difference:
                 return 0
             rows = queries.rows_of(difference)

@@ -25,7 +25,8 @@ class Node(Protocol):
     """Something that the turn keeps up to date.
 
     Optional: `failed(error, now)` stores a failure, `make_stale(now)` asks for a look at everybody, `due_by(at)` for a look at a
-    moment (somebody has an activity dated ahead).
+    moment (somebody has an activity dated ahead); `difference(contacts, now)` and `write_difference(rows, now)` are refresh in two
+    steps, so that the turn reads several small differences in one statement.
     """
 
     @property

@@ -104,8 +104,17 @@ def time_changed(rules: Iterable[Rule], clock: Clock, since: datetime, now: date
 class SegmentNode:
     """One segment. A fixed one has no rule: its members are those added by hand or by a program."""
 
-    def __init__(self, segment: Segment, rule: Rule | None, clock: Clock, broken: BadConditions | None = None) -> None:
+    def __init__(
+        self,
+        segment: Segment,
+        rule: Rule | None,
+        clock: Clock,
+        broken: BadConditions | None = None,
+        *,
+        has_overrides: bool = True,
+    ) -> None:
         self.segment = segment
+        self.has_overrides = has_overrides
         self.key = segment.key
         self.rule = rule
         self.reads = rule.reads if rule else frozenset[str]()
@@ -157,12 +166,14 @@ class SegmentNode:
     def is_stale_for_all(self, now: datetime) -> bool:
         """Whether more than the time has changed: the rule, or a failure before."""
         segment = self.segment
-        return segment.stale_since is not None or bool(segment.problem) or segment.due_at is None or segment.due_at > now
+        return (
+            segment.stale_since is not None or bool(segment.problem) or segment.due_at is None or segment.due_at > now
+        )
 
     def _refresh_chunk(self, contacts: Sequence[int], now: datetime) -> int:
         with transaction.atomic():
             queries.bound_statements(FULL_SECONDS)
-            difference = queries.member_difference(self.segment.pk, self._matching(now, contacts), contacts)
+            difference = queries.read_difference(self.difference(contacts, now))
             if not difference:
                 return 0
             written = self._write(queries.rows_of(difference), now=now, mark=True, tell=False)
@@ -208,8 +219,16 @@ class SegmentNode:
             return queries.write_members(self.segment.pk, rows, why=self._why(), now=now, mark=mark, tell=tell)
 
     def _refresh_some(self, contacts: Sequence[int], now: datetime) -> list[int]:
-        """One statement when nothing changes; with a change the row is locked and the difference written in two more."""
-        difference = queries.member_difference(self.segment.pk, self._matching(now, contacts), contacts)
+        return self.write_difference(queries.read_difference(self.difference(contacts, now)), now)
+
+    def difference(self, contacts: Sequence[int], now: datetime) -> Sql:
+        """Rows (contact_id, matches) of those among the contacts whose membership must change; the turn reads several at once."""
+        return queries.difference_among(
+            self.segment.pk, self._matching(now, contacts), contacts, has_overrides=self.has_overrides
+        )
+
+    def write_difference(self, difference: Sequence[tuple[int, bool]], now: datetime) -> list[int]:
+        """Contacts that joined or left. Nothing when nothing changes, else two statements: lock the row, write."""
         if not difference:
             return []
         if queries.lock_segment(self.segment.pk) != self.segment.version:
@@ -302,7 +321,8 @@ class PersonasNode:
 
     def _is_stale_for_all(self, now: datetime) -> bool:
         return any(
-            persona.stale_since is not None or persona.problem or persona.refreshed_at is None for persona in self.personas
+            persona.stale_since is not None or persona.problem or persona.refreshed_at is None
+            for persona in self.personas
         ) or all(persona.due_at is None or persona.due_at > now for persona in self.personas)
 
     def _compiled(self, now: datetime, contacts: Sequence[int] | None = None) -> list[tuple[int, Sql]]:
@@ -360,18 +380,19 @@ class PersonasNode:
 
 
 def segment_nodes() -> list[Node]:
-    """A node per segment in use, and one for all personas. Three statements."""
+    """A node per segment in use, and one for all personas. Four statements."""
     stamp = catalogue_stamp()
     clock = Clock()
     found: list[Node] = []
+    by_hand = queries.segments_with_overrides()
     for segment in Segment.objects.in_use().defer("notes"):
-        if segment.mode == Segment.Mode.FIXED or segment.conditions is None:
-            found.append(SegmentNode(segment, None, clock))
-            continue
-        try:
-            found.append(SegmentNode(segment, rule_of(segment.conditions, stamp), clock))
-        except BadConditions as error:
-            found.append(SegmentNode(segment, None, clock, broken=error))
+        rule, broken = None, None
+        if segment.mode == Segment.Mode.DYNAMIC and segment.conditions is not None:
+            try:
+                rule = rule_of(segment.conditions, stamp)
+            except BadConditions as error:
+                broken = error
+        found.append(SegmentNode(segment, rule, clock, broken, has_overrides=segment.pk in by_hand))
     personas = list(Persona.objects.all())
     if personas:
         found.append(PersonasNode(personas, stamp, clock))
@@ -386,11 +407,15 @@ def segments_wait(now: datetime) -> bool:
 def segment_definitions() -> list[Definition]:
     """Segments in use and personas for loops and “used by”. Two statements."""
     found = [
-        Definition(f"segment:{slug}", name, _("segment"), reverse("segments:segment-detail", args=[slug]), reads_of(document))
+        Definition(
+            f"segment:{slug}", name, _("segment"), reverse("segments:segment-detail", args=[slug]), reads_of(document)
+        )
         for slug, name, document in Segment.objects.in_use().values_list("slug", "name", "conditions")
     ]
     found += [
-        Definition(f"persona:{slug}", name, _("persona"), reverse("segments:persona-detail", args=[slug]), reads_of(document))
+        Definition(
+            f"persona:{slug}", name, _("persona"), reverse("segments:persona-detail", args=[slug]), reads_of(document)
+        )
         for slug, name, document in Persona.objects.values_list("slug", "name", "conditions")
     ]
     return found

@@ -51,6 +51,13 @@ def bound_statements(seconds: float) -> None:
 # --- marks -----------------------------------------------------------------------------------------------------------
 
 
+def catalogue_stamp() -> object:
+    """Changes whenever the custom fields, and with them the meaning of a document, may have. One statement over a small table."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*), max(id), max(created_at) FROM leads_customfield")
+        return tuple(cursor.fetchone())
+
+
 def marks_wait() -> bool:
     """One statement that reads one row."""
     with connection.cursor() as cursor:
@@ -197,12 +204,42 @@ def stage_members(segment_id: int, matching: Sql) -> int:
     return _stage(_difference(segment_id, matching, None, has_overrides=_has_overrides(segment_id)))
 
 
-def member_difference(segment_id: int, matching: Sql, contacts: Sequence[int]) -> list[tuple[int, bool]]:
-    """(contact, matches) of those among the contacts whose membership is not what it should be. One statement, nothing locked."""
-    rows = _difference(segment_id, matching, contacts, has_overrides=True)
+def difference_among(segment_id: int, matching: Sql, contacts: Sequence[int], *, has_overrides: bool = True) -> Sql:
+    """Rows (contact_id, matches) of those among the contacts whose membership is not what it should be.
+
+    Without overrides the statement is planned in half the time. Should one be made meanwhile, write_members respects it.
+    """
+    return _difference(segment_id, matching, contacts, has_overrides=has_overrides)
+
+
+def read_difference(rows: Sql) -> list[tuple[int, bool]]:
+    """One statement, nothing locked."""
     with connection.cursor() as cursor:
         cursor.execute(rows.text, list(rows.params))
         return [(int(contact_id), bool(matches)) for contact_id, matches in cursor.fetchall()]
+
+
+def read_differences(parts: Sequence[Sql]) -> list[list[tuple[int, bool]]]:
+    """The rows of several differences, in their order. One statement: for few contacts its way there and back costs more than its work."""
+    union = " UNION ALL ".join(
+        f"SELECT {place} AS place, contact_id, matches FROM ({part.text}) AS part{place}"
+        for place, part in enumerate(parts)
+    )
+    found: list[list[tuple[int, bool]]] = [[] for _ in parts]
+    with connection.cursor() as cursor:
+        cursor.execute(union, [value for part in parts for value in part.params])
+        for place, contact_id, matches in cursor.fetchall():
+            found[place].append((int(contact_id), bool(matches)))
+    return found
+
+
+def segments_with_overrides() -> frozenset[int]:
+    """Ids of segments that somebody was put into or taken out of by hand. One statement that skips along the index."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM segments_segment s WHERE EXISTS (SELECT FROM segments_segmentoverride o WHERE o.segment_id = s.id)"
+        )
+        return frozenset(segment_id for (segment_id,) in cursor.fetchall())
 
 
 def rows_of(difference: Sequence[tuple[int, bool]]) -> Sql:

@@ -7,10 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Max
-
-from leads.models import CustomField
 from segments.conditions import BadConditions, Tree, check, facets, reads
+from segments.queries import catalogue_stamp as catalogue_stamp
 
 # A beat reads every rule that a change touches; reading a document takes a fraction of a millisecond, so hundreds are kept.
 _KEPT = 2_000
@@ -27,11 +25,6 @@ class Rule:
 
 _rules: OrderedDict[tuple[str, object], Rule] = OrderedDict()
 _reads: OrderedDict[str, frozenset[str]] = OrderedDict()
-
-
-def catalogue_stamp() -> object:
-    """Changes whenever the custom fields, and with them the meaning of a document, may have. One statement over a small table."""
-    return tuple(CustomField.objects.aggregate(Count("pk"), Max("pk"), Max("created_at")).values())
 
 
 def rule_of(document: Any, stamp: object) -> Rule:

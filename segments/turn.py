@@ -27,6 +27,7 @@ LOCK = 7_246_001  # any number that nobody else in this database uses
 BATCH = 10_000  # contacts: 0.85 s for 20 segments (LIMITS); a longer batch holds its locks longer
 FULL_FROM = 70_000  # marks: beyond, looking at everybody once is cheaper (LIMITS)
 BATCH_SECONDS = 60.0  # for one statement of a batch
+TOGETHER = 200  # contacts: up to here several nodes share a statement; the list of ids stands in it once a node
 FOLLOW_ONLY = 0  # facet of marks whose contacts were looked at with everybody: only followers still want them
 
 logger = logging.getLogger(__name__)
@@ -81,7 +82,8 @@ def turn(now: datetime, *, full: bool = False, budget_seconds: float | None = No
     `full` looks at every definition over everybody. The budget ends the turn after the batch that exceeds it.
     """
     report = TurnReport()
-    if not full and not queries.marks_wait() and not graph.is_waiting(now):
+    marks = queries.marks_up_to(FULL_FROM + 1)
+    if not full and not marks and not graph.is_waiting(now):
         return report
     with _alone() as alone:
         if not alone:
@@ -89,7 +91,8 @@ def turn(now: datetime, *, full: bool = False, budget_seconds: float | None = No
             return report
         started = perf_counter()
         nodes = graph.nodes()
-        _ask_for_everybody(nodes, now, full=full)
+        if full or marks > FULL_FROM:
+            _ask_for_everybody(nodes, now)
         _refresh_whole(nodes, now, report, full=full)
         while _work_batch(nodes, now, report):
             if budget_seconds is not None and perf_counter() - started > budget_seconds:
@@ -111,19 +114,18 @@ def _alone() -> Iterator[bool]:
             queries.release_turn_lock(LOCK)
 
 
-def _ask_for_everybody(nodes: Sequence[Node], now: datetime, *, full: bool) -> None:
+def _ask_for_everybody(nodes: Sequence[Node], now: datetime) -> None:
     """Where everybody will be looked at, say so in the rows, and keep the marks that are there for the followers only.
 
     One transaction: a turn that is killed afterwards leaves the definitions stale.
     """
-    if full or queries.marks_up_to(FULL_FROM + 1) > FULL_FROM:
-        with transaction.atomic():
-            asked = [getattr(node, "make_stale", None) for node in nodes]
-            for make_stale in asked:
-                if make_stale is not None:
-                    make_stale(now)
-            if None not in asked:
-                queries.fold_marks(FOLLOW_ONLY)
+    with transaction.atomic():
+        asked = [getattr(node, "make_stale", None) for node in nodes]
+        for make_stale in asked:
+            if make_stale is not None:
+                make_stale(now)
+        if None not in asked:
+            queries.fold_marks(FOLLOW_ONLY)
 
 
 def _refresh_whole(nodes: Sequence[Node], now: datetime, report: TurnReport, *, full: bool) -> None:
@@ -184,17 +186,11 @@ def _batch(nodes: Sequence[Node], now: datetime, *, carefully: bool = False) -> 
         touched = _by_facet(claimed)
         _look_ahead(nodes, touched.get(Mark.Facet.ACTIVITY.value, set()), now)
         changed: dict[str, set[int]] = {}
-        for node in nodes:
-            contacts = set[int]().union(
-                *(touched.get(facet, ()) for facet in node.facets),
-                *(changed.get(graph.corner(read), ()) for read in node.reads),
-            )
-            if not contacts:
-                continue
-            result = _refresh_some(node, sorted(contacts), now, tally, carefully=carefully)
-            if result:
-                changed[graph.corner(node.key)] = set(result)
-                tally.changed[node.key] = len(result)
+        for group, contacts in _groups(nodes, touched, changed, carefully=carefully):
+            for node, result in _refresh_group(group, contacts, now, tally, carefully=carefully):
+                if result:
+                    changed[graph.corner(node.key)] = set(result)
+                    tally.changed[node.key] = len(result)
         tally.spend("definitions", started)
         for follower in _followers:
             started = perf_counter()
@@ -223,6 +219,49 @@ def _by_facet(claimed: dict[int, frozenset[int]]) -> dict[int, set[int]]:
         for facet in facets:
             touched.setdefault(facet, set()).add(contact_id)
     return touched
+
+
+def _groups(
+    nodes: Sequence[Node], touched: dict[int, set[int]], changed: dict[str, set[int]], *, carefully: bool
+) -> Iterator[tuple[list[Node], list[int]]]:
+    """Nodes with the contacts they must look at, in order. Neighbours that look at the same few and do not read each other go together.
+
+    `changed` grows while the groups are worked; whom a node looks at is found out when its turn comes.
+    """
+    group: list[Node] = []
+    of_group: set[int] = set()
+    for node in nodes:
+        reads = {graph.corner(read) for read in node.reads}
+        if group and reads & {graph.corner(other.key) for other in group}:
+            yield group, sorted(of_group)
+            group = []
+        contacts = set[int]().union(
+            *(touched.get(facet, ()) for facet in node.facets), *(changed.get(read, ()) for read in reads)
+        )
+        if not contacts:
+            continue
+        is_small = not carefully and len(contacts) <= TOGETHER and hasattr(node, "write_difference")
+        if group and not (is_small and contacts == of_group):
+            yield group, sorted(of_group)
+            group = []
+        if is_small:
+            group.append(node)
+            of_group = contacts
+        else:
+            yield [node], sorted(contacts)
+    if group:
+        yield group, sorted(of_group)
+
+
+def _refresh_group(
+    group: Sequence[Node], contacts: Sequence[int], now: datetime, tally: TurnReport, *, carefully: bool
+) -> list[tuple[Node, Sequence[int]]]:
+    """Each node with the contacts whose result changed. One statement reads what several nodes must change."""
+    if len(group) == 1:
+        return [(group[0], _refresh_some(group[0], contacts, now, tally, carefully=carefully))]
+    parts = [node.difference(contacts, now) for node in group]  # type: ignore[attr-defined]
+    differences = queries.read_differences(parts)
+    return [(node, node.write_difference(rows, now)) for node, rows in zip(group, differences, strict=True)]  # type: ignore[attr-defined]
 
 
 def _refresh_some(

@@ -94,5 +94,6 @@ __all__ = [
 
 
 def moment(at: datetime) -> Moment:
-    """The moment with the workspace's zone and week. Two statements."""
-    return Moment(at, zone(), workspace().week_start)
+    """The moment with the workspace's zone and week. One statement."""
+    row = workspace()
+    return Moment(at, zone(row), row.week_start)

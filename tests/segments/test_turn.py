@@ -225,15 +225,14 @@ def test_a_failure_among_changed_contacts_costs_nobody_else_their_change(monkeyp
     contact = make_contact(title="Clerk")
     bad, good = make_segment(CFO, name="a bad"), make_segment(CFO, name="b good")
     turn.turn(NOW)
-    original = queries.member_difference
+    original = nodes.SegmentNode.difference
 
-    def fails_for_bad(segment_id: int, *rest: object) -> list[tuple[int, bool]]:
-        if segment_id == bad.pk:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1/0")
-        return original(segment_id, *rest)  # type: ignore[arg-type]
+    def fails_for_bad(node: nodes.SegmentNode, contacts: Sequence[int], now: datetime) -> nodes.Sql:
+        if node.key == bad.key:
+            return nodes.Sql("SELECT 1 / 0 AS contact_id, true AS matches", ())
+        return original(node, contacts, now)
 
-    monkeypatch.setattr(queries, "member_difference", fails_for_bad)
+    monkeypatch.setattr(nodes.SegmentNode, "difference", fails_for_bad)
     change_contact(contact, changes={"title": "CFO"}, actor=None, now=later(minutes=1))
     report = turn.turn(later(minutes=1))
     monkeypatch.undo()
