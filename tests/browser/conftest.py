@@ -1,31 +1,35 @@
-"""A real Chromium against the running product: `signed_in` is a page of a marketer."""
+"""A real Chromium against the running product. `page` is nobody's yet; `sign_in(role)` signs it in, `signed_in(role)` also hands it over.
+
+A script error, a refusal of the Content-Security-Policy or a resource that does not load fails the test, unless it clears `complaints`.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from importlib import import_module
 
 import pytest
-from django.apps import apps
+from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-from leads.access import MARKETER
 from tests.makers import make_user
 
-PASSWORD = "ripe-apricots-in-july"
+PASSWORD = "seven-ripe-apricots"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-SignIn = Callable[..., Page]
+SignIn = Callable[[str], None]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    # Playwright's loop runs in this thread, where Django would refuse the ORM; the tests use neither at the same moment.
+    # Playwright's loop runs in this thread, where Django would refuse the ORM; a test never uses both at one moment.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    path = next((which for name in NAMES if (which := shutil.which(name))), None)
+    shared = connections["default"]
     with sync_playwright() as playwright:
+        # Under a running loop Django keeps connections apart: both must be the one that fixtures and other tests use.
+        connections["default"] = shared
         found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield found
         found.close()
@@ -33,44 +37,52 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def first_rows(transactional_db: None) -> None:
-    """What every instance starts with; a test with real transactions before may have flushed it."""
-    import_module("leads.migrations.0003_first_rows").fill(apps, None)
+def complaints() -> Iterator[list[str]]:
+    """What the browser complained of so far; whatever is left at the end fails the test."""
+    found: list[str] = []
+    yield found
+    assert found == []
 
 
 @pytest.fixture
-def sign_in(first_rows: None, live_server: LiveServer, browser: Browser) -> Iterator[SignIn]:
-    """Open a page as somebody with a role. A script error or a message of the Content-Security-Policy fails the test."""
-    contexts: list[BrowserContext] = []
-    complaints: list[str] = []
+def context(browser: Browser, live_server: LiveServer) -> Iterator[BrowserContext]:
+    found = browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 900}, locale="en-GB")
+    found.set_default_timeout(10_000)
+    yield found
+    found.close()
 
+
+@pytest.fixture
+def page(context: BrowserContext, complaints: list[str]) -> Page:
     def note(message: ConsoleMessage) -> None:
-        if message.type == "error" and "Failed to load resource" not in message.text:
+        if message.type == "error":
             complaints.append(message.text)
 
-    def open_page(role: str = MARKETER, *, width: int = 1280, javascript: bool = True) -> Page:
-        user = make_user(role, password=PASSWORD)
-        context = browser.new_context(
-            base_url=live_server.url, viewport={"width": width, "height": 900}, java_script_enabled=javascript
-        )
-        contexts.append(context)
-        context.set_default_timeout(10_000)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", note)
-        page.goto("/login/")
-        page.fill("[name=username]", user.username)
-        page.fill("[name=password]", PASSWORD)
-        page.click("main button[type=submit], form button[type=submit]")
-        page.wait_for_url(lambda url: "/login/" not in url)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
+    found = context.new_page()
+    found.on("console", note)
+    found.on("pageerror", lambda error: complaints.append(str(error)))
+    return found
 
 
 @pytest.fixture
-def signed_in(sign_in: SignIn) -> Page:
-    return sign_in()
+def sign_in(page: Page) -> SignIn:
+    """Sign the page in as somebody new with a role."""
+
+    def as_role(role: str) -> None:
+        user = make_user(role, password=PASSWORD)
+        page.goto("/login/")
+        page.get_by_label("User name").fill(user.username)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(lambda url: "/login/" not in url)
+
+    return as_role
+
+
+@pytest.fixture
+def signed_in(page: Page, sign_in: SignIn) -> Callable[[str], Page]:
+    def as_role(role: str) -> Page:
+        sign_in(role)
+        return page
+
+    return as_role
