@@ -472,7 +472,10 @@ def timeline_of_facts(
         return []
     with connection.cursor() as cursor:
         cursor.execute(
-            f"{parts} ORDER BY at DESC LIMIT %(limit)s",
+            f"""
+            SELECT * FROM ({parts}) event (at, category, what, title, first, second, third, detail)
+            ORDER BY at DESC LIMIT %(limit)s
+            """,
             {"contact": contact_id, "before": before or "infinity", "limit": limit, "zone": zone},
         )
         rows = cursor.fetchall()

@@ -39,6 +39,11 @@ def is_fragment(request: HttpRequest) -> bool:
     return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
 
 
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What was posted, be it nothing; None for another method, so that a form is not bound."""
+    return request.POST if request.method == "POST" else None
+
+
 def stage_labels() -> dict[str, str]:
     return dict(Stage.objects.values_list("slug", "label"))
 
@@ -313,7 +318,7 @@ def contact_facts(request: HttpRequest, pk: int) -> HttpResponse:
             return render(request, "leads/_contact_facts.html", context)
         return redirect("leads:contact-detail", contact.pk)
     access.demand(request.user, "edit_contacts")
-    form = forms.ContactForm(request.POST or None, contact=contact, definitions=definitions)
+    form = forms.ContactForm(posted(request), contact=contact, definitions=definitions)
     if request.method == "POST":
         user = cast("User", request.user)
 
@@ -336,7 +341,7 @@ def contact_facts(request: HttpRequest, pk: int) -> HttpResponse:
 @require("edit_contacts")
 @require_http_methods(["GET", "HEAD", "POST"])
 def contact_new(request: HttpRequest) -> HttpResponse:
-    form = forms.ContactForm(request.POST or None, definitions=_custom_fields())
+    form = forms.ContactForm(posted(request), definitions=_custom_fields())
     if request.method == "POST":
         made: list[Contact] = []
         user = cast("User", request.user)
@@ -488,7 +493,7 @@ def company_detail(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def company_edit(request: HttpRequest, pk: int) -> HttpResponse:
     company = get_object_or_404(Company, pk=pk)
-    form = forms.CompanyForm(request.POST or None, company=company)
+    form = forms.CompanyForm(posted(request), company=company)
     if request.method == "POST":
         user = cast("User", request.user)
 

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from leads import actions, forms, lists
 from leads.access import ADMIN, MAY, ROLES, require
 from leads.models import AuditEntry, Company, Contact, CustomField, Deal, Owner, Stage
+from leads.views import posted
 from leads.workspace import workspace
 
 AUDIT_NEWEST = lists.Order("newest", "", ("id",), True, (int,))
@@ -33,7 +34,7 @@ def _user(request: HttpRequest) -> User:
 def settings(request: HttpRequest) -> HttpResponse:
     """The workspace: what the rule language and the mails read."""
     row = workspace()
-    form = forms.WorkspaceForm(request.POST or None, instance=row)
+    form = forms.WorkspaceForm(posted(request), instance=row)
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             form.save()
@@ -72,7 +73,7 @@ def field_list(request: HttpRequest) -> HttpResponse:
 @require("configure")
 @require_http_methods(["GET", "HEAD", "POST"])
 def field_new(request: HttpRequest) -> HttpResponse:
-    form = forms.NewFieldForm(request.POST or None, initial={"of": request.GET.get("of", "contact")})
+    form = forms.NewFieldForm(posted(request), initial={"of": request.GET.get("of", "contact")})
     if request.method == "POST":
 
         def make() -> None:
@@ -100,7 +101,7 @@ def field_new(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def field_edit(request: HttpRequest, pk: int) -> HttpResponse:
     field = get_object_or_404(CustomField, pk=pk)
-    form = forms.FieldForm(request.POST or None, instance=field, in_use=stored_values(field))
+    form = forms.FieldForm(posted(request), instance=field, in_use=stored_values(field))
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             form.save()
@@ -123,7 +124,7 @@ def field_edit(request: HttpRequest, pk: int) -> HttpResponse:
 def stage_list(request: HttpRequest) -> HttpResponse:
     """The words for the stages; which there are, and which move is legal, is the product's."""
     stages = list(Stage.objects.all())
-    rows = [(stage, forms.StageLabelForm(request.POST or None, instance=stage, prefix=stage.slug)) for stage in stages]
+    rows = [(stage, forms.StageLabelForm(posted(request), instance=stage, prefix=stage.slug)) for stage in stages]
     if request.method == "POST" and all(form.is_valid() for _stage, form in rows):
         changed = [(stage, form) for stage, form in rows if form.has_changed()]
         with transaction.atomic():
@@ -155,7 +156,7 @@ def owner_list(request: HttpRequest) -> HttpResponse:
 def owner_edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     """An owner made or changed."""
     owner = get_object_or_404(Owner, pk=pk) if pk else None
-    form = forms.OwnerForm(request.POST or None, instance=owner)
+    form = forms.OwnerForm(posted(request), instance=owner)
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             saved = form.save()
@@ -215,7 +216,7 @@ def user_list(request: HttpRequest) -> HttpResponse:
 def user_edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     """A user made or changed, with roles. Admins reach the Django admin."""
     person = get_object_or_404(User, pk=pk) if pk else None
-    form = forms.UserForm(request.POST or None, instance=person, editor=_user(request))
+    form = forms.UserForm(posted(request), instance=person, editor=_user(request))
     if request.method == "POST" and form.is_valid():
         _save_user(form, is_new=person is None, editor=_user(request))
         messages.success(request, _("Saved."))
