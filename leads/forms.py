@@ -423,6 +423,9 @@ class OwnerForm(forms.ModelForm):  # type: ignore[type-arg]
         return name
 
 
+NAMES_OF_A_USER = ("username", "first_name", "last_name", "email")
+
+
 class UserForm(forms.ModelForm):  # type: ignore[type-arg]
     """A user with roles. A new one gets a first password here; later it is changed by themselves or anew by an admin."""
 
@@ -457,7 +460,7 @@ class UserForm(forms.ModelForm):  # type: ignore[type-arg]
         cleaned: dict[str, Any] = super().clean() or {}
         if password := cleaned.get("password"):
             try:
-                validate_password(password, self.instance)
+                validate_password(password, User(**{name: cleaned.get(name, "") for name in NAMES_OF_A_USER}))
             except forms.ValidationError as error:
                 self.add_error("password", error)
         keeps_admin = cleaned.get("is_active") and (self.instance.is_superuser or ADMIN in cleaned.get("roles", []))

@@ -1,0 +1,236 @@
+"""Settings for admins: what is kept, what is refused, and that each change is audited."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from leads.access import ADMIN, MARKETER, SALES, roles_of
+from leads.models import AuditEntry, CustomField, Owner, Stage
+from leads.workspace import workspace, zone
+from tests.makers import make_contact, make_owner, make_user
+
+pytestmark = pytest.mark.django_db
+
+WORKSPACE = {
+    "name": "Nordwind",
+    "postal_address": "Hafen 1\nHamburg",
+    "timezone": "Europe/Berlin",
+    "week_start": "7",
+    "currency": "usd",
+    "business_days": ["1", "2"],
+    "business_start": "08:00",
+    "business_end": "16:30",
+    "sender_name": "Nordwind",
+    "sender_email": "hello@nordwind.test",
+    "reply_to": "",
+}
+
+
+@pytest.fixture
+def admin(client: Client) -> Client:
+    client.force_login(make_user(ADMIN, username="ada"))
+    return client
+
+
+def audited() -> list[tuple[str, str]]:
+    return list(AuditEntry.objects.order_by("pk").values_list("verb", "object_kind"))
+
+
+# --- Workspace -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_workspace_is_kept_and_audited(admin: Client) -> None:
+    assert admin.post(reverse("leads:settings"), WORKSPACE).status_code == 302
+    row = workspace()
+    assert (row.name, row.currency, row.week_start, row.business_days) == ("Nordwind", "USD", 7, [1, 2])
+    assert zone().key == "Europe/Berlin"
+    assert audited() == [("changed", "workspace")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"currency": "EU"}, "currency"),
+        ({"currency": "1€A"}, "currency"),
+        ({"business_end": "07:00"}, "business_end"),
+        ({"business_days": ["9"]}, "business_days"),
+        ({"business_days": []}, "business_days"),
+        ({"sender_email": "nobody"}, "sender_email"),
+        ({"name": ""}, "name"),
+    ],
+)
+def test_a_workspace_that_cannot_be_is_refused(admin: Client, changed: dict[str, object], field: str) -> None:
+    response = admin.post(reverse("leads:settings"), WORKSPACE | changed)
+    assert response.status_code == 422
+    assert list(response.context["form"].errors) == [field]
+    assert (workspace().name, audited()) == ("Ripen", [])
+
+
+# --- Custom fields ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_field_is_made_with_its_choices(admin: Client) -> None:
+    form = {
+        "of": "contact",
+        "label": "Plan",
+        "key": "plan",
+        "type": "choice",
+        "choices": "free\n\n pro \nfree",
+        "help": "x",
+    }
+    assert admin.post(reverse("leads:field-new"), form).status_code == 302
+    made = CustomField.objects.get()
+    assert (made.of, made.key, made.label, made.type, made.choices) == (
+        "contact",
+        "plan",
+        "Plan",
+        "choice",
+        ["free", "pro"],
+    )
+    assert audited() == [("made", "customfield")]
+    again = admin.post(reverse("leads:field-new"), form)
+    assert (again.status_code, "already" in again.content.decode()) == (422, True)
+
+
+@pytest.mark.parametrize("changed", [{"key": "Big Key"}, {"key": ""}, {"type": "magic"}, {"choices": ""}])
+def test_a_field_that_cannot_be_is_refused(admin: Client, changed: dict[str, str]) -> None:
+    form = {"of": "contact", "label": "Plan", "key": "plan", "type": "choice", "choices": "a"} | changed
+    assert admin.post(reverse("leads:field-new"), form).status_code == 422
+    assert not CustomField.objects.exists()
+
+
+def test_the_type_stays_while_values_are_stored(admin: Client) -> None:
+    field = CustomField.objects.create(of="contact", key="seats", label="Seats", type="text")
+    address = reverse("leads:field-edit", args=[field.pk])
+    contact = make_contact(custom={"seats": "12"})
+    refused = admin.post(address, {"label": "Seats", "type": "number", "choices": "", "help": ""})
+    assert list(refused.context["form"].errors) == ["type"]
+    assert admin.post(address, {"label": "Places", "type": "text", "choices": "", "help": ""}).status_code == 302
+    contact.delete()
+    assert admin.post(address, {"label": "Places", "type": "number", "choices": "", "help": ""}).status_code == 302
+    field.refresh_from_db()
+    assert (field.key, field.label, field.type) == ("seats", "Places", "number")
+
+
+# --- Stages and owners -----------------------------------------------------------------------------------------------------
+
+
+def test_stages_are_called_what_the_company_calls_them(admin: Client) -> None:
+    labels = {f"{stage.slug}-label": stage.label for stage in Stage.objects.all()}
+    admin.post(reverse("leads:stage-list"), labels | {"mql-label": "Ripe"})
+    assert Stage.objects.get(slug="mql").label == "Ripe"
+    assert audited() == [("changed", "stage")]
+    make_contact(stage="mql")
+    assert "Ripe" in admin.get(reverse("leads:contact-list")).content.decode()
+    assert (
+        "This field is required" in admin.post(reverse("leads:stage-list"), labels | {"mql-label": ""}).content.decode()
+    )
+
+
+def test_an_owner_is_made_linked_and_named_once(admin: Client) -> None:
+    sam = make_user(SALES, username="sam")
+    form = {"name": "Sam Stone", "email": "sam@x.test", "team": "North", "user": str(sam.pk)}
+    assert admin.post(reverse("leads:owner-new"), form).status_code == 302
+    owner = Owner.objects.get()
+    assert (owner.name, owner.user) == ("Sam Stone", sam)
+    twice = admin.post(reverse("leads:owner-new"), {"name": "SAM STONE", "email": "", "team": "", "user": ""})
+    assert list(twice.context["form"].errors) == ["name"]
+    assert admin.post(reverse("leads:owner-edit", args=[owner.pk]), form | {"user": ""}).status_code == 302
+    owner.refresh_from_db()
+    assert owner.user is None
+    make_owner("Other")
+    assert len(admin.get(reverse("leads:owner-list")).context["rows"]) == 2
+
+
+# --- People ----------------------------------------------------------------------------------------------------------------
+
+NEW_USER = {
+    "username": "mara",
+    "first_name": "Mara",
+    "last_name": "",
+    "email": "",
+    "is_active": "on",
+    "roles": [MARKETER],
+    "password": "a-long-password-1",
+}
+
+
+def test_a_user_is_made_and_signs_in(admin: Client) -> None:
+    assert admin.post(reverse("leads:user-new"), NEW_USER).status_code == 302
+    mara = User.objects.get(username="mara")
+    assert (roles_of(mara), mara.is_staff) == ({MARKETER}, False)
+    browser = Client()
+    browser.post("/login/", {"username": "mara", "password": "a-long-password-1"})
+    assert browser.get("/contacts/").status_code == 200
+    assert "a-long-password-1" not in str(list(AuditEntry.objects.values()))
+
+
+def test_roles_change_and_a_password_stays(admin: Client) -> None:
+    admin.post(reverse("leads:user-new"), NEW_USER)
+    mara = User.objects.get(username="mara")
+    address = reverse("leads:user-edit", args=[mara.pk])
+    assert admin.post(address, NEW_USER | {"roles": [SALES, ADMIN], "password": ""}).status_code == 302
+    mara = User.objects.get(username="mara")
+    assert (roles_of(mara), mara.is_staff) == ({SALES, ADMIN}, True)
+    assert mara.check_password("a-long-password-1")
+    left = {key: value for key, value in NEW_USER.items() if key != "is_active"} | {"password": ""}
+    assert admin.post(address, left).status_code == 302
+    mara.refresh_from_db()
+    assert mara.is_active is False
+
+
+@pytest.mark.parametrize("password", ["", "short", "12345678901", "mara.stone"])
+def test_a_weak_first_password_is_refused(admin: Client, password: str) -> None:
+    response = admin.post(reverse("leads:user-new"), NEW_USER | {"last_name": "mara stone", "password": password})
+    assert list(response.context["form"].errors) == ["password"]
+    assert not User.objects.filter(username="mara").exists()
+
+
+def test_nobody_takes_their_own_admin_role_away(admin: Client) -> None:
+    ada = User.objects.get(username="ada")
+    form = NEW_USER | {"username": "ada", "roles": [MARKETER], "password": ""}
+    response = admin.post(reverse("leads:user-edit", args=[ada.pk]), form)
+    assert response.status_code == 422
+    assert "your own admin role" in response.content.decode()
+    assert roles_of(User.objects.get(username="ada")) == {ADMIN}
+
+
+# --- Audit and the Django admin --------------------------------------------------------------------------------------------
+
+
+def test_the_audit_narrows_to_a_kind(admin: Client) -> None:
+    admin.post(reverse("leads:settings"), WORKSPACE)
+    admin.post(reverse("leads:owner-new"), {"name": "Sam", "email": "", "team": "", "user": ""})
+    page = admin.get(reverse("leads:audit-list"), {"kind": "owner"}).context["page"]
+    assert [(entry.verb, entry.object_label) for entry in page.rows] == [("made", "Sam")]
+
+
+def test_facts_are_read_only_in_the_django_admin(client: Client) -> None:
+    user = make_user(ADMIN)
+    user.is_staff = True
+    user.save()
+    client.force_login(user)
+    contact = make_contact(first_name="Anna")
+    address = f"/admin/leads/contact/{contact.pk}/"
+    assert client.get("/admin/leads/contact/").status_code == 200
+    assert client.get(f"{address}change/").status_code == 200
+    assert client.post(f"{address}change/", {"first_name": "Bob"}).status_code == 403
+    assert client.post(f"{address}delete/", {"post": "yes"}).status_code == 403
+    assert client.get("/admin/leads/contact/add/").status_code == 403
+    contact.refresh_from_db()
+    assert contact.first_name == "Anna"
+    assert client.get("/admin/auth/user/").status_code == 200
+
+
+def test_only_a_superuser_makes_superusers(client: Client) -> None:
+    user = make_user(ADMIN)
+    user.is_staff = True
+    user.save()
+    client.force_login(user)
+    page = client.get(f"/admin/auth/user/{user.pk}/change/").content.decode()
+    assert 'name="is_superuser"' not in page
+    assert 'name="is_staff"' in page
