@@ -134,7 +134,13 @@ def fill(contacts: int, activities: int) -> None:
         return
     make_custom_field("contact", key="plan", type="choice", choices=["pro", "free"], now=NOW)
     ensure_partitions(NOW - timedelta(days=DAYS + 1), NOW)
-    values = {"contacts": contacts, "companies": max(contacts // 10, 1), "activities": activities, "now": NOW, "days": DAYS}
+    values: dict[str, Any] = {
+        "contacts": contacts,
+        "companies": max(contacts // 10, 1),
+        "activities": activities,
+        "now": NOW,
+        "days": DAYS,
+    }
     with transaction.atomic(), connection.cursor() as cursor:
         for statement in (CONTACTS + ACTIVITIES).split(";\n"):
             if statement.strip():
@@ -236,7 +242,11 @@ def run(contacts: int, activities: int, times: int) -> dict[str, Any]:
     make_segments()
     started = perf_counter()
     first = turn.turn(NOW, full=True)
-    told: dict[str, Any] = {"contacts": contacts, "activities": activities, "first_fill_s": round(perf_counter() - started, 2)}
+    told: dict[str, Any] = {
+        "contacts": contacts,
+        "activities": activities,
+        "first_fill_s": round(perf_counter() - started, 2),
+    }
     told["problems"] = first.problems
     told["memberships"] = sum(first.refreshed.values())
     told["rows_that_differ_by_hand"] = by_hand(None)  # 0: both ways agree on every member of every segment

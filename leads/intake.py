@@ -214,10 +214,10 @@ def _companies_pass(rows: Sequence[Row], circumstances: Circumstances, outcome: 
         circumstances.shadow.pull_companies(external_ids, names)
     by_external_id: dict[str, int] = {}
     by_name: dict[str, list[tuple[int, str | None]]] = {}
-    for number, external_id, name in queries_intake.companies_by_key(external_ids, names):
-        if external_id is not None:
-            by_external_id[external_id] = number
-        by_name.setdefault(name, []).append((number, external_id))
+    for company_id, own_id, own_name in queries_intake.companies_by_key(external_ids, names):
+        if own_id is not None:
+            by_external_id[own_id] = company_id
+        by_name.setdefault(own_name, []).append((company_id, own_id))
     staged: list[StagedRow] = []
     later: list[Row] = []
     touched: set[Any] = set()

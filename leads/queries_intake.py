@@ -180,7 +180,7 @@ def upsert_contacts(rows: Sequence[StagedRow], *, cause: str, actor_id: int | No
     used = stage("leads_contact", rows)
     has_custom = any(row.custom is not None for row in rows)
     facets = ", ".join(f"({int(facet)})" for facet in FACETS_OF_A_NEW_CONTACT)
-    parameters = {"now": now, "cause": cause, "actor": actor_id}
+    parameters: dict[str, Any] = {"now": now, "cause": cause, "actor": actor_id}
     created = updated = 0
     with connection.cursor() as cursor:
         if any(row.id is None for row in rows):

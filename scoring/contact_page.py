@@ -205,7 +205,7 @@ def _hand_off_events(contact_id: int, before: datetime | None, limit: int) -> Se
             events.append(
                 TimelineEvent(
                     at=row.answered_at,
-                    icon=_ANSWER_ICONS[row.state],
+                    icon=_ANSWER_ICONS[HandOff.State(row.state)],
                     title=_answer_title(row),
                     detail=_answer_detail(row),
                     url=url,

@@ -120,6 +120,11 @@ class RuleForm(forms.Form):
         return cleaned
 
 
+def plain(value: Decimal) -> Decimal | int:
+    """Without needless zeros, and never as 1E+2."""
+    return int(value) if value == value.to_integral_value() else value.normalize()
+
+
 def _line(label: Any) -> forms.DecimalField:
     most = MOST_POINTS * MOST_RULES
     return forms.DecimalField(
@@ -152,7 +157,7 @@ class LinesForm(forms.Form):
         behaviour = HTML(f'<h3 class="h4 mb-2">{_("Digit: behaviour points")}</h3>')
         self.helper.layout = Layout(
             "edit_number",
-            Row(Column("threshold", css_class="col-sm-4")),
+            "threshold",
             fit,
             Row(*(Column(name, css_class="col-4") for name in ("fit_a", "fit_b", "fit_c"))),
             behaviour,
@@ -165,13 +170,13 @@ class LinesForm(forms.Form):
         return cls(
             initial={
                 "edit_number": version.edit_number,
-                "threshold": version.threshold.normalize(),
-                "fit_a": fit[0],
-                "fit_b": fit[1],
-                "fit_c": fit[2],
-                "behaviour_1": behaviour[0],
-                "behaviour_2": behaviour[1],
-                "behaviour_3": behaviour[2],
+                "threshold": plain(version.threshold),
+                "fit_a": plain(fit[0]),
+                "fit_b": plain(fit[1]),
+                "fit_c": plain(fit[2]),
+                "behaviour_1": plain(behaviour[0]),
+                "behaviour_2": plain(behaviour[1]),
+                "behaviour_3": plain(behaviour[2]),
             }
         )
 

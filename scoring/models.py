@@ -184,6 +184,9 @@ class LedgerRow(models.Model):
         help_text="rule_met, rule_no_longer_met, points_changed, rule_removed, version_published (the rule itself was edited).",
     )
 
+    def __str__(self) -> str:
+        return f"{self.points:+} ({self.cause})"
+
 
 class Score(models.Model):
     """A contact's present sums in one model. No index but the key: any index naming a score makes writes 2.3–3 times dearer (LIMITS)."""
@@ -199,6 +202,9 @@ class Score(models.Model):
     computed_at = models.DateTimeField(
         help_text="When the newest ledger row counts from, or the lines changed: at any later moment the sums hold as stored."
     )
+
+    def __str__(self) -> str:
+        return f"{self.total} {self.grade}"
 
 
 class AnswerReason(models.Model):

@@ -39,7 +39,10 @@ def compile_rules(
     contacts: Sequence[int] | None,
     before: dict[object, object] | None = None,
 ) -> tuple[CompiledRule, ...]:
-    """Rules ready for one statement; segments and personas are read as the turn stored them just before. `before`: rule key -> document in the version before; a rule that says something else is “edited”."""
+    """Rules ready for one statement; segments and personas are read as the turn stored them just before.
+
+    `before`: rule key -> document in the version before; a rule that says something else is “edited”.
+    """
     catalogue = Catalogue()
     return tuple(
         CompiledRule(

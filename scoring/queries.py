@@ -313,7 +313,9 @@ def refresh_some(
 
 
 def refresh_all(plan: Plan, *, now: datetime, mark_over: int, is_current: Callable[[], bool]) -> Written | None:
-    """Score everybody; None when the version is no longer the live one. The difference is staged without locking a row, then written in chunks, each its own transaction.
+    """Score everybody; None when the version is no longer the live one.
+
+    The difference is staged without locking a row, then written in chunks, each its own transaction.
 
     A killed run leaves whole chunks: the next one finds what is left. Staged in an unlogged, not a temporary table, since
     PostgreSQL fills a temporary one without parallel workers (LIMITS, trap 6).
@@ -385,7 +387,7 @@ def mark_ripe(model_id: int, threshold: Decimal) -> int:
             """,
             [int(Mark.Facet.DEFINITION), model_id, threshold, list(BEFORE_SALES), model_id],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def ledger_keys(model_id: int) -> tuple[tuple[UUID, str], ...]:
@@ -524,8 +526,8 @@ def candidates(
                 model_id,
                 list(contacts),
                 model_id,
-                *([] if again else [model_id, now]),
-                *([] if news_since is None else [model_id, news_since]),
+                *(() if again else (model_id, now)),
+                *(() if news_since is None else (model_id, news_since)),
             ],
         )
         return [
@@ -1007,7 +1009,8 @@ def funnel_people(
     after: tuple[datetime, int] | None = None,
 ) -> list[int]:
     """Who stands behind one number of the funnel, the newest first; `after` is (created_at, id) of the last one of the page before."""
-    tests, params = ["furthest >= %s"], [zone, since, until, STEPS[step]]
+    tests = ["furthest >= %s"]
+    params: list[Any] = [zone, since, until, STEPS[step]]
     for test, value in (("month = %s", month), ("source = %s", source)):
         if value is not None:
             tests.append(test)

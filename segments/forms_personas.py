@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from crispy_forms.helper import FormHelper
 from crispy_forms.layout import Column, Div, Field, Fieldset, Layout, Row
 from django import forms
+from django.forms.renderers import BaseRenderer
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from segments.builder import ConditionsField
 from segments.models import Persona
 from segments.personas import MOTIVATIONS
-
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[Persona]
@@ -20,11 +22,18 @@ else:
     ModelForm = forms.ModelForm
 
 
-class MotivationChoices(forms.CheckboxSelectMultiple):
-    """Chips to tick, each with what the desire looks like at work."""
+class MotivationChoices(forms.SelectMultiple):
+    """Boxes to tick, each with what the desire looks like at work. (No CheckboxSelectMultiple: crispy would draw that itself.)"""
 
     template_name = "segments/_persona_motivations.html"
     hints = {slug: hint for slug, _word, hint in MOTIVATIONS}
+
+    def render(
+        self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: BaseRenderer | None = None
+    ) -> SafeString:
+        return render_to_string(
+            self.template_name, self.get_context(name, value, attrs)
+        )  # the form's renderer knows no templates/
 
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         option = super().create_option(name, value, *args, **kwargs)

@@ -128,7 +128,7 @@ def differences(mine: Mapping[str, Any], theirs: Persona) -> list[tuple[str, Any
     """Label and stored value of each thing in which the other editor's version differs from mine."""
     stored = _snapshot(theirs)
     return [
-        (str(Persona._meta.get_field(name).verbose_name), stored[name])
+        (str(getattr(Persona._meta.get_field(name), "verbose_name", name)), stored[name])
         for name in WORDS_OF_PERSONA
         if name in mine and (mine[name] or None) != (stored[name] or None)
     ]

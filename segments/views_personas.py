@@ -101,8 +101,10 @@ def persona_edit(request: HttpRequest, slug: str) -> HttpResponse:
             )
         except personas.EditedMeanwhile as meanwhile:
             # What this editor wrote stays in the form; saving once more is a decision made with the other's words in sight.
-            form.data = form.data.copy()
-            form.data["version"] = str(meanwhile.theirs.version)
+            form.data = request.POST.dict() | {
+                "motivations": request.POST.getlist("motivations"),
+                "version": str(meanwhile.theirs.version),
+            }
             context |= {
                 "theirs": meanwhile.theirs,
                 "differences": personas.differences(form.cleaned_data, meanwhile.theirs),

@@ -91,7 +91,9 @@ def clear_marks() -> None:
         cursor.execute("DELETE FROM leads_mark")
 
 
-def make_segment(conditions: dict[str, Any] | None = None, *, name: str | None = None, now: datetime = NOW, **values: Any) -> Segment:
+def make_segment(
+    conditions: dict[str, Any] | None = None, *, name: str | None = None, now: datetime = NOW, **values: Any
+) -> Segment:
     """A dynamic segment, or a fixed one without conditions; waits for the turn."""
     mode = Segment.Mode.DYNAMIC if conditions is not None else Segment.Mode.FIXED
     return save_segment(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy as _
 
 from leads import values
 from leads.models import CustomField, ImportJob
 from leads.values import Convert, Reading
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 Kind = ImportJob.Kind
 
@@ -19,17 +23,17 @@ class Field:
     """One target of a column; `type` is a word for people and for the builder of mappings."""
 
     key: str
-    label: str
+    label: StrOrPromise
     type: str
     convert: Callable[[Reading], Convert]
     is_clearable: bool = True
 
 
-def _text(key: str, label: str, limit: int, **more: bool) -> Field:
+def _text(key: str, label: StrOrPromise, limit: int, **more: bool) -> Field:
     return Field(key, label, "text", lambda _reading: values.text(limit), **more)
 
 
-def _plain(key: str, label: str, type: str, convert: Convert, **more: bool) -> Field:
+def _plain(key: str, label: StrOrPromise, type: str, convert: Convert, **more: bool) -> Field:
     return Field(key, label, type, lambda _reading: convert, **more)
 
 

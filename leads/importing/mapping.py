@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -275,7 +275,11 @@ def guess(kind: str, names: Sequence[str], customs: Sequence[str]) -> dict[str, 
     """The field that each column most likely fills; columns without a guess are absent. No field is guessed twice."""
     found: dict[str, str] = {}
     taken: set[str] = set()
-    for find in (lambda name: exact_target(kind, name, customs), lambda name: SYNONYMS[kind].get(normal_name(name))):
+    finders: tuple[Callable[[str], str | None], ...] = (
+        lambda name: exact_target(kind, name, customs),
+        lambda name: SYNONYMS[kind].get(normal_name(name)),
+    )
+    for find in finders:
         for name in names:
             target = find(name)
             if target is not None and name not in found and target not in taken:

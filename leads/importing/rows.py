@@ -65,10 +65,8 @@ def make_plan(
     }
     constants = _constants(kind, mapping, reading, customs)
     if source.format == "csv":
-        convert = _csv_converter(kind, source, steps, targets, constants)
-    else:
-        convert = _json_converter(kind, steps, targets, constants)
-    return Plan(kind, targets, convert)
+        return Plan(kind, targets, _csv_converter(kind, source, steps, targets, constants))
+    return Plan(kind, targets, _json_converter(kind, steps, targets, constants))
 
 
 def _step(kind: str, name: str, target: str, mapping: Mapping, reading: Reading, customs: dict[str, Convert]) -> Step:

@@ -23,7 +23,7 @@ from leads.access import can, require
 from leads.models import Contact
 from scoring import access, actions, cards, pages, queries
 from scoring.actions import Refused
-from scoring.forms import LinesForm, ModelForm, PublishForm, RuleForm, SettingsForm
+from scoring.forms import LinesForm, ModelForm, PublishForm, RuleForm, SettingsForm, plain
 from scoring.grades import GRADES, grade
 from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
 from scoring.nodes import compile_rules, lines_of
@@ -259,7 +259,7 @@ class Test:
 
 
 def _test(request: HttpRequest, draft: ScoreVersion) -> Test | None:
-    contact = Contact.objects.filter(pk=request.session.get(TEST_CONTACT)).select_related("company").first()
+    contact = Contact.objects.filter(pk=request.session.get(TEST_CONTACT) or 0).select_related("company").first()
     if contact is None:
         return None
     stored = contact.scores.filter(model=draft.model).first()
@@ -355,7 +355,7 @@ def rule_edit(request: HttpRequest, slug: str, key: UUID) -> HttpResponse:
         "edit_number": draft.edit_number,
         "name": rule.name,
         "group": rule.group,
-        "points": rule.points.normalize() if rule.points % 10 else int(rule.points),
+        "points": plain(rule.points),
         "conditions": rule.conditions,
     }
     return _edit_rule(request, draft, rule, RuleForm(request.POST or None, initial=initial))

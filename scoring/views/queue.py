@@ -255,8 +255,9 @@ def _done(request: HttpRequest, pk: int, *, told: str = "", error: str = "", sta
     """The board again with the next lead open (or the same one), or back to the page for those without JavaScript."""
     tab = request.POST.get("tab", "")
     if request.headers.get("HX-Request"):
-        request.GET = request.GET.copy()
-        request.GET["tab"] = tab
+        asked = request.GET.copy()
+        asked["tab"] = tab
+        request.GET = asked  # type: ignore[assignment]  # the stubs know only the immutable one
         following = pk if stay else _number(request.POST.get("next"))
         context = _context(request, opened=following)
         status = 422 if error and stay else 200

@@ -145,7 +145,7 @@ def report_people(request: HttpRequest) -> HttpResponse:
 
 def _month(text: str) -> date | None:
     try:
-        return datetime.strptime(text, "%Y-%m").date()
+        return date.fromisoformat(f"{text}-01")
     except ValueError:
         return None
 

@@ -28,7 +28,7 @@ NOT_IN_WHEN = frozenset({"anniversary_in", "is_known", "is_unknown"})
 PROPERTY = "properties."
 MOST_SUGGESTIONS = 12
 ICONS = {
-    "contact": "user", "company": "building", "activity": "activity", "deal": "businessplan", "score": "gauge", "bant": "checklist",
+    "contact": "user", "company": "building", "activity": "activity", "deal": "briefcase", "score": "gauge", "bant": "checklist",
     "consent": "mail-check", "in_segment": "users-group", "in_persona": "masks-theater", "in_program": "route",
 }  # fmt: skip
 
@@ -171,7 +171,15 @@ class Catalogue:
 
     @staticmethod
     def when_operators() -> list[Operator]:
-        return [one for one in _operators("moment", get_language() or "") if one.key not in NOT_IN_WHEN]
+        """A period of activities, in words that stand alone: “in the last”."""
+        words = {
+            "on": _("on"), "not_on": _("not on"), "before": _("before"), "after": _("after"), "between": _("between"),
+            "in_last": _("in the last"), "not_in_last": _("not in the last"), "in_next": _("in the next"),
+            "more_than_ago": _("longer ago than"), "this": pgettext("period", "this"), "last": pgettext("period", "last"),
+            "next": pgettext("period", "next"),
+        }  # fmt: skip
+        listed = [one for one in _operators("moment", get_language() or "") if one.key not in NOT_IN_WHEN]
+        return [Operator(one.key, words.get(one.key, one.label), one.shape) for one in listed]
 
     @staticmethod
     def units(type: str) -> list[tuple[str, str]]:
@@ -199,7 +207,7 @@ class Catalogue:
         return (
             None
             if found is None
-            else Related(found.key, _("Has %(words)s") % {"words": found.words}, ICONS.get(found.key, "list"))
+            else Related(found.key, _("Has a %(words)s") % {"words": found.words}, ICONS.get(found.key, "list"))
         )
 
     @property
@@ -260,12 +268,12 @@ class Catalogue:
         for related in self.language.all_related():
             put(
                 related.label,
-                PickerOption(f"has:{related.key}", _("Has %(words)s") % {"words": related.words}, "", related.key),
+                PickerOption(f"has:{related.key}", _("Has a %(words)s") % {"words": related.words}, "", related.key),
             )
             for found in self.language.fields(related.key):
                 if found.name == "status":
-                    for value, label in self._choices_of(found):
-                        words = _("Has %(words)s, %(status)s") % {"words": related.words, "status": label}
+                    for value, status in self._choices_of(found):
+                        words = _("Has a %(words)s: %(status)s") % {"words": related.words, "status": status}
                         put(
                             related.label,
                             PickerOption(f"has:{related.key}:{value}", words, "", f"{related.key} {value}"),
@@ -334,7 +342,7 @@ def _operators(type: str, language_code: str) -> list[Operator]:
 
 def _short_words(words: str | Promise) -> str:
     """“{label} is more than {value} ago” as the select says it: “is more than … ago”."""
-    text = str(words).replace("{label}", "").replace(_("{first} and {last}"), "").strip()
+    text = str(words).replace("{label}", "").partition("{first}")[0].strip()
     text = re.sub(r"\{value\}$", "", text).replace("{value}", "…")
     return re.sub(r"\s+", " ", text).strip()
 

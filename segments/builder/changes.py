@@ -217,9 +217,10 @@ def _reshape(part: Part, op: str, shape: str) -> None:
     values = [one for one in (value if isinstance(value, list) else [value]) if one is not None]
     numbers = [one for one in values if isinstance(one, int | float) and not isinstance(one, bool)]
     texts = [one for one in values if isinstance(one, str)]
+    days = [one for one in texts if BARE_DATE.match(one)]
     dates = [one for one in texts if BARE_DATE.match(one) or "T" in one]
     fits: dict[str, Any] = {
-        "text": texts[:1], "pattern": texts[:1], "texts": [texts], "number": numbers[:1], "day": [one for one in dates[:1] if BARE_DATE.match(one)],
+        "text": texts[:1], "pattern": texts[:1], "texts": [texts], "number": numbers[:1], "day": days[:1],
         "numbers": [[*numbers, None, None][:2]], "time": dates[:1], "times": [[*dates, None, None][:2]], "amount": numbers[:1],
         "days": numbers[:1], "period": ["month"],
     }  # fmt: skip

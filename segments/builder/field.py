@@ -10,6 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.forms import Script
 from django.forms.renderers import BaseRenderer
+from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
@@ -60,7 +61,7 @@ class ConditionsWidget(forms.Textarea):
         self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: BaseRenderer | None = None
     ) -> SafeString:
         builder = self.builder(name, self.format_value(value), {**self.attrs, **(attrs or {})})
-        return self._render(self.template_name, {"builder": builder}, renderer)  # type: ignore[attr-defined, no-any-return]
+        return render_to_string(self.template_name, {"builder": builder})
 
     def builder(self, name: str, text: str, attrs: dict[str, Any]) -> Builder:
         """What is drawn for the text: rows when it is a document, else the JSON as it was typed."""
@@ -98,8 +99,7 @@ class ConditionsField(forms.Field):
     def __init__(self, *, offers_everybody: bool = False, **kwargs: Any) -> None:
         self.offers_everybody = offers_everybody
         super().__init__(**kwargs)
-        if isinstance(self.widget, ConditionsWidget):
-            self.widget.offers_everybody = offers_everybody
+        self.widget.offers_everybody = offers_everybody
 
     def to_python(self, value: Any) -> Any:
         """The document as it is stored; every problem of it as an error of the field."""

@@ -1,4 +1,4 @@
-"""What a rule says about people while it is written: exact counts under each part, estimates when exact ones take long, people with ticks."""
+"""What a rule says about people while it is written: exact counts of each part, estimates where those take long, people with ticks."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def preview(text: str, paths: Sequence[str], *, how: str, now: datetime) -> Prev
     except BadConditions as error:
         whole = parts.problems(error.problems)
         found = parts.counted(moment(now), until=time.monotonic() + ALL_COUNTS)
-        waits = sum(part.state == "unfinished" for part in found)
+        waits = sum(part.state == "unfinished" and bool(part.message) for part in found)
         problems = [part for part in found if part.state == "problem"]
         if waits and not problems and not whole:
             words = ngettext("%(number)s row is not finished yet.", "%(number)s rows are not finished yet.", waits) % {

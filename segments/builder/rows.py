@@ -509,12 +509,12 @@ class Rows:
         words: list[tuple[str, StrOrPromise]] = [
             ("", _("at least once")),
             ("never", _("never")),
-            ("at_least", _("at least … times")),
-            ("at_most", _("at most … times")),
-            ("exactly", _("exactly … times")),
-            ("more_than", _("more than … times")),
-            ("less_than", _("fewer than … times")),
-            ("between", _("between … and … times")),
+            ("at_least", _("at least …")),
+            ("at_most", _("at most …")),
+            ("exactly", _("exactly …")),
+            ("more_than", _("more than …")),
+            ("less_than", _("fewer than …")),
+            ("between", _("between …")),
         ]
         if of_activities:
             words += [
@@ -596,9 +596,11 @@ class Rows:
                 self._box(end, spec, shape, f"{focus}[{place}]", label, is_element=True, step=step, least=least)
                 for place, (end, label) in enumerate(zip(ends, (_("From"), _("To")), strict=True))
             )
-            return Value("pair", at, first, second, **self._time(spec, ends, at, shape))
+            change, to = self._time(spec, ends, at, shape)
+            return Value("pair", at, first, second, time_change=change, time_to=to)
         box = self._box(value, spec, shape, focus, spec.value_label, is_element=False, step=step, least=least)
-        return Value("one", at, box, **self._time(spec, [value], at, shape))
+        change, to = self._time(spec, [value], at, shape)
+        return Value("one", at, box, time_change=change, time_to=to)
 
     def _chips(self, value: Any, spec: Spec, at: str) -> Value:
         values = [] if value is None else value
@@ -654,12 +656,12 @@ class Rows:
         return Box(text, label, focus, suggests=spec.suggests, is_element=is_element)
 
     @staticmethod
-    def _time(spec: Spec, values: Iterable[Any], at: str, shape: str) -> dict[str, str]:
+    def _time(spec: Spec, values: Iterable[Any], at: str, shape: str) -> tuple[str, str]:
         """The switch between a whole day and a time of day, where both are allowed."""
         if spec.type == "date" or shape not in ("time", "times"):
-            return {}
+            return "", ""
         has_time = any(isinstance(value, str) and value and not BARE_DATE.match(value) for value in values)
-        return {"time_change": f"{at}time", "time_to": "day" if has_time else "time"}
+        return f"{at}time", "day" if has_time else "time"
 
 
 WANTS_TIME = "T"  # stands in a value for “a time of day, not filled in yet”; never leaves the server

@@ -130,7 +130,11 @@ class ConditionsBuilder extends HTMLElement {
     element.replaceWith(fresh);
     this.changed();
     const start = fresh.querySelector("[data-start]");
-    if (change.endsWith("add") || change === "field") (fresh.querySelector("[data-fresh]") ?? start ?? fresh).focus();
+    if (change.endsWith(".add")) {
+      const list = fresh.querySelector(`[data-path="${CSS.escape(change.slice(0, -3))}"]`);
+      const item = list?.lastElementChild;
+      (item?.querySelector("[data-fresh]") ?? item?.querySelector("select") ?? list?.querySelector("input") ?? start ?? fresh).focus();
+    } else if (change === "field") (start ?? fresh).focus();
     else if (held || document.activeElement === document.body) {
       const again = name && fresh.querySelector(`[data-focus="${CSS.escape(name)}"]`);
       (again || start || fresh).focus();
@@ -406,7 +410,8 @@ class ConditionsBuilder extends HTMLElement {
       delete group.dataset.everybody;
       group.querySelector("[data-children]").append(this.placed(fresh));
       this.changed();
-      (fresh.querySelector("[data-start]") ?? fresh.querySelector("button, select, input"))?.focus();
+      const row = fresh.querySelector('[data-node="leaf"], [data-node="json"]') ?? fresh;
+      row.querySelector("[data-start]")?.focus();
     });
   }
 

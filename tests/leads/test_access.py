@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -153,9 +154,12 @@ def test_a_bulk_action_asks_for_its_own_right(client: Client, monkeypatch: pytes
     from leads import panels
 
     ran: list[int] = []
-    action = panels.BulkAction(
-        "wipe", "Wipe", "x", "configure", lambda ids, value, user, now: ran.append(len(ids)) or len(ids)
-    )
+
+    def run(ids: Sequence[int], value: str, user: object, now: object) -> int:
+        ran.append(len(ids))
+        return len(ids)
+
+    action = panels.BulkAction("wipe", "Wipe", "x", "configure", run)
     monkeypatch.setattr(panels, "_bulk_actions", {"wipe": action})
     contact = make_contact()
     asked = {"action": "wipe", "chosen": [contact.pk]}

@@ -305,7 +305,7 @@ def test_a_dry_run_tells_the_same_and_writes_nothing() -> None:
 
     def rows() -> list[list[Any]]:
         tables = (Company, Contact, Deal, Activity, ActivityKey, Signal, Mark, Owner, StageMove)
-        return [list(table.objects.order_by("pk").values()) for table in tables]  # type: ignore[attr-defined]
+        return [list(table.objects.order_by("pk").values()) for table in tables]
 
     before = rows()
     with shadow() as shade:

@@ -30,7 +30,7 @@ class Sink:
 
     @property
     def messages(self) -> list[EmailMessage]:
-        return [message_from_bytes(data, policy=policy.default) for _to, data in self.received]  # type: ignore[misc]
+        return [message_from_bytes(data, policy=policy.default) for _to, data in self.received]
 
     @property
     def recipients(self) -> list[str]:
@@ -38,13 +38,13 @@ class Sink:
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:  # noqa: N802
+    ) -> str:
         answer = self.rcpt.get(address, "250 OK")
         if answer.startswith("250"):
             envelope.rcpt_tos.append(address)
         return answer
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         answer = self.data.get(envelope.rcpt_tos[0], "250 OK")
         if answer == "drop":  # taken, but the answer never comes back
             self.received.append((list(envelope.rcpt_tos), bytes(envelope.original_content or b"")))

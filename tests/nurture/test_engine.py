@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import DjangoAssertNumQueries
 
+from leads import actions as facts
 from leads.models import Contact, StageMove
 from nurture import actions, engine, queries, turn
 from nurture.kinds import tags
@@ -110,7 +111,7 @@ def test_a_batch_is_one_transaction_and_leaves_nothing_half_done(monkeypatch: py
 
 def test_a_poison_person_is_parked_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     program, people = make_walk(step("add_tag", "t", tag="hot"), wait(1), people=5)
-    real = tags.add_tag
+    real = facts.add_tag
 
     def fails(contact_ids: Any, **kwargs: Any) -> int:
         if people[2].pk in contact_ids:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.django_db
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
-def make_ripe(**values: object) -> Contact:
+def make_ripe(**values: Any) -> Contact:
     """60 points by who they are; a visit to the pricing page makes 80, over the line of 75."""
     values.setdefault("company", make_company(employees=500))
     return make_contact(title="VP Finance", **values)
@@ -122,12 +124,13 @@ def test_accepting_makes_the_lead_yours(lead: HandOff, sally: User) -> None:
 def test_two_people_cannot_take_the_same_lead(lead: HandOff, sally: User) -> None:
     other = make_user(SALES, username="otto")
     actions.accept_lead(HandOff.objects.get(pk=lead.pk), actor=sally, now=NOW)
-    for answer in (
+    answers: tuple[Callable[[], None], ...] = (
         lambda: actions.accept_lead(lead, actor=other, now=NOW),
         lambda: actions.reject_lead(lead, reason=reason("no-budget"), actor=other, now=NOW),
         lambda: actions.recycle_lead(lead, reason=reason("too-early"), actor=other, now=NOW),
         lambda: actions.assign_lead(lead, owner=None, actor=other, now=NOW),
-    ):
+    )
+    for answer in answers:
         with pytest.raises(actions.AlreadyAnswered, match="sally accepted this lead already"):
             answer()
     lead.refresh_from_db()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -16,6 +16,7 @@ from leads.actions import NewActivity, add_tag, change_contact, record_activitie
 from leads.models import Contact, Mark
 from segments import nodes, queries, turn
 from segments.actions import add_to_segment, leave_to_rule, remove_from_segment, save_segment
+from segments.conditions import Sql
 from segments.models import Membership, Persona, PersonaAssignment, Segment
 from tests.makers import NOW, clear_marks, make_contact, make_segment
 
@@ -227,9 +228,9 @@ def test_a_failure_among_changed_contacts_costs_nobody_else_their_change(monkeyp
     turn.turn(NOW)
     original = nodes.SegmentNode.difference
 
-    def fails_for_bad(node: nodes.SegmentNode, contacts: Sequence[int], now: datetime) -> nodes.Sql:
+    def fails_for_bad(node: nodes.SegmentNode, contacts: Sequence[int], now: datetime) -> Sql:
         if node.key == bad.key:
-            return nodes.Sql("SELECT 1 / 0 AS contact_id, true AS matches", ())
+            return Sql("SELECT 1 / 0 AS contact_id, true AS matches", ())
         return original(node, contacts, now)
 
     monkeypatch.setattr(nodes.SegmentNode, "difference", fails_for_bad)
@@ -249,9 +250,9 @@ def test_an_evaluation_that_takes_too_long_is_stopped(monkeypatch: pytest.Monkey
     segment = make_segment(CFO)
     original = nodes.compiled
 
-    def slow(*arguments: object) -> nodes.Sql:
+    def slow(*arguments: object) -> Sql:
         rule = original(*arguments)  # type: ignore[arg-type]
-        return nodes.Sql(f"SELECT id FROM ({rule.text}) AS r(id), pg_sleep(1)", rule.params)
+        return Sql(f"SELECT id FROM ({rule.text}) AS r(id), pg_sleep(1)", rule.params)
 
     monkeypatch.setattr(nodes, "compiled", slow)
     monkeypatch.setattr(nodes, "FULL_SECONDS", 0.05)
@@ -495,7 +496,7 @@ def test_counts_do_not_drift_while_people_are_added_by_hand(monkeypatch: pytest.
 
 
 def _persona(
-    slug: str, conditions: dict[str, object], *, position: int = 1, status: str = Persona.Status.AGREED
+    slug: str, conditions: Mapping[str, object], *, position: int = 1, status: str = Persona.Status.AGREED
 ) -> Persona:
     return Persona.objects.create(
         slug=slug, name=slug, conditions=conditions, position=position, status=status, stale_since=NOW

@@ -51,7 +51,7 @@ def typed(conditions: Any, segment: Segment | None = None, **values: Any) -> dic
         "folder": "",
     }
     if segment:
-        data["version"] = segment.version
+        data["version"] = str(segment.version)
     return data | values
 
 
@@ -123,7 +123,7 @@ def test_going_back_from_the_review_loses_nothing(marketer: Client) -> None:
     ],
 )
 def test_what_cannot_be_saved_is_said_in_the_form(
-    marketer: Client, conditions: Any, more: dict[str, str], field: str
+    marketer: Client, conditions: Any, more: dict[str, Any], field: str
 ) -> None:
     answer = marketer.post(url("new"), typed(conditions, step="save", **more))
     assert (answer.status_code, list(answer.context["form"].errors)) == (422, [field])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from leads import intake
 from leads.importing import jobs, mapping, run
 from leads.importing.reading import FileRefused
 from leads.models import AuditEntry, Contact, CustomField, Deal, ImportJob, ImportReject
@@ -156,13 +157,15 @@ def test_a_worker_that_dies_is_followed_by_the_next_and_nothing_is_doubled(monke
             raise KeyboardInterrupt
         return original(*args, **kwargs)
 
-    original = run.intake.take
-    monkeypatch.setattr(run.intake, "take", take_and_die)
+    original = intake.take
+    monkeypatch.setattr(intake, "take", take_and_die)
     with pytest.raises(KeyboardInterrupt):
         jobs.run_due(clock)
     job.refresh_from_db()
     assert (job.state, job.rows_done, Contact.objects.count()) == ("running", 600, 588)
-    assert jobs.run_due(lambda: job.lease_until - timedelta(seconds=1)) == 0  # type: ignore[operator]
+    lease_until = job.lease_until
+    assert lease_until is not None
+    assert jobs.run_due(lambda: lease_until - timedelta(seconds=1)) == 0
     assert jobs.run_due(lambda: NOW + timedelta(hours=1)) == 1
     job.refresh_from_db()
     assert (job.state, job.rows_done, job.created, job.updated, job.rejected) == ("done", 1000, 980, 0, 20)

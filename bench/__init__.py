@@ -1,0 +1,1 @@
+"""Yardsticks: the product and the raw limit side by side in one run."""
