@@ -98,34 +98,40 @@ def _contacts_pass(rows: Sequence[Row], circumstances: Circumstances, outcome: O
             by_address[address] = (number, external_id)
     staged: list[StagedRow] = []
     later: list[Row] = []
-    touched: set[Any] = set()  # external ids (text), addresses (text with @), ids (int)
+    seen_external_ids: set[str | None] = set()
+    seen_addresses: set[str | None] = set()
+    seen: set[int] = set()
     for row in rows:
         values = row.values
-        external_id, address = values.get("external_id"), values.get("email")
+        external_id, address = values.get("external_id") or None, values.get("email") or None
         at_address = by_address.get(address) if address else None
         known = by_external_id.get(external_id) if external_id else at_address
-        keys = {("x", external_id)} if external_id else set()
-        if address:
-            keys.add(("e", address))
-        keys.update(("i", found[0]) for found in (known, at_address) if found)
-        if not touched.isdisjoint(keys):
-            touched |= keys
+        is_touched = (
+            (external_id is not None and external_id in seen_external_ids)
+            or (address is not None and address in seen_addresses)
+            or (known is not None and known[0] in seen)
+            or (at_address is not None and at_address[0] in seen)
+        )
+        if is_touched:
             later.append(row)
+        elif external_id and at_address and known != at_address and not (known is None and at_address[1] is None):
+            whose = at_address[1] or _("a contact without external id")
+            outcome.rejected.append(
+                (row.line, _("the e-mail %(email)s belongs to %(other)s") % {"email": address, "other": whose})
+            )
             continue
-        if external_id and at_address and known != at_address:
-            if known is None and at_address[1] is None:
-                known = at_address  # known by address only until now
-            else:
-                whose = at_address[1] or _("a contact without external id")
-                outcome.rejected.append(
-                    (row.line, _("the e-mail %(email)s belongs to %(other)s") % {"email": address, "other": whose})
-                )
+        else:
+            known = known or at_address  # a contact known by address only until now gets its external id
+            if known and _loses_its_keys(values, known):
+                outcome.rejected.append((row.line, _("a contact needs an e-mail address or an external id")))
                 continue
-        touched |= keys
-        if known and _loses_its_keys(values, known):
-            outcome.rejected.append((row.line, _("a contact needs an e-mail address or an external id")))
-            continue
-        staged.append(_staged(known[0] if known else None, values))
+            staged.append(_staged(known[0] if known else None, values))
+        seen_external_ids.add(external_id)
+        seen_addresses.add(address)
+        if known is not None:
+            seen.add(known[0])
+        if at_address is not None:
+            seen.add(at_address[0])
     _count(
         outcome,
         len(staged),

@@ -13,6 +13,8 @@ def clean(text: str) -> str:
 
 def fold(text: str) -> str:
     """As compared: lower-cased character by character, like `lower(x COLLATE "pg_c_utf8")` in the database (ß stays ß, İ becomes i)."""
+    if text.isascii():
+        return text.lower()
     return "".join(char.lower()[0] for char in text)
 
 

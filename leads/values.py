@@ -71,6 +71,8 @@ def as_text(value: Any) -> str:
 
 def text(limit: int) -> Convert:
     def convert(value: Any) -> str:
+        if type(value) is str and len(value) <= limit and value.isascii() and "\x00" not in value:
+            return value.strip()  # nearly every cell of a file comes this way
         found = as_text(value)
         if len(found) > limit:
             raise BadValue(

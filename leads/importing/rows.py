@@ -146,14 +146,14 @@ def _csv_converter(
 ) -> Converter:
     prefix = custom_prefix(kind)
     bag = prefix.rstrip(".")
-    plain: list[tuple[int, Step, str]] = []
-    bagged: list[tuple[int, Step, str]] = []
+    plain: list[tuple[int, str, Convert, Swaps | None, str]] = []
+    bagged: list[tuple[int, str, Convert, Swaps | None, str]] = []
     for place, name in enumerate(source.header):
         for step in steps.get(name, ()):
             if step.target.startswith(prefix):
-                bagged.append((place, step, step.target.removeprefix(prefix)))
+                bagged.append((place, step.target.removeprefix(prefix), step.convert, step.swaps, name))
             else:
-                plain.append((place, step, step.target))
+                plain.append((place, step.target, step.convert, step.swaps, name))
     unknown = [(place, name) for place, name in enumerate(source.header) if name in targets.unknown]
     required = _requirements(kind, constants)
 
@@ -161,22 +161,20 @@ def _csv_converter(
         cells = raw.cells
         found = _copy(constants) if constants else {}
         problems: list[str] = []
-        for steps, into in ((plain, found), (bagged, None)):
-            for place, step, key in steps:
+        into = found
+        for steps in (plain, bagged):
+            for place, key, convert_cell, swaps, name in steps:
                 cell: str | None = cells[place]
-                if cell and step.swaps:
-                    cell = _swapped(step.swaps, cell)
+                if cell and swaps:
+                    cell = _swapped(swaps, cell)
                 if not cell or cell.isspace():
                     continue
                 try:
-                    value = step.convert(cell)
+                    into[key] = convert_cell(cell)
                 except BadValue as error:
-                    problems.append(f"{step.name}: {error}")
-                    continue
-                if into is None:
-                    found.setdefault(bag, {})[key] = value
-                else:
-                    into[key] = value
+                    problems.append(f"{name}: {error}")
+            if bagged and steps is plain:
+                into = found.setdefault(bag, {})
         for place, name in unknown:
             if cells[place] and not cells[place].isspace():
                 problems.append(_("%(name)s: unknown field") % {"name": name})
