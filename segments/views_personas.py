@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from django.contrib import messages
@@ -37,7 +38,8 @@ ROLE_ICON = {
 @require_GET
 @require("see")
 def persona_list(request: HttpRequest) -> HttpResponse:
-    rows = [_shown(persona) for persona in Persona.objects.all()]
+    today = _today()
+    rows = [_shown(persona, today) for persona in Persona.objects.all()]
     return render(
         request,
         "segments/persona_list.html",
@@ -57,7 +59,7 @@ def persona_detail(request: HttpRequest, slug: str) -> HttpResponse:
         request,
         "segments/persona_detail.html",
         {
-            **_shown(persona),
+            **_shown(persona, _today()),
             "motivations": personas.motivations_of(persona),
             "objections": [
                 line.strip(" –-") for line in persona.objections.replace(" – ", "\n").splitlines() if line.strip()
@@ -123,7 +125,7 @@ def persona_edit(request: HttpRequest, slug: str) -> HttpResponse:
 def persona_review(request: HttpRequest, slug: str) -> HttpResponse:
     persona = get_object_or_404(Persona, slug=slug)
     now = timezone.now()
-    personas.review_persona(persona, today=now.astimezone(zone()).date(), actor=_user(request), now=now)
+    personas.review_persona(persona, today=_today(), actor=_user(request), now=now)
     messages.success(request, _("Noted: “%(name)s” was reviewed today.") % {"name": persona.name})
     return redirect("segments:persona-detail", slug=slug)
 
@@ -149,11 +151,15 @@ def persona_delete(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("segments:persona-list")
 
 
-def _shown(persona: Persona) -> dict[str, Any]:
+def _today() -> date:
+    return timezone.now().astimezone(zone()).date()
+
+
+def _shown(persona: Persona, today: date) -> dict[str, Any]:
     """What list and page show of a persona beside its words."""
     return {
         "persona": persona,
-        "is_overdue": personas.is_overdue(persona, today=timezone.now().astimezone(zone()).date()),
+        "is_overdue": personas.is_overdue(persona, today=today),
         "review_due_on": personas.review_due_on(persona),
         "status_colour": STATUS_COLOUR[Persona.Status(persona.status)],
         "role_icon": ROLE_ICON[Persona.Role(persona.role)] if persona.role else "",
