@@ -35,9 +35,13 @@ from scoring.words import CAUSES, shown
 
 HISTORY = 30
 
+STYLES = "scoring/scoring.css"
+
 
 def register() -> None:
-    register_panel(Panel("score", gettext_lazy("Score"), "scoring/_score_panel.html", _panel, order=20))
+    register_panel(
+        Panel("score", gettext_lazy("Score"), "scoring/_score_panel.html", _panel, order=20, stylesheet=STYLES)
+    )
     register_timeline(TimelineSource("scores", gettext_lazy("Scores"), _ledger_events, order=50))
     register_timeline(TimelineSource("hand_offs", gettext_lazy("Hand-offs"), _hand_off_events, order=60))
     register_column(
@@ -52,6 +56,7 @@ def register() -> None:
             in_header=True,
             is_default=True,
             order=21,
+            stylesheet=STYLES,
         )
     )
     register_filter(ListFilter("grade", gettext_lazy("Grade"), _grade_choices, _with_grade, order=40))

@@ -160,7 +160,8 @@ def hand_off_detail(request: HttpRequest, pk: int) -> HttpResponse:
     now = timezone.now()
     lead = pages.lead(access.hand_off_or_404(pk), calendar_of(workspace()), now)
     is_pane = request.headers.get("HX-Target") == "hand-off-card"
-    context = {"lead": lead, "now": now, "tab": request.GET.get("tab", "all"), **_answer_context(request, now)}
+    tab = request.GET.get("tab", "all")
+    context = {"lead": lead, "now": now, "tab": tab, "is_board": is_pane, **_answer_context(request, now)}
     return render(request, "scoring/_hand_off_card.html" if is_pane else "scoring/hand_off_detail.html", context)
 
 
