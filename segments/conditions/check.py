@@ -141,6 +141,8 @@ class _Checker:
                     )
                 elif "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
                     self.note(path, _("the text holds a character that cannot be stored"))
+            if self.problems and characters > MOST_CHARACTERS:
+                return False
             if characters > MOST_CHARACTERS or len(waiting) > MOST_CHARACTERS:
                 self.note(
                     "", _("the document is too large; at most %(most)s characters fit") % {"most": MOST_CHARACTERS}

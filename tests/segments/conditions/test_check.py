@@ -161,7 +161,7 @@ BROKEN: list[tuple[Any, str, str]] = [
     ({"did": "x", "where": [field("url", "is", "x"), field("urll", "is", "x")]}, "where[1].field", "did you mean “url”?"),
     ({"did": "x", "where": [field("url", "at_most", 3)]}, "where[0].op", "cannot use “at_most”"),
     ({"did": "x", "where": [field("properties.a", "is", True)]}, "where[0].value", "is_true or is_false"),
-    ({"did": "x", "where": [field("properties.a", "in", [1, 2])]}, "where[0].value", "does not go with “in”"),
+    ({"did": "x", "where": [field("properties.a", "in", [1])]}, "where[0].value[0]", "write it in quotes"),
     ({"did": "x", "where": [{"op": "is"}]}, "where[0]", "“field” is missing"),
     ({"did": "x", "total": {"of": "properties.a", "as": "mean", "op": "at_least", "value": 1}}, "total.as", "choose one of: sum"),
     ({"did": "x", "total": {"of": "url", "as": "sum", "op": "at_least", "value": 1}}, "total.of", "is no number"),
@@ -215,7 +215,7 @@ def nested(levels: int) -> dict[str, Any]:
 def test_eight_levels_fit_and_nine_do_not() -> None:
     assert refused(nested(8)) == {}
     assert list(refused(nested(9))) == [".".join(["not"] * 8)]
-    assert refused(nested(5000) if False else nested(50)) != {}
+    assert list(refused(nested(50))) == [".".join(["not"] * 8)]
 
 
 def test_200_leaves_fit_and_201_do_not() -> None:
