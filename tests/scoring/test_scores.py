@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from leads import actions as facts
 from scoring import actions, queries
 from scoring.models import LedgerRow, Rule, Score, ScoreModel, ScoreVersion
+from scoring.queries import rules, running
 from segments.actions import save_segment
 from segments.turn import turn
 from tests.makers import NOW, make_activity, make_company, make_contact
@@ -194,9 +195,9 @@ def test_a_killed_run_is_finished_by_the_next_one(monkeypatch: pytest.MonkeyPatc
         make_contact(title="VP")
     draft = make_draft()
     actions.publish(draft, reason="Go", now=NOW)
-    monkeypatch.setattr(queries, "CHUNK_PAGES", 1)
+    monkeypatch.setattr(running, "CHUNK_PAGES", 1)
     written = 0
-    write = queries._write
+    write = rules.write
 
     def dies(*args: object, **kwargs: object) -> queries.Written:
         nonlocal written
@@ -205,10 +206,10 @@ def test_a_killed_run_is_finished_by_the_next_one(monkeypatch: pytest.MonkeyPatc
             raise KeyboardInterrupt
         return write(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(queries, "_write", dies)
+    monkeypatch.setattr(running, "write", dies)
     with pytest.raises(KeyboardInterrupt), transaction.atomic():
         beat()
-    monkeypatch.setattr(queries, "_write", write)
+    monkeypatch.setattr(running, "write", write)
     beat()
     assert LedgerRow.objects.filter(model=draft.model).count() == 300
     assert queries.broken_sums() == []

@@ -1,0 +1,137 @@
+"""The funnel from inquiry to customer, and what sales said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.db import connection
+
+STEPS = {
+    "inquiries": 0,
+    "mqls": 4,
+    "accepted": 5,
+    "won": 7,
+}  # least stage that somebody has reached (lifecycle.POSITION)
+_BEYOND = "CASE {stage} WHEN 'mql' THEN 4 WHEN 'accepted' THEN 5 WHEN 'opportunity' THEN 6 WHEN 'customer' THEN 7 WHEN 'advocate' THEN 8 ELSE 0 END"
+
+# Everybody who came in since a moment, with the furthest stage ever reached; a won deal counts as “customer”.
+_REACHED = f"""
+    SELECT c.id, c.created_at, date_trunc('month', c.created_at AT TIME ZONE %s)::date AS month, c.source,
+           GREATEST({_BEYOND.format(stage="c.stage")}, COALESCE(m.furthest, 0), CASE WHEN w.contact_id IS NULL THEN 0 ELSE 7 END) AS furthest
+    FROM leads_contact c
+    LEFT JOIN (
+        SELECT contact_id, max({_BEYOND.format(stage="to_stage")}) AS furthest FROM leads_stagemove
+        WHERE to_stage IN ('mql', 'accepted', 'opportunity', 'customer', 'advocate') GROUP BY contact_id
+    ) m ON m.contact_id = c.id
+    LEFT JOIN (
+        SELECT DISTINCT dc.contact_id FROM leads_dealcontact dc JOIN leads_deal d ON d.id = dc.deal_id WHERE d.status = 'won'
+    ) w ON w.contact_id = c.id
+    WHERE c.created_at >= %s AND c.created_at <= %s
+"""
+
+
+@dataclass(frozen=True)
+class FunnelRow:
+    """People who came in, and how far they have come since."""
+
+    name: str
+    inquiries: int
+    mqls: int
+    accepted: int
+    won: int
+
+
+def funnel(*, zone: str, since: datetime, until: datetime) -> tuple[FunnelRow, list[FunnelRow], list[FunnelRow]]:
+    """(all, by month, by source) of the people who came in between two moments. One statement, one pass over them and their stage moves."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT grouping(month, source), month, source, count(*), count(*) FILTER (WHERE furthest >= 4),
+                   count(*) FILTER (WHERE furthest >= 5), count(*) FILTER (WHERE furthest >= 7)
+            FROM ({_REACHED}) reached GROUP BY GROUPING SETS ((), (month), (source)) ORDER BY month, count(*) DESC, source
+            """,
+            [zone, since, until],
+        )
+        everybody = FunnelRow("", 0, 0, 0, 0)
+        months: list[FunnelRow] = []
+        sources: list[FunnelRow] = []
+        for level, month, source, *counts in cursor.fetchall():
+            if level == 3:
+                everybody = FunnelRow("", *counts)
+            elif level == 1:
+                months.append(FunnelRow(f"{month:%Y-%m}", *counts))
+            else:
+                sources.append(FunnelRow(source, *counts))
+    return everybody, months, sources
+
+
+def funnel_people(
+    *,
+    zone: str,
+    since: datetime,
+    until: datetime,
+    step: str,
+    limit: int,
+    month: date | None = None,
+    source: str | None = None,
+    after: tuple[datetime, int] | None = None,
+) -> list[int]:
+    """Who stands behind one number of the funnel, the newest first; `after` is (created_at, id) of the last one of the page before."""
+    tests = ["furthest >= %s"]
+    params: list[Any] = [zone, since, until, STEPS[step]]
+    for test, value in (("month = %s", month), ("source = %s", source)):
+        if value is not None:
+            tests.append(test)
+            params.append(value)
+    if after is not None:
+        tests.append("(created_at, id) < (%s, %s)")
+        params += list(after)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id FROM ({_REACHED}) reached WHERE {' AND '.join(tests)} ORDER BY created_at DESC, id DESC LIMIT %s",
+            [*params, limit],
+        )
+        return [contact for (contact,) in cursor.fetchall()]
+
+
+@dataclass(frozen=True)
+class AnswerRow:
+    """What sales said to the leads of one kind."""
+
+    name: str
+    handed_over: int
+    open: int
+    accepted: int
+    rejected: int
+    recycled: int
+    late: int
+
+
+def answers(*, zone: str, since: datetime, until: datetime, now: datetime) -> dict[str, list[AnswerRow]]:
+    """“all”, “month”, “source”, “persona”, “model” -> what was handed over between two moments, and what sales said. One statement."""
+    names = {31 ^ 16: "month", 31 ^ 8: "source", 31 ^ 4: "persona", 31 ^ 2: "model", 31 ^ 1: "reason", 31: "all"}
+    found: dict[str, list[AnswerRow]] = {name: [] for name in names.values()}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT grouping(month, source, persona, model, reason), COALESCE(month, source, persona, model, reason, ''), count(*),
+                   count(*) FILTER (WHERE state = 'open'), count(*) FILTER (WHERE state = 'accepted'),
+                   count(*) FILTER (WHERE state = 'rejected'), count(*) FILTER (WHERE state = 'recycled'),
+                   count(*) FILTER (WHERE COALESCE(answered_at, %s) > due_at)
+            FROM (
+                SELECT h.state, h.answered_at, h.due_at, to_char(h.handed_over_at AT TIME ZONE %s, 'YYYY-MM') AS month,
+                       c.source, COALESCE(h.card -> 'persona' ->> 'name', '') AS persona, m.slug AS model,
+                       COALESCE(h.answer_reason_id, '') AS reason
+                FROM scoring_handoff h JOIN leads_contact c ON c.id = h.contact_id JOIN scoring_scoremodel m ON m.id = h.model_id
+                WHERE h.handed_over_at >= %s AND h.handed_over_at <= %s
+            ) h
+            GROUP BY GROUPING SETS ((), (month), (source), (persona), (model), (reason)) ORDER BY 1, 3 DESC, 2
+            """,
+            [now, zone, since, until],
+        )
+        for level, name, *counts in cursor.fetchall():
+            found[names[level]].append(AnswerRow(name, *counts))
+    found["month"].sort(key=lambda row: row.name)
+    return found

@@ -1,0 +1,259 @@
+"""Every rule against everybody or a batch, and the difference written to the ledger.
+
+One form serves all: `verdicts_sql` gives (contact, rule number) for each rule that holds; `difference_sql` compares their points
+with the sums in the ledger and gives one row per contact that must change; `write` writes such rows. Points travel as whole
+hundredths, since numeric arithmetic costs four times as much (LIMITS, trap 4).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from leads.models import Mark
+from scoring.grades import DIGITS, LETTERS
+from segments.conditions import Sql
+
+
+@dataclass(frozen=True)
+class CompiledRule:
+    """A rule ready for a statement. `is_plain`: it reads only columns of the contact and its company."""
+
+    key: UUID
+    group: str
+    points: Decimal
+    predicate: Sql
+    matching: Sql
+    is_plain: bool
+    is_edited: bool = False
+
+
+@dataclass(frozen=True)
+class Lines:
+    fit: tuple[Decimal, ...]
+    behaviour: tuple[Decimal, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one run of a model needs: its live rules, and the keys that earlier versions left in the ledger."""
+
+    model_id: int
+    version_id: int
+    rules: tuple[CompiledRule, ...]
+    past_keys: tuple[tuple[UUID, str], ...]
+    lines: Lines
+
+
+@dataclass(frozen=True)
+class Written:
+    """Contacts whose score changed, ledger rows, and the contacts' ids when a batch asked."""
+
+    contacts: int = 0
+    rows: int = 0
+    ids: tuple[int, ...] = ()
+
+    def __add__(self, other: Written) -> Written:
+        return Written(self.contacts + other.contacts, self.rows + other.rows, self.ids + other.ids)
+
+
+def _positional(statement: str, values: Mapping[str, Any], *, before: Sequence[Any]) -> tuple[str, list[Any]]:
+    """Turn %(name)s into %s with the values in order; `before` belongs to the plain %s, all of which come first."""
+    pieces = re.split(r"%\((\w+)\)s", statement)
+    return "%s".join(pieces[::2]), [*before, *(values[name] for name in pieces[1::2])]
+
+
+def hundredths(points: Decimal) -> int:
+    return int(points * 100)
+
+
+def verdicts_sql(rules: Sequence[CompiledRule], contacts: Sequence[int] | None) -> Sql:
+    """Rows (contact_id, number) of every rule that holds, numbered from 1.
+
+    Rules on columns alone share one pass over the contacts; each other rule is a set of its own. `contacts` must be the ones
+    the rules were compiled for.
+    """
+    parts: list[str] = []
+    params: list[Any] = []
+    plain = [(number, rule) for number, rule in enumerate(rules, start=1) if rule.is_plain]
+    if plain:
+        cases = ", ".join(f"CASE WHEN {rule.predicate.text} THEN {number}::smallint END" for number, rule in plain)
+        only = "" if contacts is None else " WHERE contact.id = ANY (%s::bigint[])"
+        parts.append(
+            "SELECT contact.id AS contact_id, unnest(array_remove(ARRAY["
+            f"{cases}], NULL)) AS number FROM leads_contact contact{only}"
+        )
+        params.extend(value for _, rule in plain for value in rule.predicate.params)
+        if contacts is not None:
+            params.append(list(contacts))
+    for number, rule in enumerate(rules, start=1):
+        if not rule.is_plain:
+            parts.append(
+                f"SELECT contact_id, {number}::smallint AS number FROM ({rule.matching.text}) AS rule_{number}(contact_id)"
+            )
+            params.extend(rule.matching.params)
+    if not parts:
+        return Sql("SELECT NULL::bigint AS contact_id, NULL::smallint AS number WHERE false", ())
+    return Sql(" UNION ALL ".join(parts), tuple(params))
+
+
+def rule_table_sql(rules: Sequence[CompiledRule], past_keys: Sequence[tuple[UUID, str]] = ()) -> Sql:
+    """VALUES rows (number, key, "group", points, is_live, is_edited); past rules follow the live ones with 0 points."""
+    rows: list[tuple[Any, ...]] = [
+        (number, rule.key, rule.group, hundredths(rule.points), True, rule.is_edited)
+        for number, rule in enumerate(rules, start=1)
+    ]
+    rows += [(len(rules) + place, key, group, 0, False, False) for place, (key, group) in enumerate(past_keys, start=1)]
+    if not rows:
+        return Sql("SELECT 0::smallint, NULL::uuid, ''::text, 0, false, false WHERE false", ())
+    row = "(%s::smallint, %s::uuid, %s::text, %s::integer, %s::boolean, %s::boolean)"
+    return Sql("VALUES " + ", ".join([row] * len(rows)), tuple(value for values in rows for value in values))
+
+
+RULE_COLUMNS = '(number, key, "group", points, is_live, is_edited)'
+
+
+def grade_sql(fit: str, behaviour: str, lines: Lines) -> str:
+    """SQL for a grade from two expressions in hundredths; lines are numbers, written in."""
+
+    def place(points: str, three: Sequence[Decimal], signs: str) -> str:
+        rising = ", ".join(str(hundredths(line)) for line in reversed(three))
+        return f"substr('{signs[::-1]}', 1 + width_bucket(({points})::bigint, ARRAY[{rising}]::bigint[]), 1)"
+
+    return f"{place(fit, lines.fit, LETTERS)} || {place(behaviour, lines.behaviour, DIGITS)}"
+
+
+def difference_sql(plan: Plan, contacts: Sequence[int] | None) -> Sql:
+    """One row per contact whose ledger or score is not what it should be.
+
+    (contact_id, total, fit, behaviour, negative — all in hundredths —, grade, is_news, numbers[], wanted[], present[], newest[])
+    """
+    verdicts = verdicts_sql(plan.rules, contacts)
+    table = rule_table_sql(plan.rules, plan.past_keys)
+    of_contact = "" if contacts is None else " AND l.contact_id = ANY (%s::bigint[])"
+    among = "" if contacts is None else " WHERE contact.id = ANY (%s::bigint[])"
+    ids = () if contacts is None else (list(contacts),)
+    text = f"""
+        WITH rule {RULE_COLUMNS} AS MATERIALIZED ({table.text}),
+        compared AS (
+            SELECT contact_id, number, sum(wanted)::integer AS wanted, sum(present)::integer AS present, max(newest) AS newest
+            FROM (
+                SELECT v.contact_id, v.number, rule.points AS wanted, 0 AS present, NULL::timestamptz AS newest
+                FROM ({verdicts.text}) v JOIN rule ON rule.number = v.number
+                UNION ALL
+                SELECT l.contact_id, rule.number, 0, (l.points * 100)::integer, l.counts_from
+                FROM scoring_ledgerrow l JOIN rule ON rule.key = l.rule_key
+                WHERE l.model_id = %s{of_contact}
+            ) both_sides
+            GROUP BY contact_id, number
+        ),
+        summed AS (
+            SELECT c.contact_id, sum(c.wanted) AS total,
+                   COALESCE(sum(c.wanted) FILTER (WHERE rule."group" = 'fit'), 0) AS fit,
+                   COALESCE(sum(c.wanted) FILTER (WHERE rule."group" = 'behaviour'), 0) AS behaviour,
+                   COALESCE(sum(c.wanted) FILTER (WHERE rule."group" = 'negative'), 0) AS negative,
+                   array_agg(c.number) FILTER (WHERE c.wanted <> c.present) AS numbers,
+                   array_agg(c.wanted) FILTER (WHERE c.wanted <> c.present) AS wanted,
+                   array_agg(c.present) FILTER (WHERE c.wanted <> c.present) AS present,
+                   array_agg(c.newest) FILTER (WHERE c.wanted <> c.present) AS newest
+            FROM compared c JOIN rule ON rule.number = c.number
+            GROUP BY c.contact_id
+        ),
+        graded AS (
+            SELECT contact.id AS contact_id, COALESCE(s.total, 0) AS total, COALESCE(s.fit, 0) AS fit,
+                   COALESCE(s.behaviour, 0) AS behaviour, COALESCE(s.negative, 0) AS negative,
+                   {grade_sql("COALESCE(s.fit, 0)", "COALESCE(s.behaviour, 0)", plan.lines)} AS grade,
+                   s.numbers, s.wanted, s.present, s.newest
+            FROM leads_contact contact LEFT JOIN summed s ON s.contact_id = contact.id{among}
+        )
+        SELECT g.contact_id, g.total, g.fit, g.behaviour, g.negative, g.grade,
+               old.contact_id IS NOT NULL OR g.fit <> 0 OR g.behaviour <> 0 OR g.negative <> 0 AS is_news,
+               g.numbers, g.wanted, g.present, g.newest
+        FROM graded g LEFT JOIN scoring_score old ON old.contact_id = g.contact_id AND old.model_id = %s
+        WHERE g.numbers IS NOT NULL OR old.contact_id IS NULL OR old.grade <> g.grade
+           OR old.fit * 100 <> g.fit OR old.behaviour * 100 <> g.behaviour OR old.negative * 100 <> g.negative
+           OR old.total * 100 <> g.total
+    """
+    return Sql(text, (*table.params, *verdicts.params, plan.model_id, *ids, *ids, plan.model_id))
+
+
+def write(plan: Plan, rows: Sql, *, now: datetime, mark_over: int | None, tell: bool) -> Written:
+    """Write staged rows: ledger, scores, head-counts of the rules, marks. One statement; the caller holds the model's lock.
+
+    A row never counts from before the newest one of the same rule, so that a clock going back leaves no sum out of order.
+    What changes twice in one moment is one row. Contacts deleted since the staging are left out.
+    Marks (facet “definition”): None = nobody, else news whose total is at least so many hundredths.
+    """
+    table = rule_table_sql(plan.rules, plan.past_keys)
+    statement = f"""
+        WITH rule {RULE_COLUMNS} AS MATERIALIZED ({table.text}),
+        staged AS MATERIALIZED (
+            SELECT r.* FROM ({rows.text}) r JOIN leads_contact contact ON contact.id = r.contact_id ORDER BY r.contact_id
+        ),
+        change AS (
+            SELECT s.contact_id, rule.key, rule."group", u.wanted, u.present,
+                   GREATEST(%(now)s::timestamptz, u.newest) AS counts_from,
+                   CASE WHEN NOT rule.is_live THEN 'rule_removed'
+                        WHEN u.wanted <> 0 AND u.present <> 0 THEN 'points_changed'
+                        WHEN rule.is_edited THEN 'version_published'
+                        WHEN u.wanted <> 0 THEN 'rule_met'
+                        ELSE 'rule_no_longer_met' END AS cause
+            FROM staged s
+            CROSS JOIN LATERAL unnest(s.numbers, s.wanted, s.present, s.newest) u(number, wanted, present, newest)
+            JOIN rule ON rule.number = u.number
+        ),
+        ledger AS (
+            INSERT INTO scoring_ledgerrow
+                (contact_id, model_id, rule_key, counts_from, version_id, "group", points, recorded_at, cause)
+            SELECT contact_id, %(model)s, key, counts_from, %(version)s, "group", (wanted - present) * 0.01, now(), cause
+            FROM change
+            ON CONFLICT (contact_id, model_id, rule_key, counts_from) DO UPDATE SET
+                points = scoring_ledgerrow.points + excluded.points, version_id = excluded.version_id,
+                recorded_at = excluded.recorded_at, cause = excluded.cause
+            RETURNING contact_id
+        ),
+        score AS (
+            INSERT INTO scoring_score AS old
+                (contact_id, model_id, total, fit, behaviour, negative, grade, computed_at)
+            SELECT contact_id, %(model)s, total * 0.01, fit * 0.01, behaviour * 0.01, negative * 0.01, grade,
+                   GREATEST(%(now)s::timestamptz, (SELECT max(moment) FROM unnest(newest) moment))
+            FROM staged
+            ON CONFLICT (contact_id, model_id) DO UPDATE SET
+                total = excluded.total, fit = excluded.fit, behaviour = excluded.behaviour, negative = excluded.negative,
+                grade = excluded.grade, computed_at = GREATEST(old.computed_at, excluded.computed_at)
+        ),
+        counted AS (
+            UPDATE scoring_rule SET met_count = met_count + moved.n
+            FROM (SELECT key, sum((wanted <> 0)::integer - (present <> 0)::integer) AS n FROM change GROUP BY key) moved
+            WHERE scoring_rule.version_id = %(version)s AND scoring_rule.key = moved.key AND moved.n <> 0
+        ),
+        marked AS (
+            INSERT INTO leads_mark (contact_id, facet)
+            SELECT contact_id, %(facet)s FROM staged WHERE is_news AND total >= %(mark_over)s
+        )
+        SELECT (SELECT count(*) FROM staged WHERE is_news), (SELECT count(*) FROM ledger),
+               CASE WHEN %(tell)s THEN (SELECT array_agg(contact_id ORDER BY contact_id) FROM staged WHERE is_news) END
+    """
+    text, params = _positional(
+        statement,
+        {
+            "now": now,
+            "model": plan.model_id,
+            "version": plan.version_id,
+            "facet": int(Mark.Facet.DEFINITION),
+            "mark_over": mark_over,
+            "tell": tell,
+        },
+        before=(*table.params, *rows.params),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(text, params)
+        contacts, ledger_rows, ids = cursor.fetchone()
+    return Written(int(contacts), int(ledger_rows), tuple(ids or ()))

@@ -1,0 +1,147 @@
+"""Running a model over everybody or a batch, one writer at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import Error, IntegrityError, connection, transaction
+
+from leads.models import Mark
+from scoring.queries.handing import BEFORE_SALES
+from scoring.queries.rules import Plan, Written, difference_sql, write
+from segments.conditions import Sql
+
+# Pages of the stage worked in one transaction: 64 × 8 kB hold 3,000–6,000 contacts with their new rows when all of them change
+# and some 10,000 when few rules do, which keeps the longest write below half a second (LIMITS, goals).
+CHUNK_PAGES = 64
+LOCKS = 0x53434F52  # “SCOR”: first half of the advisory locks' key, the second is the model
+EVERYBODY = -(2**62)
+
+
+@contextmanager
+def model_lock(model_id: int) -> Iterator[None]:
+    """Own a model's ledger for many transactions: two short statements. Batches of the same model wait; the lock falls with the connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [LOCKS, model_id])
+    try:
+        yield
+    finally:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCKS, model_id])
+        except Error:
+            connection.close()
+
+
+def lock_model(model_id: int) -> None:
+    """Own a model's ledger, head-counts and live version until the transaction ends. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCKS, model_id])
+
+
+def refresh_some(
+    plan: Plan, contacts: Sequence[int], *, now: datetime, is_current: Callable[[], bool]
+) -> Written | None:
+    """Score a batch; None when the version is no longer the live one. Three statements in one transaction.
+
+    The first waits for the model's lock; the last sees everything that was committed before the lock was given, so that no
+    writer overwrites another.
+    """
+    with transaction.atomic():
+        lock_model(plan.model_id)
+        if not is_current():
+            return None
+        return write(plan, difference_sql(plan, contacts), now=now, mark_over=None, tell=True)
+
+
+def refresh_all(plan: Plan, *, now: datetime, mark_over: int, is_current: Callable[[], bool]) -> Written | None:
+    """Score everybody; None when the version is no longer the live one.
+
+    The difference is staged without locking a row, then written in chunks, each its own transaction.
+
+    A killed run leaves whole chunks: the next one finds what is left. Staged in an unlogged, not a temporary table, since
+    PostgreSQL fills a temporary one without parallel workers (LIMITS, trap 6).
+    """
+    stage = f"scoring_stage_{plan.model_id}"
+    with model_lock(plan.model_id):
+        if not is_current():
+            return None
+        try:
+            pages = _stage(stage, difference_sql(plan, None))
+            written = Written()
+            for first in range(0, pages, CHUNK_PAGES):
+                rows = Sql(
+                    f"SELECT * FROM {stage} WHERE ctid >= '({first},0)'::tid AND ctid < '({first + CHUNK_PAGES},0)'::tid",
+                    (),
+                )
+                written += _write_chunk(plan, rows, now=now, mark_over=mark_over)
+        finally:
+            _drop(stage)
+        if written.rows > 50_000:
+            with connection.cursor() as cursor:
+                cursor.execute("ANALYZE scoring_score, scoring_ledgerrow")  # LIMITS, trap 5
+    return written
+
+
+def _write_chunk(plan: Plan, rows: Sql, *, now: datetime, mark_over: int) -> Written:
+    """A contact deleted between the statement's look and its commit breaks the chunk: the second try leaves it out."""
+    try:
+        with transaction.atomic():
+            return write(plan, rows, now=now, mark_over=mark_over, tell=False)
+    except IntegrityError:
+        with transaction.atomic():
+            return write(plan, rows, now=now, mark_over=mark_over, tell=False)
+
+
+def _stage(name: str, rows: Sql) -> int:
+    """Fill the stage; the number of its pages."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE IF EXISTS {name}")
+        cursor.execute("SET LOCAL work_mem = '128MB'")
+        cursor.execute(f"CREATE UNLOGGED TABLE {name} AS {rows.text}", list(rows.params))
+        cursor.execute("SELECT pg_relation_size(%s) / current_setting('block_size')::int", [name])
+        pages = int(cursor.fetchone()[0])
+        if pages > 1:
+            cursor.execute(f"ANALYZE {name}")
+        return pages
+
+
+def _drop(name: str) -> None:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"DROP TABLE IF EXISTS {name}")
+    except Error:
+        pass  # the connection is gone; the next run drops it first
+
+
+def mark_ripe(model_id: int, threshold: Decimal) -> int:
+    """Mark everybody over the line who could be handed over, after a publication that may have changed only the line.
+
+    One statement over all scores.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO leads_mark (contact_id, facet)
+            SELECT s.contact_id, %s FROM scoring_score s JOIN leads_contact c ON c.id = s.contact_id
+            WHERE s.model_id = %s AND s.total >= %s AND c.stage = ANY (%s)
+              AND NOT EXISTS (SELECT FROM scoring_handoff h WHERE h.contact_id = c.id AND h.model_id = %s AND h.state = 'open')
+            """,
+            [int(Mark.Facet.DEFINITION), model_id, threshold, list(BEFORE_SALES), model_id],
+        )
+        return int(cursor.rowcount)
+
+
+def ledger_keys(model_id: int) -> tuple[tuple[UUID, str], ...]:
+    """(key, group) of every rule that any published version of the model had. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            'SELECT DISTINCT r.key, r."group" FROM scoring_rule r JOIN scoring_scoreversion v ON v.id = r.version_id'
+            " WHERE v.model_id = %s AND v.state <> 'draft' ORDER BY r.key",
+            [model_id],
+        )
+        return tuple(cursor.fetchall())
