@@ -39,7 +39,7 @@ def sales(user: User, now: datetime) -> dict[str, Any]:
     figures = open_ones.aggregate(
         mine=Count("pk", filter=Q(owner=owner)) if owner else Count("pk", filter=Q(pk=None)),
         unassigned=Count("pk", filter=Q(owner=None)),
-        late=Count("pk", filter=mine_or_nobodys & Q(due_at__lt=now)),
+        late=Count("pk", filter=Q(due_at__lt=now)),
     )
     entries = open_ones.filter(mine_or_nobodys).select_related("contact", "contact__company", "owner")
     answers = HandOff.objects.filter(answered_by=user, answered_at__gte=week_start(now))

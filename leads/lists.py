@@ -490,6 +490,10 @@ class Cell:
     column: ShownColumn
     value: Any
 
+    @property
+    def text(self) -> str:
+        return "" if self.value is None else self.column.text(self.value)
+
 
 @dataclass(frozen=True)
 class ContactRow:
@@ -550,7 +554,7 @@ def export_rows(contacts: QuerySet[Contact], columns: Sequence[ShownColumn]) -> 
         chunk = list(ordered[:EXPORT_CHUNK])
         for row in contact_rows(chunk, columns):
             keys = [plain_text(getattr(row.contact, key)) for key in KEY_COLUMNS]
-            cells = ["" if cell.value is None else cell.column.text(cell.value) for cell in row.cells]
+            cells = [cell.text for cell in row.cells]
             yield [safe_cell(text) for text in (*keys, *cells)]
         if len(chunk) < EXPORT_CHUNK:
             return

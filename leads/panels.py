@@ -24,13 +24,17 @@ else:
 
 @dataclass(frozen=True)
 class Panel:
-    """A card on the contact page. `template` is included inside a `.card` and gets `contact`, `now`, `may` and what `context` returns."""
+    """A card on the contact page. `template` is included inside a `.card` and gets `contact`, `now`, `may` and what `context` returns.
+
+    `stylesheet` is a static file of its room that the template needs.
+    """
 
     key: str
     title: StrOrPromise
     template: str
     context: Callable[[Contact, User, datetime], dict[str, Any]]
     order: int = 100
+    stylesheet: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class Column:
     in_header: bool = False
     is_default: bool = False
     order: int = 100
+    stylesheet: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,12 @@ def panels() -> list[Panel]:
 
 def timeline_sources() -> list[TimelineSource]:
     return _in_order(_timeline)
+
+
+def stylesheets() -> list[str]:
+    """What panels and columns need beside the shell's own, each once."""
+    needed: list[Panel | Column] = [*panels(), *columns()]
+    return sorted({one.stylesheet for one in needed if one.stylesheet})
 
 
 def columns() -> list[Column]:

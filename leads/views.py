@@ -77,6 +77,7 @@ def contact_list(request: HttpRequest) -> HttpResponse:
         "previous_link": query.link(before=found.previous) if found.previous else "",
         "next_link": query.link(after=found.next) if found.next else "",
         "first_link": query.link(),
+        "stylesheets": panels.stylesheets(),
         "now": timezone.now(),
     }
     context["chips"] = [(shown, query.link(**{shown.key: ""})) for shown in lists.active_filters(query)]
@@ -245,7 +246,8 @@ def contact_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "stage_label": labels.get(contact.stage, contact.stage),
         "facts": _facts(contact),
         "custom_facts": _custom_facts(contact, definitions),
-        "headline": [(column, value) for column, value in headline if value not in (None, "", [])],
+        "headline": [(column, value, column.text(value)) for column, value in headline if value not in (None, "", [])],
+        "stylesheets": panels.stylesheets(),
         "deals": list(contact.deals.select_related("company").order_by("-opened_on", "-pk")[:20]),
         "panels": _drawn_panels(request, contact, now),
         "stage_labels": labels,
