@@ -190,7 +190,8 @@ def upsert_contacts(rows: Sequence[StagedRow], *, cause: str, actor_id: int | No
                     INSERT INTO leads_contact ({_names("leads_contact")}, custom, created_at, updated_at, stage_since)
                     SELECT {_fresh("leads_contact")}, jsonb_strip_nulls(coalesce(s.custom, '{{}}')),
                            coalesce(s.created_at, %(now)s), %(now)s, coalesce(s.created_at, %(now)s)
-                    FROM stage_leads_contact s WHERE s.id IS NULL ORDER BY s.place
+                    FROM stage_leads_contact s WHERE s.id IS NULL
+                    ORDER BY s.external_id, s.email -- two intakes of the same people wait instead of locking each other out
                     RETURNING id
                 ), marked AS (
                     INSERT INTO leads_mark (contact_id, facet)
@@ -357,7 +358,7 @@ def upsert_deals(
             f"""
             INSERT INTO leads_deal ({_names("leads_deal")}, custom, created_at, updated_at)
             SELECT {_fresh("leads_deal")}, jsonb_strip_nulls(coalesce(s.custom, '{{}}')), %(now)s, %(now)s
-            FROM stage_leads_deal s WHERE s.id IS NULL ORDER BY s.place
+            FROM stage_leads_deal s WHERE s.id IS NULL ORDER BY s.external_id
             RETURNING id
             """,
             {"now": now},

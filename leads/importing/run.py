@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 CHUNK_ROWS = 10_000  # 0.3–0.5 s a transaction (2026-11, two cores); from 50,000 on locks get long without a gain
 CHUNK_CELLS = 400_000
-TRIES = 4
+TRIES = 6
 
 
 @dataclass(frozen=True, slots=True)

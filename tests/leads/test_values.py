@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leads import values
+from leads.models import CustomField
 from leads.values import BadValue, Reading
 
 BERLIN = Reading(zone=ZoneInfo("Europe/Berlin"))
@@ -120,7 +121,7 @@ def test_nothing_but_a_bad_value_is_ever_raised(value: Any) -> None:
         values.stage,
         values.status,
         values.json_object,
-        *(values.for_custom(type, ["a"], Reading(dates="%d.%m.%Y")) for type in values.CustomField.Type.values),
+        *(values.for_custom(type, ["a"], Reading(dates="%d.%m.%Y")) for type in CustomField.Type.values),
     ):
         try:
             first = convert(value)
