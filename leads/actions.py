@@ -20,7 +20,6 @@ from leads.models import (
     ConsentEvent,
     Contact,
     CustomField,
-    DealContact,
     Mark,
     Owner,
     StageMove,
@@ -412,11 +411,6 @@ def audit(actor: User | None, verb: str, obj: Model | str, detail: dict[str, Any
         object_label=label[:300],
         detail=detail,
     )
-
-
-def people_of_deal(deal_id: int) -> list[int]:
-    """Contacts that a deal lists; what marks are left for when it changes."""
-    return list(DealContact.objects.filter(deal_id=deal_id).values_list("contact_id", flat=True))
 
 
 def change_company(company: Company, *, changes: dict[str, Any], actor: User | None, now: datetime) -> list[str]:
