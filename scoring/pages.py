@@ -239,6 +239,8 @@ class Lead:
 
     @property
     def left_words(self) -> str:
+        if self.is_late and abs(self.left) < timedelta(minutes=1):
+            return _("due")  # nights and weekends do not count: the clock stands where business ended
         words = in_hours(abs(self.left))
         return _("%(time)s late") % {"time": words} if self.is_late else _("%(time)s left") % {"time": words}
 
