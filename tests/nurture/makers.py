@@ -70,6 +70,7 @@ def make_program(
     )
     if live:
         publish(program, intake=intake, now=now)
+        program.refresh_from_db()
     return program
 
 

@@ -1,0 +1,122 @@
+"""Workers killed in mid-send: no mail twice; what the server received plus what is listed as uncertain is all that was planned."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from leads.models import Activity
+from nurture import engine, queries, sending, turn
+from nurture.models import Enrolment, Sending
+from tests.faults.running import run, start
+from tests.makers import NOW
+from tests.nurture.makers import mail, make_people, make_program, make_template, put_in, segment_of, set_workspace, wait
+from tests.nurture.sink import Sink, sink
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PEOPLE = 50  # two and a half slices
+
+KILLS = [
+    "nurture.queries:reserve_sendings:after:1",
+    "nurture.sending:write:after:7",
+    "nurture.queries:claim_sendings:before:1",
+    "nurture.queries:claim_sendings:after:1",  # inside the transaction: rolled back
+    "nurture.sending:_offer:before:1",  # claimed and committed, nothing offered yet
+    "nurture.smtp/Connection:deliver:before:3",
+    "nurture.smtp/Connection:deliver:after:3",
+    "nurture.smtp/Connection:deliver:after:27",
+    "nurture.smtp:_stuffed:after:5",  # between DATA and the mail
+    "nurture.queries:set_sent:before:1",
+    "nurture.queries:set_sent:after:2",  # recorded but not committed
+    "nurture.sending:record_activities:after:1",
+]
+
+
+@pytest.fixture
+def smtp() -> Iterator[Sink]:
+    set_workspace(sender_email="ada@plant.test", postal_address="Hauptstr. 1")
+    with sink() as found:
+        yield found
+
+
+def build(people: int = PEOPLE) -> list[str]:
+    program = make_program(mail(make_template(), "m"), wait(1, "days", "w"))
+    found = make_people(people)
+    put_in(segment_of(program), found)
+    turn.take_in(NOW)
+    engine.run_due(NOW)
+    return sorted(str(person.email) for person in found)
+
+
+def finish(smtp: Sink) -> None:
+    """The beats after the crash: reservations and leases end, the rest leaves."""
+    time.sleep(0.3)  # the dead worker's transaction falls with its connection
+    for minutes in (0, 3, 6, 7):
+        sending.send_due(NOW + timedelta(minutes=minutes), server=smtp.server)
+
+
+def assert_never_twice(planned: list[str], smtp: Sink) -> int:
+    """How many are uncertain."""
+    received = Counter(smtp.recipients)
+    assert max(received.values(), default=0) <= 1
+    states = dict(Sending.objects.values_list("address", "state"))
+    assert set(states.values()) <= {"sent", "uncertain"}
+    sent = {address for address, state in states.items() if state == "sent"}
+    uncertain = set(states) - sent
+    assert sent <= set(received)
+    assert sorted(set(received) | uncertain) == planned
+    assert Activity.objects.filter(kind__slug="email_sent").count() == len(sent)
+    assert {name for name in queries.INVARIANTS if not queries.holds(name)} == set()
+    return len(uncertain)
+
+
+@pytest.mark.parametrize("point", KILLS)
+def test_killed_at(point: str, smtp: Sink) -> None:
+    planned = build()
+    assert run("send", now=NOW, port=smtp.port, kill=point) == -9
+    finish(smtp)
+    assert assert_never_twice(planned, smtp) <= sending.SLICE
+
+
+@pytest.mark.parametrize("point", KILLS[:4])
+def test_killed_before_anything_was_offered_nothing_is_uncertain(point: str, smtp: Sink) -> None:
+    planned = build()
+    run("send", now=NOW, port=smtp.port, kill=point)
+    finish(smtp)
+    assert assert_never_twice(planned, smtp) == 0
+    assert len(smtp.received) == PEOPLE
+
+
+def test_four_senders_at_once(smtp: Sink) -> None:
+    planned = build(90)
+    workers = [start("send", now=NOW, port=smtp.port) for _each in range(4)]
+    for worker in workers:
+        _out, said = worker.communicate(timeout=120)
+        assert worker.returncode == 0, said
+    finish(smtp)
+    assert assert_never_twice(planned, smtp) == 0
+    assert len(smtp.received) == 90
+
+
+def test_killed_at_random(smtp: Sink) -> None:
+    """FAULT_KILLS=100 for the long run."""
+    planned = build(120)
+    chance = random.Random(7)
+    kills = int(os.environ.get("FAULT_KILLS", "3"))
+    for number in range(kills):
+        worker = start("both", now=NOW + timedelta(minutes=10 * number), port=smtp.port, rounds=200)
+        time.sleep(chance.uniform(1.2, 3.0))
+        worker.kill()
+        worker.communicate()
+    time.sleep(0.3)
+    for minutes in (0, 3, 6, 7):
+        sending.send_due(NOW + timedelta(minutes=10 * kills + minutes), server=smtp.server)
+    assert assert_never_twice(planned, smtp) <= kills * sending.SLICE
+    assert not Enrolment.objects.filter(state="active", next_step_at=None).exists()

@@ -1,0 +1,95 @@
+"""Templates and programs as files: the round trip is the identity, an import never starts or changes what is live."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from nurture.models import Program, Template
+from segments.definitions import documents
+from tests.nurture.makers import mail, make_program, make_template, step, wait
+
+pytestmark = pytest.mark.django_db
+
+
+def build() -> Program:
+    branch = step("branch", "b", conditions={"field": "contact.title", "op": "is_known"}, yes=[step("end", "e")], no=[])
+    return make_program(mail(make_template(), "m"), wait(3, "days", "w"), branch, name="Welcome")
+
+
+def test_export_and_import_are_one(tmp_path: Path) -> None:
+    program = build()
+    call_command("definitions", "export", str(tmp_path), stdout=StringIO())
+    before = documents(with_people=False)
+    call_command("definitions", "import", str(tmp_path), stdout=StringIO())
+    assert documents(with_people=False) == before
+    assert program.versions.count() == 1
+    assert Template.objects.get().version == 1
+
+
+def test_an_import_into_an_empty_instance_makes_drafts(tmp_path: Path) -> None:
+    build()
+    call_command("definitions", "export", str(tmp_path), stdout=StringIO())
+    before = documents(with_people=False)
+    Program.objects.all().delete()
+    Template.objects.all().delete()
+    call_command("definitions", "import", str(tmp_path), stdout=StringIO())
+    assert documents(with_people=False) == before
+    assert Program.objects.get().state == "draft"
+
+
+def test_a_changed_file_waits_in_the_draft_of_a_live_program(tmp_path: Path) -> None:
+    program = build()
+    call_command("definitions", "export", str(tmp_path), stdout=StringIO())
+    file = tmp_path / "programs" / f"{program.slug}.yaml"
+    file.write_text(file.read_text().replace("value: 3", "value: 4"))
+    call_command("definitions", "import", str(tmp_path), stdout=StringIO())
+    live, draft = program.versions.get(state="live"), program.versions.get(state="draft")
+    assert live.tree["steps"][1]["for"]["value"] == 3
+    assert draft.tree["steps"][1]["for"]["value"] == 4
+
+
+@pytest.mark.parametrize(
+    ("folder", "text"),
+    [
+        ("templates", "kind: template\nslug: t\nname: T\nsubject: S\nformat: html\nbody: '{% if %}'\n"),
+        ("programs", "kind: program\nslug: p\nname: P\nsteps: [{id: a, kind: nothing}]\n"),
+        ("programs", "kind: program\nslug: p\nname: P\ntrigger: {segment: gone}\nsteps: []\n"),
+        ("programs", "kind: program\nslug: p\nname: P\ntrigger: {form: x}\nsteps: []\n"),
+    ],
+)
+def test_a_broken_file_stores_nothing(tmp_path: Path, folder: str, text: str) -> None:
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "x.yaml").write_text(text)
+    with pytest.raises((SystemExit, Exception)):
+        call_command("definitions", "import", str(tmp_path), stdout=StringIO(), stderr=StringIO())
+    assert not Program.objects.exists()
+    assert not Template.objects.exists()
+
+
+def test_refresh_tells_what_it_did() -> None:
+    build()
+    out = StringIO()
+    call_command("refresh", "--full", "--at", "2026-03-02T12:00:00Z", stdout=out)
+    found = json.loads(out.getvalue())
+    assert set(found) >= {"at", "definitions", "enrolled", "steps", "sendings", "seconds"}
+    assert set(found["seconds"]) == {"definitions", "enrolments", "steps", "sendings", "total"}
+
+
+@pytest.mark.parametrize("bad", [["--at", "soon"], ["--at", "2026-13-01"], ["--zone", "Mars/Olympus"]])
+def test_refresh_refuses_nonsense(bad: list[str]) -> None:
+    from django.core.management.base import CommandError
+
+    with pytest.raises(CommandError) as caught:
+        call_command("refresh", *bad, stdout=StringIO())
+    assert caught.value.returncode == 2
+
+
+def test_refresh_reads_at_in_the_zone() -> None:
+    out = StringIO()
+    call_command("refresh", "--at", "2026-03-02T12:00:00", "--zone", "Asia/Tokyo", stdout=out)
+    assert json.loads(out.getvalue())["at"] == "2026-03-02T12:00:00+09:00"
