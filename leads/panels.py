@@ -110,6 +110,11 @@ class BulkAction:
     choices: Callable[[], Sequence[tuple[str, StrOrPromise]]] | None = None
     order: int = 100
 
+    @property
+    def has_choices(self) -> bool:
+        """For templates, which would call `choices` where they only name it."""
+        return self.choices is not None
+
 
 class _Ordered(Protocol):
     @property

@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("contacts/filters/", views.contact_filters, name="contact-filters"),
     path("contacts/columns/", views.contact_columns, name="contact-columns"),
     path("contacts/bulk/", views.contact_bulk, name="contact-bulk"),
+    path("contacts/bulk/value/", views.contact_bulk_value, name="contact-bulk-value"),
     path("contacts/export/", views.contact_export, name="contact-export"),
     path("contacts/company-options/", views.company_options, name="company-options"),
     path("contacts/<int:pk>/", views.contact_detail, name="contact-detail"),

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.db.models import Count, Exists, F, OuterRef, Q, Sum
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -81,11 +81,7 @@ def contact_list(request: HttpRequest) -> HttpResponse:
         "now": timezone.now(),
     }
     context["chips"] = [(shown, query.link(**{shown.key: ""})) for shown in lists.active_filters(query)]
-    context["bulk_actions"] = [
-        (action, action.choices() if action.choices else None)
-        for action in bulk_actions()
-        if access.can(request.user, action.right)
-    ]
+    context["bulk_actions"] = [action for action in bulk_actions() if access.can(request.user, action.right)]
     template = "leads/_contact_list.html" if is_fragment(request) else "leads/contact_list.html"
     return render(request, template, context)
 
@@ -112,6 +108,18 @@ def contact_columns(request: HttpRequest) -> HttpResponse:
     else:
         request.session.pop("contact_columns", None)
     return redirect(f"{reverse('leads:contact-list')}{_list_query(request.POST.get('back', ''))}")
+
+
+@require("see")
+@never_cache
+@require_safe
+def contact_bulk_value(request: HttpRequest) -> HttpResponse:
+    """The choices of one bulk action, fetched when somebody turns to it."""
+    action = next((one for one in bulk_actions() if one.key == request.GET.get("action")), None)
+    if action is None or action.choices is None:
+        raise Http404
+    access.demand(request.user, action.right)
+    return render(request, "leads/_contact_bulk_value.html", {"action": action, "choices": action.choices()})
 
 
 @require("see")

@@ -12,16 +12,20 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from leads.actions import Refused
 from leads.models import Contact
 from leads.panels import (
+    BulkAction,
     ListFilter,
     Panel,
     TimelineEvent,
     TimelineSource,
+    register_bulk_action,
     register_filter,
     register_panel,
     register_timeline,
 )
+from segments.actions import add_to_segment
 from segments.models import Membership, Segment
 from segments.words import why_in_words
 
@@ -32,6 +36,29 @@ def register() -> None:
     register_panel(Panel("segments", gettext_lazy("Segments"), "segments/_segment_panel.html", _panel, order=30))
     register_timeline(TimelineSource("segments", gettext_lazy("Segments"), _events, order=40))
     register_filter(ListFilter("segment", gettext_lazy("Segment"), _choices, _in_segment, order=30))
+    register_bulk_action(
+        BulkAction(
+            "add_to_segment",
+            gettext_lazy("Add to a fixed segment"),
+            "users-plus",
+            "edit_rules",
+            _add,
+            choices=_fixed,
+            order=40,
+        )
+    )
+
+
+def _fixed() -> Sequence[tuple[str, str]]:
+    """Fixed segments by name. One statement."""
+    return list(Segment.objects.in_use().filter(mode=Segment.Mode.FIXED).values_list("slug", "name"))
+
+
+def _add(contact_ids: Sequence[int], slug: str, user: User, now: datetime) -> int:
+    segment = Segment.objects.in_use().filter(mode=Segment.Mode.FIXED, slug=slug).first()
+    if segment is None:
+        raise Refused(_("Choose a fixed segment; there may be none yet."))
+    return add_to_segment(segment, contact_ids=contact_ids, cause="by_hand", actor=user, now=now)
 
 
 def _panel(contact: Contact, user: User, now: datetime) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from leads.access import MARKETER, SALES
 from leads.models import Contact, StageMove
-from tests.makers import NOW, make_activity, make_company, make_contact
+from tests.makers import NOW, make_activity, make_company, make_contact, make_owner
 
 SignedIn = Callable[[str], Page]
 
@@ -89,6 +89,20 @@ def test_tag_the_chosen(signed_in: SignedIn) -> None:
     contact.refresh_from_db()
     other.refresh_from_db()
     assert (contact.tags, other.tags) == (["vip"], [])
+
+
+def test_give_the_chosen_an_owner(signed_in: SignedIn) -> None:
+    owner, contact = make_owner("Ana Sousa"), make_contact()
+    page = signed_in(SALES)
+    page.goto("/contacts/")
+    page.get_by_label(f"Choose {contact}").check()
+    bar = page.locator("[data-choose-bar]")
+    bar.get_by_label("What to do").select_option("set_owner")
+    bar.get_by_label("Set the owner").select_option("Ana Sousa")
+    bar.get_by_role("button", name="Do it").click()
+    expect(page.locator("#contact-list tbody")).to_contain_text("Ana Sousa")
+    contact.refresh_from_db()
+    assert contact.owner == owner
 
 
 def test_facts_are_edited_in_place(signed_in: SignedIn, complaints: list[str]) -> None:
