@@ -10,12 +10,14 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.test import Client
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 
 from leads import access
 from leads.access import ADMIN, MARKETER, MAY, ROLES, SALES
+from leads.models import CustomField
+from leads.urls import urlpatterns
 from leads.views_settings import RIGHT_WORDS
-from tests.makers import make_company, make_contact, make_deal, make_user
+from tests.makers import make_company, make_contact, make_deal, make_owner, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -117,6 +119,38 @@ ONE = {
     "leads:company-edit",
     "leads:deal-detail",
 }
+
+
+# Only posted to, of one object of Settings (below), or of the import, which has tests of its own.
+ELSEWHERE = {
+    "contact-columns",
+    "contact-bulk",
+    "contact-bulk-value",
+    "contact-stage",
+    "field-edit",
+    "owner-edit",
+    "user-edit",
+}
+
+
+def test_every_address_of_the_room_is_held_to_the_table() -> None:
+    names = {pattern.name for pattern in urlpatterns if isinstance(pattern, URLPattern)}
+    assert names == {name.removeprefix("leads:") for name in PAGES if name.startswith("leads:")} | ELSEWHERE
+
+
+@pytest.mark.parametrize("kind", ["field", "owner", "user"])
+def test_settings_of_one_object_are_for_admins(client: Client, kind: str) -> None:
+    objects = {
+        "field": CustomField.objects.create(of="contact", key="plan", label="Plan", type="text"),
+        "owner": make_owner(),
+        "user": make_user(""),
+    }
+    address = reverse(f"leads:{kind}-edit", args=[objects[kind].pk])  # type: ignore[attr-defined]
+    answers = {}
+    for role in ROLES:
+        client.force_login(make_user(role))
+        answers[role] = client.get(address).status_code
+    assert answers == CONFIGURE
 
 
 @pytest.mark.parametrize("name", PAGES)
