@@ -145,7 +145,7 @@ def test_settings_of_one_object_are_for_admins(client: Client, kind: str) -> Non
         "owner": make_owner(),
         "user": make_user(""),
     }
-    address = reverse(f"leads:{kind}-edit", args=[objects[kind].pk])  # type: ignore[attr-defined]
+    address = reverse(f"leads:{kind}-edit", args=[objects[kind].pk])
     answers = {}
     for role in ROLES:
         client.force_login(make_user(role))
