@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.utils.functional import Promise
+from django.utils.text import capfirst
 from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
 
@@ -212,10 +213,11 @@ class Catalogue:
 
     @property
     def subjects(self) -> list[Subject]:
+        words = {"in_segment": _("In a segment"), "in_persona": _("Is a persona"), "in_program": _("In a program")}
         return [
             Subject(
                 one.key,
-                one.label,
+                words.get(one.key) or capfirst(str(one.label)),
                 ICONS.get(one.key, "point"),
                 [(state, state.replace("_", " ")) for state in one.states],
             )
@@ -248,10 +250,10 @@ class Catalogue:
         listed = self.language.fields()
         for one in listed:
             if ".custom." not in one.key:
-                put(one.group, PickerOption(one.key, str(one.label), str(one.help), one.key))
+                put(one.group, PickerOption(one.key, str(one.label), str(one.help), one.name))
         for one in listed:
             if ".custom." in one.key:
-                put(_("Custom fields"), PickerOption(one.key, str(one.label), str(one.help or one.group), one.key))
+                put(_("Custom fields"), PickerOption(one.key, str(one.label), str(one.help or one.group), one.name))
         activity = _("Activity")
         put(
             activity,

@@ -28,6 +28,7 @@ class ConditionsBuilder extends HTMLElement {
     this.addEventListener("focusin", (event) => this.onFocus(event));
     this.addEventListener("focusout", (event) => this.onBlur(event));
     this.people?.addEventListener("toggle", () => this.askPeople());
+    this.number();
     this.show(this.dataset.tab);
     this.preview();
   }
@@ -118,6 +119,7 @@ class ConditionsBuilder extends HTMLElement {
     const fresh = await this.rendered({ root: "1", node: text, everybody: everybody ? "1" : "" });
     if (!fresh) return false;
     this.canvas.replaceChildren(fresh);
+    this.number();
     return true;
   }
 
@@ -333,6 +335,12 @@ class ConditionsBuilder extends HTMLElement {
       event.preventDefault();
       return;
     }
+    const help = control.closest("details.builder-help[open]");
+    if (event.key === "Escape" && help) {
+      help.open = false;
+      help.querySelector("summary").focus();
+      return;
+    }
     if (control.getAttribute("role") === "tab") this.tabKey(event);
     if (control.dataset.values !== undefined && this.typeahead.key(event)) {
       event.preventDefault();
@@ -429,6 +437,7 @@ class ConditionsBuilder extends HTMLElement {
     group.dataset.join = mode === "all" || mode === "not_all" ? "all" : "any";
     group.dataset.negated = String(mode === "none" || mode === "not_all");
     group.querySelector("[data-mode]").value = mode;
+    group.querySelector(":scope > .builder-head [data-do=negate]")?.setAttribute("aria-pressed", group.dataset.negated);
     this.changed();
   }
 
@@ -500,7 +509,6 @@ class ConditionsBuilder extends HTMLElement {
     if (!(await this.replaceAll(text, text !== ""))) return;
     this.history.pop();
     this.textarea.value = text;
-    this.number();
     this.querySelector('[data-do="undo"]').disabled = this.history.length === 0;
     this.schedule();
   }
