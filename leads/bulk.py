@@ -43,7 +43,8 @@ BUILT_IN = (
         "user-check",
         "edit_contacts",
         lambda contact_ids, value, user, now: actions.set_owner(contact_ids, owner=_owner(value), now=now),
-        choices=owner_choices,
+        # nobody comes last: whoever only clicks must not take owners away
+        choices=lambda: sorted(owner_choices(), key=lambda choice: choice[0] == NOBODY),
         order=30,
     ),
 )
