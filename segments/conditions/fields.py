@@ -116,7 +116,7 @@ class Related:
 
     key: str
     label: StrOrPromise
-    words: StrOrPromise  # "a deal"
+    words: StrOrPromise  # "deal"
     source: Callable[[Scope], Sql]
     link: LiteralString
     rows: Callable[[Facts, Moment], Sequence[Any]]

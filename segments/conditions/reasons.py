@@ -109,6 +109,7 @@ class Judge:
     _segments: dict[str, tuple[definitions.Stored, Tree | None]] = field(default_factory=dict)
     _personas: dict[str, list[tuple[definitions.Stored, Tree]]] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
+    _members: dict[tuple[str, int], bool] = field(default_factory=dict)  # (definition, contact): rules may name one often
 
     def __post_init__(self) -> None:
         self.catalogue = self.catalogue or Catalogue()
@@ -251,16 +252,15 @@ class Judge:
         key = f"{leaf.spec.node}:{leaf.slug}"
         if key in self._open:
             raise definitions.loop([*self._open[self._open.index(key) :], key])
-        self._open.append(key)
-        try:
-            holds = (
-                self._is_in_segment(leaf.slug, facts)
-                if leaf.subject == "in_segment"
-                else self._is_persona(leaf.slug, facts)
-            )
-        finally:
-            self._open.pop()
-        return holds, holds
+        place = (key, facts.id)
+        if place not in self._members:
+            self._open.append(key)
+            try:
+                is_in = self._is_in_segment if leaf.subject == "in_segment" else self._is_persona
+                self._members[place] = is_in(leaf.slug, facts)
+            finally:
+                self._open.pop()
+        return self._members[place], self._members[place]
 
     def _is_in_segment(self, slug: str, facts: Facts) -> bool:
         assert self.catalogue is not None

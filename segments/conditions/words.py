@@ -161,7 +161,7 @@ def _values(part: FieldLeaf | When) -> dict[str, str]:
             listed = part.value if isinstance(part.value, tuple) else (part.value,)
             return {"value": listing([countries.name_of(countries.normal(text)) for text in listed])}
         case "texts":
-            return {"value": listing([value_in_words(text) for text in part.value])}
+            return {"value": listing([value_in_words(text) for text in part.value], is_all=part.op == "includes_all")}
         case "text" | "pattern":
             return {"value": value_in_words(part.value)}
     return {"value": value_in_words(wanted)}
@@ -187,15 +187,16 @@ def value_in_words(value: Any) -> str:
     return str(localize(value, use_l10n=True))
 
 
-def listing(words: Sequence[str]) -> str:
-    """“a, b or c”; a long list is cut."""
+def listing(words: Sequence[str], *, is_all: bool = False) -> str:
+    """“a, b or c”, with `is_all` “a, b and c”; a long list is cut."""
     shown = list(words)
     if len(shown) > _ALL_SHOWN:
         more = len(shown) - _ALL_SHOWN + 1
         shown = [*shown[: _ALL_SHOWN - 1], ngettext("%(count)s other", "%(count)s others", more) % {"count": more}]
     if len(shown) == 1:
         return shown[0]
-    return _("{words} or {last}").format(words=", ".join(shown[:-1]), last=shown[-1])
+    template = _("{words} and {last}") if is_all else _("{words} or {last}")
+    return template.format(words=", ".join(shown[:-1]), last=shown[-1])
 
 
 def amount_of_time(amount: tuple[int, str]) -> str:
@@ -259,9 +260,9 @@ def _did(leaf: DidLeaf) -> str:
 def _has(leaf: HasLeaf) -> str:
     where = _where(leaf.where)
     if is_never(leaf.count):
-        return _("does not have {words}").format(words=leaf.related.words) + where
+        return _("does not have a {words}").format(words=leaf.related.words) + where
     if leaf.count is None:
-        return _("has {words}").format(words=leaf.related.words) + where
+        return _("has a {words}").format(words=leaf.related.words) + where
     return _("the number of {rows} is {amount}").format(
         rows=str(leaf.related.label).lower() + where, amount=_amount(leaf.count)
     )
