@@ -6,13 +6,12 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from leads import actions as facts
 from scoring import actions, queries
 from scoring.models import LedgerRow, Rule, Score, ScoreModel, ScoreVersion
-from scoring.queries import rules, running
 from segments.actions import save_segment
 from segments.turn import turn
 from tests.makers import NOW, make_activity, make_company, make_contact
@@ -186,32 +185,6 @@ def test_a_deleted_contact_takes_its_ledger_along(model: ScoreModel) -> None:
     facts.delete_contact(contact, actor=None, now=LATER)
     assert LedgerRow.objects.count() == 0
     beat(LATER, full=True)
-    assert queries.broken_sums() == []
-
-
-def test_a_killed_run_is_finished_by_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks written before the kill stay; the rest follows; nothing is doubled."""
-    for _number in range(300):
-        make_contact(title="VP")
-    draft = make_draft()
-    actions.publish(draft, reason="Go", now=NOW)
-    monkeypatch.setattr(running, "CHUNK_PAGES", 1)
-    written = 0
-    write = rules.write
-
-    def dies(*args: object, **kwargs: object) -> queries.Written:
-        nonlocal written
-        written += 1
-        if written == 3:
-            raise KeyboardInterrupt
-        return write(*args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(running, "write", dies)
-    with pytest.raises(KeyboardInterrupt), transaction.atomic():
-        beat()
-    monkeypatch.setattr(running, "write", write)
-    beat()
-    assert LedgerRow.objects.filter(model=draft.model).count() == 300
     assert queries.broken_sums() == []
 
 
