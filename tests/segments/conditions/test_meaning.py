@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 def test_a_person_is_in_a_node_or_in_its_complement() -> None:
     make_contact(first_name="german", country="DE", company={"industry": "Steel"})
     make_contact(first_name="nowhere", country="", company=None)
-    for node in (
+    nodes: list[dict[str, Any]] = [
         field("contact.country", "in", ["DE"]),
         field("company.industry", "contains", "steel"),
         {"all": [field("contact.country", "is", "DE"), field("company.employees", "at_least", 5)]},
@@ -26,7 +26,8 @@ def test_a_person_is_in_a_node_or_in_its_complement() -> None:
         {"not": {"not": field("company.industry", "is_unknown")}},
         {"all": []},
         {"any": []},
-    ):
+    ]
+    for node in nodes:
         inside, outside = who(node), who({"not": node})
         assert inside | outside == {"german", "nowhere"}
         assert inside & outside == set()
