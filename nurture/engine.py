@@ -160,9 +160,8 @@ def _do(program: Program, version_id: int, step_id: str, walkers: list[Walker], 
 
 def _tell_rules(step_id: str, moves: queries.Moves, walkers: Sequence[Walker]) -> None:
     """Mark those who just entered or left a program that some rule asks for."""
-    ended = {
-        enrolment_id for enrolment_id, onto in zip(moves.enrolment_ids, moves.next_steps, strict=True) if onto is None
-    }
+    over = {place for place, way in enumerate(moves.ways) if way.next_step is None}
+    ended = {number for number, place in zip(moves.enrolment_ids, moves.places, strict=True) if place in over}
     told = [walker.contact_id for walker in walkers if step_id == START or walker.enrolment_id in ended]
     mark(told, Mark.Facet.DEFINITION)
 
@@ -170,18 +169,18 @@ def _tell_rules(step_id: str, moves: queries.Moves, walkers: Sequence[Walker]) -
 def _move(
     moves: queries.Moves, outcome: str, walkers: Sequence[Walker], onto: Step | None, ends_by: str, now: datetime
 ) -> None:
+    """Add the people of one outcome, apart by the moment at which they are due next: one for most steps, one a zone for clocks."""
     if not walkers:
         return
-    due: dict[int, datetime] = {}
-    if onto is not None:
-        due = KINDS[onto.kind].due_at(onto.values, [walker.contact_id for walker in walkers], now)
-    count = len(walkers)
-    moves.enrolment_ids.extend(walker.enrolment_id for walker in walkers)
-    moves.visits.extend(walker.visit for walker in walkers)
-    moves.outcomes.extend([outcome] * count)
-    moves.next_steps.extend([onto.id if onto else None] * count)
-    moves.ended_why.extend([ends_by if onto is None else ""] * count)
     if onto is None:
-        moves.next_at.extend([None] * count)
-    else:
-        moves.next_at.extend(due.get(walker.contact_id, now) for walker in walkers)
+        moves.add(walkers, queries.Onward(outcome, None, None, ends_by))
+        return
+    due = KINDS[onto.kind].due_at(onto.values, [walker.contact_id for walker in walkers], now)
+    if not due:
+        moves.add(walkers, queries.Onward(outcome, onto.id, now))
+        return
+    by_moment: defaultdict[datetime, list[Walker]] = defaultdict(list)
+    for walker in walkers:
+        by_moment[due.get(walker.contact_id, now)].append(walker)
+    for moment, some in by_moment.items():
+        moves.add(some, queries.Onward(outcome, onto.id, moment))

@@ -163,20 +163,34 @@ def claim_due(program_id: int, *, now: datetime, limit: int) -> list[Due]:
         return [Due(*row) for row in cursor.fetchall()]
 
 
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """One way on from a step: what it is called, the next step with its due time, or None and why the walk ends."""
+
+    outcome: str
+    next_step: str | None
+    next_at: datetime | None
+    ended_why: str = ""
+
+
 @dataclass(slots=True)
 class Moves:
-    """Columns of `advance`: what becomes of each enrolment."""
+    """What becomes of each enrolment: an index into `ways`, which are few, so that a thousand people are three short arrays."""
 
     enrolment_ids: list[int]
     visits: list[int]
-    outcomes: list[str]
-    next_steps: list[str | None]
-    next_at: list[datetime | None]
-    ended_why: list[str]
+    places: list[int]
+    ways: list[Onward]
 
     @classmethod
     def none(cls) -> Moves:
-        return cls([], [], [], [], [], [])
+        return cls([], [], [], [])
+
+    def add(self, walkers: Sequence[Walker], onward: Onward) -> None:
+        self.enrolment_ids.extend([walker.enrolment_id for walker in walkers])
+        self.visits.extend([walker.visit for walker in walkers])
+        self.places.extend([len(self.ways)] * len(walkers))
+        self.ways.append(onward)
 
 
 def advance(version_id: int, step: str, moves: Moves, *, now: datetime) -> None:
@@ -185,10 +199,10 @@ def advance(version_id: int, step: str, moves: Moves, *, now: datetime) -> None:
         cursor.execute(
             """
             WITH moved AS MATERIALIZED (
-                SELECT * FROM unnest(
-                    %(ids)s::bigint[], %(visits)s::int[], %(outcomes)s::text[], %(steps)s::text[],
-                    %(next_at)s::timestamptz[], %(why)s::text[]
-                ) row (id, visit, outcome, next_step, next_at, why)
+                SELECT row.id, row.visit, way.outcome, way.next_step, way.next_at, way.why
+                FROM unnest(%(ids)s::bigint[], %(visits)s::int[], %(places)s::int[]) row (id, visit, place)
+                JOIN unnest(%(outcomes)s::text[], %(steps)s::text[], %(next_at)s::timestamptz[], %(why)s::text[])
+                    WITH ORDINALITY way (outcome, next_step, next_at, why, number) ON way.number = row.place + 1
             ), visited AS (
                 INSERT INTO nurture_stepvisit (enrolment_id, version_id, step, visit, done_at, outcome)
                 SELECT id, %(version)s, %(step)s, visit, %(now)s, outcome FROM moved
@@ -205,10 +219,11 @@ def advance(version_id: int, step: str, moves: Moves, *, now: datetime) -> None:
             {
                 "ids": moves.enrolment_ids,
                 "visits": moves.visits,
-                "outcomes": moves.outcomes,
-                "steps": moves.next_steps,
-                "next_at": moves.next_at,
-                "why": moves.ended_why,
+                "places": moves.places,
+                "outcomes": [way.outcome for way in moves.ways],
+                "steps": [way.next_step for way in moves.ways],
+                "next_at": [way.next_at for way in moves.ways],
+                "why": [way.ended_why for way in moves.ways],
                 "version": version_id,
                 "step": step,
                 "now": now,
