@@ -11,7 +11,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.db import DatabaseError
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from leads import lists
 from leads.access import can, require
 from leads.models import Contact
 from scoring import access, actions, cards, pages, queries
@@ -309,22 +310,15 @@ def model_test(request: HttpRequest, slug: str) -> HttpResponse:
             request.session[TEST_CONTACT] = pinned.pk
         return redirect("scoring:model-draft", model.slug)
     text = request.GET.get("q", "").strip()[:200]
-    found = Contact.objects.none()
-    for word in text.split()[:4]:
-        matches = (
-            Q(first_name__icontains=word)
-            | Q(last_name__icontains=word)
-            | Q(email__icontains=word)
-            | Q(external_id=word)
-        )
-        found = (found if found.query.has_filters() else Contact.objects.all()).filter(matches)
+    words = lists.words_of(text)
+    found = lists.search_contacts(Contact.objects.all(), words) if words else Contact.objects.none()
     return render(
         request,
         "scoring/_test_choices.html",
         {
             "model": model,
             "text": text,
-            "contacts": found.select_related("company").order_by("-created_at", "-id")[:8] if text else [],
+            "contacts": found.select_related("company").order_by("-created_at", "-id")[:8],
         },
     )
 
