@@ -76,20 +76,35 @@ def measure(mails: int, port: int) -> dict[str, Any]:
 
     if Contact.objects.exists():
         sys.exit("This instance holds data; give the benchmark a RIPEN_HOME of its own.")
-    Workspace.objects.update_or_create(pk=1, defaults={"sender_email": "ada@bench.test", "postal_address": "Street 1", "business_days": [1]})
+    Workspace.objects.update_or_create(
+        pk=1, defaults={"sender_email": "ada@bench.test", "postal_address": "Street 1", "business_days": [1]}
+    )
     starter = STARTERS["story"]
     template = Template.objects.create(
-        slug="bench", name="Bench", subject=starter.subject, preheader=starter.preheader, body=starter.body, format="mjml"
+        slug="bench",
+        name="Bench",
+        subject=starter.subject,
+        preheader=starter.preheader,
+        body=starter.body,
+        format="mjml",
     )
     company = Company.objects.create(name="Bench & Co")
     people = Contact.objects.bulk_create(
-        Contact(external_id=f"c{n}", email=f"c{n}@bench.test", first_name=f"Ada {n}", company=company) for n in range(mails)
+        Contact(external_id=f"c{n}", email=f"c{n}@bench.test", first_name=f"Ada {n}", company=company)
+        for n in range(mails)
     )
 
     def queue() -> None:
         Sending.objects.all().delete()
         Sending.objects.bulk_create(
-            Sending(key=f"b:{person.pk}", contact=person, template=template, address=str(person.email), queued_at=NOW, due_at=NOW)
+            Sending(
+                key=f"b:{person.pk}",
+                contact=person,
+                template=template,
+                address=str(person.email),
+                queued_at=NOW,
+                due_at=NOW,
+            )
             for person in people
         )
 

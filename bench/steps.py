@@ -108,7 +108,9 @@ def measure(people: int) -> dict[str, Any]:
     segment = Segment.objects.create(slug="bench", name="Bench", mode="fixed")
     found: dict[str, Any] = {"people": people}
     for kind, steps in documents.items():
-        program = actions.create_program(name=kind, slug=kind, trigger_segment=segment, document={"steps": steps}, actor=None, now=NOW)
+        program = actions.create_program(
+            name=kind, slug=kind, trigger_segment=segment, document={"steps": steps}, actor=None, now=NOW
+        )
         draft = program.versions.get()
         version = actions.publish(draft, edit_number=1, intake="new", since=None, actor=None, now=NOW)
         values = {"program": program.pk, "version": version.pk, "step": kind, "now": NOW, "template": template.pk,
@@ -116,7 +118,9 @@ def measure(people: int) -> dict[str, Any]:
 
         def refill(values: dict[str, Any] = values) -> None:
             with connection.cursor() as cursor:
-                cursor.execute("TRUNCATE nurture_stepvisit, nurture_sending, nurture_enrolment RESTART IDENTITY CASCADE")
+                cursor.execute(
+                    "TRUNCATE nurture_stepvisit, nurture_sending, nurture_enrolment RESTART IDENTITY CASCADE"
+                )
                 cursor.execute(ENROL, values)
                 cursor.execute("VACUUM ANALYZE nurture_enrolment")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -487,12 +488,12 @@ def reserve_sendings(*, now: datetime, lease_until: datetime, limit: int) -> lis
 class Written:
     """A mail ready to leave, as it is stored."""
 
-    sending_id: int
+    id: int
     message_id: str
     subject: str
     html: str
     text: str
-    headers: str  # JSON
+    headers: list[tuple[str, str]]
 
 
 def claim_sendings(
@@ -501,14 +502,15 @@ def claim_sendings(
     """Claim prepared mails for sending: those that may leave. One statement, which looks at suppression, consent and program again.
 
     A mail of somebody who said no becomes “not sent” here; one of a paused program is held. Only rows that this worker
-    reserved and nobody else took change, so two workers never claim the same mail.
+    reserved and nobody else took change, so two workers never claim the same mail. The mails go over as one JSON text: arrays of
+    long texts cost psycopg 1.3 ms a mail for quoting, which this does in 0.05 (2026-11-22).
     """
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             WITH written AS MATERIALIZED (
-                SELECT * FROM unnest(%(ids)s::bigint[], %(message_ids)s::text[], %(subjects)s::text[], %(htmls)s::text[],
-                    %(texts)s::text[], %(headers)s::text[]) row (id, message_id, subject, html, text, headers)
+                SELECT * FROM json_to_recordset(%(mails)s::json)
+                    row (id bigint, message_id text, subject text, html text, text text, headers json)
             ), verdict AS (
                 SELECT s.id, CASE
                     WHEN s.is_test THEN NULL
@@ -534,12 +536,8 @@ def claim_sendings(
             RETURNING s.id, s.state
             """,
             {
-                "ids": [mail.sending_id for mail in written],
-                "message_ids": [mail.message_id for mail in written],
-                "subjects": [mail.subject for mail in written],
-                "htmls": [mail.html for mail in written],
-                "texts": [mail.text for mail in written],
-                "headers": [mail.headers for mail in written],
+                "ids": [mail.id for mail in written],
+                "mails": json.dumps([asdict(mail) for mail in written], ensure_ascii=False),
                 "reserved": reserved_until,
                 "lease": lease_until,
                 "carrier": carrier,

@@ -8,7 +8,6 @@ past the lease it is uncertain, shown in the outbox, and a person decides.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -215,7 +214,7 @@ def write(sending: Sending, home: Workspace, *, at: datetime) -> tuple[Message, 
         mail.subject,
         _storable(mail.html),
         _storable(mail.text),
-        json.dumps(message.headers),
+        message.headers,
     )
     return message, stored
 

@@ -16,10 +16,20 @@ from scoring import queries
 from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
 from scoring.queries import CompiledRule, Lines, Plan
 from segments import graph
-from segments.conditions import BadConditions, Moment, matching, next_due, predicate
+from segments.conditions import BadConditions, Moment, matching, predicate
 from segments.conditions.fields import Catalogue
 from segments.graph import Definition, Node
-from segments.nodes import AFTER_A_FAILURE, Clock, EditedMeanwhile, due_after, words_of
+from segments.nodes import (
+    AFTER_A_FAILURE,
+    CHUNK,
+    Clock,
+    EditedMeanwhile,
+    due_after,
+    time_changed,
+    time_matters_at,
+    words_of,
+)
+from segments.retry import retrying
 from segments.rules import Rule as ReadableRule
 from segments.rules import catalogue_stamp, reads_of, rule_of
 
@@ -104,10 +114,41 @@ class ScoreNode:
         )
         self.facets = frozenset()
 
+    def due_by(self, at: datetime) -> None:
+        """Somebody has an activity dated ahead: look again when it will exist."""
+        if self.model.due_at is None or self.model.due_at > at:
+            ScoreModel.objects.filter(pk=self.model.pk).filter(Q(due_at=None) | Q(due_at__gt=at)).update(due_at=at)
+            self.model.due_at = at
+
     def refresh(self, *, contacts: Sequence[int] | None, now: datetime) -> list[int] | int:
+        """With contacts=None: everybody, or, when only time has passed since the last look, those whom it may have changed."""
         if self._broken is not None:
             raise self._broken
-        return self._refresh_all(now) if contacts is None else self._refresh_some(contacts, now)
+        if contacts is not None:
+            return self._refresh_some(contacts, now)
+        since = self.model.refreshed_at
+        if self._is_stale_for_all(now) or since is None or since > now:
+            return self._refresh_all(now)
+        started = perf_counter()
+        ids = time_changed([readable for _, readable in self.rules], self._clock, since, now)
+        if ids is None:
+            return self._refresh_all(now)
+        changed = 0
+        for first in range(0, len(ids), CHUNK):
+            changed += retrying(lambda chunk=ids[first : first + CHUNK]: self._refresh_chunk(chunk, now))  # type: ignore[misc]
+        self._looked_at(now, perf_counter() - started)
+        return changed
+
+    def _is_stale_for_all(self, now: datetime) -> bool:
+        """Whether more than the time has changed: a publication, a failure before, or somebody asked for everybody."""
+        model = self.model
+        return (
+            self.version.worked_at is None
+            or model.stale_since is not None
+            or bool(model.problem)
+            or model.due_at is None
+            or model.due_at > now
+        )
 
     def plan(self, now: datetime, contacts: Sequence[int] | None) -> Plan:
         """Under a version that was not worked yet, its edited rules are told apart from those that somebody newly meets. Two statements."""
@@ -127,26 +168,37 @@ class ScoreNode:
         past = ScoreVersion.objects.filter(model=self.model, state=ScoreVersion.State.PAST).order_by("-published_at")
         return dict(Rule.objects.filter(version=past[:1]).values_list("key", "conditions"))
 
+    def _mark_over(self) -> int:
+        """Whose change must be told in a run without a batch: everybody's where another definition reads the score, else the ripe ones'."""
+        is_read = any(graph.corner(read) == self.key for definition in graph.definitions() for read in definition.reads)
+        return queries.EVERYBODY if is_read else int(self.version.threshold * 100)
+
     def _refresh_all(self, now: datetime) -> int:
         """Everybody, in chunks. A killed run leaves the model stale or due, and the next one writes what is left."""
         started = perf_counter()
-        is_read = any(graph.corner(read) == self.key for definition in graph.definitions() for read in definition.reads)
-        threshold = int(self.version.threshold * 100)
         written = queries.refresh_all(
-            self.plan(now, None),
-            now=now,
-            mark_over=queries.EVERYBODY if is_read else threshold,
-            is_current=self._is_current,
+            self.plan(now, None), now=now, mark_over=self._mark_over(), is_current=self._is_current
         )
         if written is None:
             raise EditedMeanwhile
         if self.model.stale_since is not None:
             queries.mark_ripe(self.model.pk, self.version.threshold)
+        if self.version.worked_at is None:
+            queries.recount_rules(self.version.pk, self.model.pk)
         self._looked_at(now, perf_counter() - started)
         return written.contacts
 
+    def _refresh_chunk(self, contacts: Sequence[int], now: datetime) -> int:
+        written = queries.refresh_some(
+            self.plan(now, contacts), contacts, now=now, is_current=self._is_current, mark_over=self._mark_over()
+        )
+        if written is None:
+            raise EditedMeanwhile
+        return written.contacts
+
     def _looked_at(self, now: datetime, seconds: float) -> None:
-        due_at = due_after(self._tree_due(now), now=now, seconds=seconds)
+        tree_due = time_matters_at([readable for _, readable in self.rules], self._clock, now)
+        due_at = due_after(tree_due, now=now, seconds=seconds)
         mine = ScoreModel.objects.filter(pk=self.model.pk)
         mine.update(refreshed_at=now, due_at=due_at, problem="")
         if self.model.stale_since is not None:
@@ -162,26 +214,12 @@ class ScoreNode:
         written = queries.refresh_some(self.plan(now, contacts), contacts, now=now, is_current=self._is_current)
         if written is None:
             return []  # published meanwhile: the model is stale and will be looked at in full
-        self._bring_forward(now)
         return list(written.ids)
 
     def _is_current(self) -> bool:
         return ScoreVersion.objects.filter(
             pk=self.version.pk, state=ScoreVersion.State.LIVE, model__archived_at=None
         ).exists()
-
-    def _tree_due(self, now: datetime) -> datetime | None:
-        dues = [next_due(readable.tree, self._clock.at(now)) for _, readable in self.rules]
-        return min((due for due in dues if due), default=None)
-
-    def _bring_forward(self, now: datetime) -> None:
-        """New facts may make time matter earlier than the last look in full could know."""
-        tree_due = self._tree_due(now)
-        if tree_due is not None and (self.model.due_at is None or tree_due < self.model.due_at):
-            ScoreModel.objects.filter(pk=self.model.pk).filter(Q(due_at=None) | Q(due_at__gt=tree_due)).update(
-                due_at=tree_due
-            )
-            self.model.due_at = tree_due
 
 
 class ReturnsNode:

@@ -5,7 +5,15 @@ from scoring.queries.handing import BEFORE_SALES, Candidate, candidates, lock_ri
 from scoring.queries.health import broken_sums, ledger_sums_hold, one_open_hand_off_each
 from scoring.queries.reports import AnswerRow, FunnelRow, answers, funnel, funnel_people
 from scoring.queries.rules import CompiledRule, Lines, Plan, Written, grade_sql
-from scoring.queries.running import EVERYBODY, ledger_keys, lock_model, mark_ripe, refresh_all, refresh_some
+from scoring.queries.running import (
+    EVERYBODY,
+    ledger_keys,
+    lock_model,
+    mark_ripe,
+    recount_rules,
+    refresh_all,
+    refresh_some,
+)
 from scoring.queries.sheets import (
     BAND,
     HIGHEST_BAND,
@@ -61,6 +69,7 @@ __all__ = [
     "one_open_hand_off_each",
     "people",
     "people_count",
+    "recount_rules",
     "refresh_all",
     "refresh_some",
     "rules_held",

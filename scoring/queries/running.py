@@ -44,7 +44,12 @@ def lock_model(model_id: int) -> None:
 
 
 def refresh_some(
-    plan: Plan, contacts: Sequence[int], *, now: datetime, is_current: Callable[[], bool]
+    plan: Plan,
+    contacts: Sequence[int],
+    *,
+    now: datetime,
+    is_current: Callable[[], bool],
+    mark_over: int | None = None,
 ) -> Written | None:
     """Score a batch; None when the version is no longer the live one. Three statements in one transaction.
 
@@ -55,7 +60,7 @@ def refresh_some(
         lock_model(plan.model_id)
         if not is_current():
             return None
-        return write(plan, difference_sql(plan, contacts), now=now, mark_over=None, tell=True)
+        return write(plan, difference_sql(plan, contacts), now=now, mark_over=mark_over, tell=True)
 
 
 def refresh_all(plan: Plan, *, now: datetime, mark_over: int, is_current: Callable[[], bool]) -> Written | None:
@@ -145,3 +150,21 @@ def ledger_keys(model_id: int) -> tuple[tuple[UUID, str], ...]:
             [model_id],
         )
         return tuple(cursor.fetchall())
+
+
+def recount_rules(version_id: int, model_id: int) -> None:
+    """Head-counts of a version's rules from the ledger, once everybody was scored by it. One statement over the model's ledger."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE scoring_rule r SET met_count = COALESCE(met.n, 0)
+            FROM scoring_rule same LEFT JOIN (
+                SELECT rule_key, count(*) AS n
+                FROM (SELECT rule_key FROM scoring_ledgerrow WHERE model_id = %s
+                      GROUP BY contact_id, rule_key HAVING sum(points) <> 0) held
+                GROUP BY rule_key
+            ) met ON met.rule_key = same.key
+            WHERE r.id = same.id AND r.version_id = %s AND r.met_count <> COALESCE(met.n, 0)
+            """,
+            [model_id, version_id],
+        )

@@ -109,7 +109,9 @@ class Judge:
     _segments: dict[str, tuple[definitions.Stored, Tree | None]] = field(default_factory=dict)
     _personas: dict[str, list[tuple[definitions.Stored, Tree]]] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
-    _members: dict[tuple[str, int], bool] = field(default_factory=dict)  # (definition, contact): rules may name one often
+    _members: dict[tuple[str, int], bool] = field(
+        default_factory=dict
+    )  # (definition, contact): rules may name one often
 
     def __post_init__(self) -> None:
         self.catalogue = self.catalogue or Catalogue()

@@ -99,7 +99,8 @@ def addresses(program: Program) -> dict[str, str]:
         "template": Template.objects.earliest("pk").slug,
     }
     return {
-        name: reverse(f"nurture:{name}", args=[values[part] for part in parts]) for name, (parts, _right) in PAGES.items()
+        name: reverse(f"nurture:{name}", args=[values[part] for part in parts])
+        for name, (parts, _right) in PAGES.items()
     }
 
 
