@@ -9,11 +9,15 @@ past the lease it is uncertain, shown in the outbox, and a person decides.
 from __future__ import annotations
 
 import logging
+import sys
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache as cache_of_functions
 
 from django.conf import settings
 from django.core.cache import cache
@@ -27,13 +31,13 @@ from leads.models import Suppression, Workspace
 from leads.workspace import workspace
 from nurture import queries
 from nurture.message import BadAddress, Envelope, Message, build
-from nurture.models import Sending
+from nurture.models import Sending, Template
 from nurture.rendering import BadTemplate, compiled, context_for
 from nurture.smtp import Answer, Connection, Server, Verdict, configured
 
 log = logging.getLogger(__name__)
 
-SLICE = 20  # mails between two commits: at most so many are uncertain after a crash
+SLICE = 32  # mails between two commits: at most so many are uncertain after a crash; fewer cost more statements a mail
 RESERVED = timedelta(minutes=2)  # to prepare a slice
 LEASE = timedelta(minutes=5)  # to send it; no mail of it is begun after half of that
 BACK_OFF = (1, 5, 15, 60, 240, 720, 1440)  # minutes after each temporary refusal; past the last the mail is given up
@@ -93,7 +97,15 @@ class _Slice:
 
 
 def unsubscribe_url(sending: Sending) -> str:
-    return f"{settings.PUBLIC_URL}{reverse('nurture:unsubscribe', args=[sending.token])}"
+    return f"{settings.PUBLIC_URL}{_unsubscribe_path().replace(str(_NOBODY), str(sending.token))}"
+
+
+_NOBODY = uuid.UUID(int=0)
+
+
+@cache_of_functions
+def _unsubscribe_path() -> str:
+    return reverse("nurture:unsubscribe", args=[_NOBODY])
 
 
 def problem_of_setup(server: Server | None, home: Workspace) -> str:
@@ -121,7 +133,7 @@ def send_due(now: datetime, *, seconds: float = 50.0, server: Server | None = No
         report.problem = report_problem
         return report
     connection = Connection(server)
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="smtp") as post:
+    with _brisk_threads(), ThreadPoolExecutor(max_workers=1, thread_name_prefix="smtp") as post:
         try:
             _pipeline(clock, seconds, report, connection, post)
         finally:
@@ -129,6 +141,17 @@ def send_due(now: datetime, *, seconds: float = 50.0, server: Server | None = No
     if report.problem:
         cache.set(SERVER_DOWN, {"host": f"{server.host}:{server.port}", "words": report.problem}, SERVER_REST)
     return report
+
+
+@contextmanager
+def _brisk_threads() -> Iterator[None]:
+    """Python's usual 5 ms before a thread gives way are four waits a mail for the one that talks to the server."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(0.0002)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def _pipeline(clock: _Clock, seconds: float, report: Report, connection: Connection, post: ThreadPoolExecutor) -> None:
@@ -167,11 +190,15 @@ def _prepare(clock: _Clock, report: Report) -> _Slice | None:
     home = workspace()
     prepared = _Slice(reserved_until, [], {})
     failed: dict[str, list[int]] = {}
-    for sending in (
+    rows = list(
         Sending.objects.filter(pk__in=ids)
-        .select_related("template", "contact__company", "contact__owner")
+        .select_related("contact__company", "contact__owner")
+        .defer("html", "text", "headers")
         .order_by("due_at", "id")
-    ):
+    )
+    templates = Template.objects.in_bulk({row.template_id for row in rows})
+    for sending in rows:
+        sending.template = templates[sending.template_id]
         try:
             message, written = write(sending, home, at=at)
         except (BadTemplate, BadAddress) as error:
