@@ -61,6 +61,14 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Told:
+    """A line of the outline with the numbers of its step."""
+
+    line: tree.Line
+    count: StepCount
+
+
+@dataclass(frozen=True)
 class Canvas:
     """Everything the page of one version shows of its steps."""
 
@@ -68,7 +76,7 @@ class Canvas:
     nodes: list[Node]
     start: StepCount
     problems: list[Problem]
-    outline: list[tree.Line]
+    outline: list[Told]
     who_enters: str
     counts: dict[str, StepCount]
     goes_on: bool
@@ -101,7 +109,10 @@ def draw(version: ProgramVersion, names: Names) -> Canvas:
         nodes=nodes,
         start=counts.get(START, StepCount()),
         problems=problems,
-        outline=tree.outline(checked, names),
+        outline=[
+            Told(line, counts.get(line.step.id, StepCount()) if line.step else StepCount())
+            for line in tree.outline(checked, names)
+        ],
         who_enters=who_enters(version),
         counts=counts,
         goes_on=not tree.always_ends(checked.steps),
