@@ -91,7 +91,10 @@ def column(name: LiteralString) -> Callable[[str, Scope], Sql]:
 
 def folded_array(name: LiteralString) -> Callable[[str, Scope], Sql]:
     """The tags of an array column, folded."""
-    expression = sql('ARRAY(SELECT lower(tag COLLATE "pg_c_utf8") FROM unnest({}) AS tag)', Sql(name))
+    expression = sql(
+        'CASE WHEN cardinality({}) > 0 THEN ARRAY(SELECT lower(tag COLLATE "pg_c_utf8") FROM unnest({}) AS tag) ELSE ARRAY[]::text[] END',
+        Sql(name), Sql(name),
+    )  # fmt: skip
     return lambda as_type, scope: expression
 
 
@@ -256,7 +259,7 @@ def _register_contact() -> None:
     register_field(
         Field(
             key="contact.stage", type="choice", label=_("Stage"), group=GROUP_CONTACT, sql=_stage_sql, value=_stage_value,
-            choices=lambda: Stage.objects.order_by("position").values_list("slug", "label"), is_closed=True, facets=CONTACT,
+            choices=lambda: Stage.objects.order_by("position").values_list("slug", "label"), is_closed=True, is_lower=True, facets=CONTACT,
         )
     )  # fmt: skip
     register_field(
@@ -311,6 +314,8 @@ def _covers(scope: Scope) -> Sql:
 
 def _stage_sql(as_type: str, scope: Scope) -> Sql:
     """The stage at `at`: of the row when it was there already, else from the history of moves."""
+    if not scope.has_later("moves"):
+        return Sql("contact.stage")
     at = bind(scope.moment.at, "timestamptz")
     return sql(
         "CASE WHEN contact.stage_since <= {} THEN contact.stage ELSE COALESCE("
@@ -331,14 +336,20 @@ def _stage_value(facts: Facts, as_type: str, moment: Moment) -> str:
 
 def _last_activity(condition: Sql, scope: Scope) -> Sql:
     at = bind(scope.moment.at, "timestamptz")
-    return sql(
-        "EXISTS (SELECT 1 FROM (SELECT signal.contact_id, max(CASE WHEN signal.last_at <= {} THEN signal.last_at ELSE"
-        " (SELECT max(activity.occurred_at) FROM leads_activity activity WHERE activity.contact_id = signal.contact_id"
-        " AND activity.kind_id = signal.kind_id AND activity.occurred_at <= {}) END) AS at"
-        " FROM leads_signal signal WHERE signal.first_at <= {}{} GROUP BY signal.contact_id) AS latest"
-        " WHERE latest.contact_id = contact.id AND {})",
-        at, at, at, scope.only("signal.contact_id"), condition,
+    last = Sql("signal.last_at")
+    if scope.has_later("activities"):
+        last = sql(
+            "CASE WHEN signal.last_at <= {} THEN signal.last_at ELSE (SELECT max(activity.occurred_at) FROM leads_activity activity"
+            " WHERE activity.contact_id = signal.contact_id AND activity.kind_id = signal.kind_id AND activity.occurred_at <= {}) END",
+            at, at,
+        )  # fmt: skip
+    latest = sql(
+        "(SELECT signal.contact_id, max({}) AS at FROM leads_signal signal WHERE signal.first_at <= {}{} GROUP BY signal.contact_id) AS latest",
+        last, at, scope.only("signal.contact_id"),
     )  # fmt: skip
+    if scope.contacts is not None:
+        return sql("(contact.id IN (SELECT latest.contact_id FROM {} WHERE {})) IS TRUE", latest, condition)
+    return sql("EXISTS (SELECT 1 FROM {} WHERE latest.contact_id = contact.id AND {})", latest, condition)
 
 
 # --- company
@@ -479,7 +490,7 @@ def _register_deal() -> None:
     register_family(_custom_family("deal", "deal.custom", GROUP_DEAL, DEAL, None, lambda row: row.custom))
     register_related(
         Related(
-            key="deal", label=_("Deals"), words=_("deal"), link="link.contact_id", facets=DEAL, rows=_deals,
+            key="deal", label=_("Deals"), words=_("deal"), link="link.contact_id", is_sure=True, facets=DEAL, rows=_deals,
             source=lambda scope: sql(
                 "FROM leads_dealcontact link JOIN leads_deal deal ON deal.id = link.deal_id"
                 " WHERE (deal.opened_on IS NULL OR deal.opened_on <= {})",
@@ -552,8 +563,8 @@ def _segment_subject() -> Subject:
         choices=lambda: Segment.objects.filter(archived_at=None).values_list("slug", "name"),
         sql=lambda leaf, scope: sql(
             "EXISTS (SELECT 1 FROM segments_membership stay JOIN segments_segment segment ON segment.id = stay.segment_id"
-            " WHERE segment.slug = {} AND stay.contact_id = contact.id AND {}{})",
-            bind(leaf.slug, "text"), _covers(scope), scope.only("stay.contact_id"),
+            " WHERE segment.slug = {} AND stay.contact_id = contact.id AND {})",
+            bind(leaf.slug, "text"), _covers(scope),
         ),
         holds=lambda leaf, facts, moment: _is_in(leaf, facts.segments, moment),
     )  # fmt: skip
@@ -565,8 +576,8 @@ def _persona_subject() -> Subject:
         choices=lambda: Persona.objects.values_list("slug", "name"),
         sql=lambda leaf, scope: sql(
             "EXISTS (SELECT 1 FROM segments_personaassignment stay JOIN segments_persona persona ON persona.id = stay.persona_id"
-            " WHERE persona.slug = {} AND stay.contact_id = contact.id AND {}{})",
-            bind(leaf.slug, "text"), _covers(scope), scope.only("stay.contact_id"),
+            " WHERE persona.slug = {} AND stay.contact_id = contact.id AND {})",
+            bind(leaf.slug, "text"), _covers(scope),
         ),
         holds=lambda leaf, facts, moment: _is_in(leaf, facts.personas, moment),
     )  # fmt: skip

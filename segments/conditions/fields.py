@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, LiteralString
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, LiteralString
 
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
@@ -51,6 +52,7 @@ class Scope:
     contacts: list[int] | None = None
     is_stored: bool = False
     has_company: bool = False
+    catalogue: Catalogue | None = None
 
     def only(self, column: LiteralString) -> Sql:
         """` AND column = ANY (the batch)`; nothing for everybody. To-many leaves need it: the planner does not carry it inside."""
@@ -59,6 +61,16 @@ class Scope:
             if self.contacts is None
             else sql(" AND {} = ANY ({})", Sql(column), Sql("%s::bigint[]", (self.contacts,)))
         )
+
+    def among(self, column: LiteralString) -> Sql:
+        """The same as a join, for tables with an index on the column and another key: as a list it is sorted anew for each of those."""
+        if self.contacts is None:
+            return NOTHING
+        return sql(" AND {} IN (SELECT unnest({}))", Sql(column), Sql("%s::bigint[]", (self.contacts,)))
+
+    def has_later(self, what: Literal["activities", "moves"]) -> bool:
+        """Whether activities or stage moves lie after `at`, so that what is summed or stored as of now needs a closer look."""
+        return self.catalogue is None or self.catalogue.has_later(what, self.moment.at)
 
 
 class Either(tuple[Any, ...]):
@@ -76,7 +88,8 @@ class Field:
     `as_type` equals `type` but for a property. An expression of type choices is an array of folded texts.
     `within(condition, scope)` puts a condition on a row elsewhere into an EXISTS; negative operators negate the whole.
     `value(row, as_type, moment)` is the same in Python: `row` is the contact's Facts, in a `where` one of its rows.
-    `flavour` refines the input for people: country, money, email, url, phone, long_text, tags. `is_closed`: no other choice fits.
+    `is_lower`: its text is stored in lower case. `is_closed`: no other choice fits. `flavour` refines the input for people:
+    country, money, email, url, phone, long_text, tags.
     """
 
     key: str
@@ -90,6 +103,7 @@ class Field:
     choices: Choices | None = None
     is_closed: bool = False
     normal: Callable[[str], str] | None = None
+    is_lower: bool = False
     flavour: str = ""
     facets: frozenset[int] = frozenset()
     reads: frozenset[str] = frozenset()
@@ -112,7 +126,10 @@ class Family:
 
 @dataclass(frozen=True)
 class Related:
-    """Rows of a contact that `has` counts. `source` is FROM … WHERE up to the link with the contact; `link` the column with its id."""
+    """Rows of a contact that `has` counts. `source` is FROM … WHERE up to the link with the contact; `link` the column with its id.
+
+    `is_sure`: the link is a foreign key.
+    """
 
     key: str
     label: StrOrPromise
@@ -121,6 +138,7 @@ class Related:
     link: LiteralString
     rows: Callable[[Facts, Moment], Sequence[Any]]
     facets: frozenset[int]
+    is_sure: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,6 +191,7 @@ class Catalogue:
     _loaded: dict[str, Mapping[str, Field]] = field(default_factory=dict)
     _kinds: dict[str, list[int]] | None = None
     _slugs: dict[str, dict[str, str]] = field(default_factory=dict)
+    _later: dict[tuple[str, datetime], bool] = field(default_factory=dict)
 
     def get(self, key: str) -> Field | None:
         if key in _fields:
@@ -228,6 +247,21 @@ class Catalogue:
                 for slug, number in cursor.fetchall():
                     self._kinds.setdefault(fold(slug), []).append(number)
         return sorted(number for kind in {fold(kind) for kind in kinds} for number in self._kinds.get(kind, ()))
+
+    def has_later(self, what: Literal["activities", "moves"], at: datetime) -> bool:
+        """Whether activities or stage moves lie after that moment. One statement for each: by partitions and BRIN, by index."""
+        if (what, at) not in self._later:
+            with connection.cursor() as cursor:
+                cursor.execute(_LATER[what], [at])
+                self._later[what, at] = bool(cursor.fetchone()[0])
+        return self._later[what, at]
+
+
+# max() and not EXISTS: whatever the planner believes about the newest rows, it reads them by the index on time.
+_LATER = {
+    "activities": "SELECT max(occurred_at) IS NOT NULL FROM leads_activity WHERE occurred_at > %s",
+    "moves": "SELECT EXISTS (SELECT FROM leads_stage stage JOIN leads_stagemove move ON move.to_stage = stage.slug WHERE move.moved_at > %s)",
+}
 
 
 def fields() -> list[Field]:

@@ -44,14 +44,19 @@ ALL_TYPES = frozenset({"text", "number", "yes_no", "choice", "choices", "any"}) 
 
 @dataclass(frozen=True)
 class Operand:
-    """What stands left of the operator: `read(type)` is its SQL expression."""
+    """What stands left of the operator: `read(type)` is its SQL expression; `is_lower` when its text is lower case already."""
 
     type: str
     read: Callable[[str], Sql]
+    is_lower: bool = False
 
     @property
     def expression(self) -> Sql:
         return self.read(self.type)
+
+    @property
+    def folded(self) -> Sql:
+        return self.expression if self.is_lower else sql('lower({} COLLATE "pg_c_utf8")', self.expression)
 
 
 @dataclass(frozen=True)
@@ -75,10 +80,6 @@ class Operator:
 def is_unknown(value: Any) -> bool:
     """Null, empty text, empty list."""
     return value is None or value == "" or (isinstance(value, list | tuple | frozenset) and not value)
-
-
-def folded(expression: Sql) -> Sql:
-    return sql('lower({} COLLATE "pg_c_utf8")', expression)
 
 
 def _like(text: str) -> str:
@@ -186,32 +187,32 @@ _ROWS = (
     # text and choice: `wanted` is folded, and normalised by the field (a country's code)
     Operator(
         "is", WORDS, "text", _("{label} is {value}"),
-        lambda x, w, s: sql("{} = {}", folded(x.expression), bind(w, "text")),
+        lambda x, w, s: sql("{} = {}", x.folded, bind(w, "text")),
         lambda a, w, m: fold(a) == w,
     ),
     Operator(
         "in", WORDS, "texts", _("{label} is one of {value}"),
-        lambda x, w, s: sql("{} = ANY ({})", folded(x.expression), bind(list(w), "text[]")),
+        lambda x, w, s: sql("{} = ANY ({})", x.folded, bind(list(w), "text[]")),
         lambda a, w, m: fold(a) in w,
     ),
     Operator(
         "contains", TEXT, "text", _("{label} contains {value}"),
-        lambda x, w, s: sql("{} LIKE {}", folded(x.expression), bind(f"%{_like(w)}%", "text")),
+        lambda x, w, s: sql("{} LIKE {}", x.folded, bind(f"%{_like(w)}%", "text")),
         lambda a, w, m: w in fold(a),
     ),
     Operator(
         "starts_with", TEXT, "text", _("{label} starts with {value}"),
-        lambda x, w, s: sql("{} LIKE {}", folded(x.expression), bind(f"{_like(w)}%", "text")),
+        lambda x, w, s: sql("{} LIKE {}", x.folded, bind(f"{_like(w)}%", "text")),
         lambda a, w, m: fold(a).startswith(w),
     ),
     Operator(
         "ends_with", TEXT, "text", _("{label} ends with {value}"),
-        lambda x, w, s: sql("{} LIKE {}", folded(x.expression), bind(f"%{_like(w)}", "text")),
+        lambda x, w, s: sql("{} LIKE {}", x.folded, bind(f"%{_like(w)}", "text")),
         lambda a, w, m: fold(a).endswith(w),
     ),
     Operator(
         "matches", TEXT, "pattern", _("{label} matches {value}"),
-        lambda x, w, s: sql("({} <> '' AND {} ~ {})", x.expression, folded(x.expression), bind(patterns.for_postgres(w), "text")),
+        lambda x, w, s: sql("({} <> '' AND {} ~ {})", x.expression, x.folded, bind(patterns.for_postgres(w), "text")),
         lambda a, w, m: patterns.search(w, fold(a)),
     ),
     # number
