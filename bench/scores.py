@@ -39,16 +39,34 @@ def rules() -> list[tuple[str, int, dict[str, Any], str]]:
     """(group, points, document, hand-written test over c and f for fit or "" for behaviour); thirty of them."""
     found: list[tuple[str, int, dict[str, Any], str]] = []
     for word in TITLES:
-        found.append(("fit", 10, {"field": "contact.title", "op": "contains", "value": word}, f"lower(c.title) LIKE '%{word}%'"))
+        found.append(
+            ("fit", 10, {"field": "contact.title", "op": "contains", "value": word}, f"lower(c.title) LIKE '%{word}%'")
+        )
     for countries in COUNTRIES:
         listed = ", ".join(f"'{code}'" for code in countries)
-        found.append(("fit", 5, {"field": "contact.country", "op": "in", "value": list(countries)}, f"c.country IN ({listed})"))
+        found.append(
+            ("fit", 5, {"field": "contact.country", "op": "in", "value": list(countries)}, f"c.country IN ({listed})")
+        )
     for low, high in SIZES:
         found.append(
-            ("fit", 8, {"field": "company.employees", "op": "between", "value": [low, high]}, f"f.employees BETWEEN {low} AND {high}")
+            (
+                "fit",
+                8,
+                {"field": "company.employees", "op": "between", "value": [low, high]},
+                f"f.employees BETWEEN {low} AND {high}",
+            )
         )
-    found.append(("fit", 7, {"field": "company.industry", "op": "is", "value": "software"}, "lower(f.industry) = 'software'"))
-    found.append(("negative", -10, {"field": "contact.tags", "op": "includes_any", "value": ["partner"]}, "'partner' = ANY (c.tags)"))
+    found.append(
+        ("fit", 7, {"field": "company.industry", "op": "is", "value": "software"}, "lower(f.industry) = 'software'")
+    )
+    found.append(
+        (
+            "negative",
+            -10,
+            {"field": "contact.tags", "op": "includes_any", "value": ["partner"]},
+            "'partner' = ANY (c.tags)",
+        )
+    )
     for kind, least, days, is_pricing in BEHAVIOUR:
         leaf: dict[str, Any] = {"did": kind, "when": {"op": "in_last", "value": days, "unit": "days"}}
         if is_pricing:
@@ -121,7 +139,8 @@ def by_hand(model: Any, now: datetime, contacts: Sequence[int] | None = None) ->
                 f"({number}::smallint, (SELECT id FROM leads_activitykind WHERE slug = '{kind}'), {least}, '{since}'::timestamptz, {is_pricing})"
             )
     table = ", ".join(
-        f"({number}::smallint, '{rule.key}'::uuid, '{rule.group}'::text, {rule.points}::numeric)" for number, rule in sorted(live.items())
+        f"({number}::smallint, '{rule.key}'::uuid, '{rule.group}'::text, {rule.points}::numeric)"
+        for number, rule in sorted(live.items())
     )
 
     def only(column: str) -> str:
@@ -176,7 +195,11 @@ def by_hand(model: Any, now: datetime, contacts: Sequence[int] | None = None) ->
         cursor.execute("SET LOCAL work_mem = '128MB'")
         for place, statement in enumerate(statements):
             # percent signs of the hand-written tests stand doubled where values are bound
-            text = statement if "%%" in statement or "LIKE '%" not in statement else statement.replace("LIKE '%", "LIKE '%%")
+            text = (
+                statement
+                if "%%" in statement or "LIKE '%" not in statement
+                else statement.replace("LIKE '%", "LIKE '%%")
+            )
             for word in TITLES:
                 text = text.replace(f"%{word}%'", f"%%{word}%%'").replace(f"%%%{word}%%%'", f"%%{word}%%'")
             cursor.execute(text, values)
@@ -266,9 +289,13 @@ def run(contacts: int, activities: int, times: int) -> dict[str, Any]:
     for number in (10_000, 1_000):
         ids = everybody[:number]
         told[f"changed_{number}"] = pair(
-            lambda ids=ids: node(model).refresh(contacts=ids, now=now), lambda ids=ids: by_hand(model, now, ids), times  # type: ignore[misc]
+            lambda ids=ids: node(model).refresh(contacts=ids, now=now),
+            lambda ids=ids: by_hand(model, now, ids),
+            times,  # type: ignore[misc]
         )
-    single = sorted(timed(lambda one=one: node(model).refresh(contacts=[one], now=now), 1) * 1000 for one in everybody[:60])  # type: ignore[misc]
+    single = sorted(
+        timed(lambda one=one: node(model).refresh(contacts=[one], now=now), 1) * 1000 for one in everybody[:60]
+    )  # type: ignore[misc]
     told["one_contact_ms"] = {"p50": round(single[30], 1), "p95": round(single[56], 1)}
     told["ledger_sums_hold"] = queries.ledger_sums_hold()
     return told
