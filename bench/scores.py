@@ -16,6 +16,7 @@ import statistics
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -248,7 +249,7 @@ def run(contacts: int, activities: int, times: int) -> dict[str, Any]:
     fill(contacts, activities)
     model = make_model(NOW)
     longest = [0.0]
-    write = running.write
+    write = running.write  # type: ignore[attr-defined]
 
     def timed_write(*arguments: Any, **values: Any) -> Any:
         started = perf_counter()
@@ -289,13 +290,11 @@ def run(contacts: int, activities: int, times: int) -> dict[str, Any]:
     for number in (10_000, 1_000):
         ids = everybody[:number]
         told[f"changed_{number}"] = pair(
-            lambda ids=ids: node(model).refresh(contacts=ids, now=now),
-            lambda ids=ids: by_hand(model, now, ids),
-            times,  # type: ignore[misc]
+            partial(node(model).refresh, contacts=ids, now=now),
+            partial(by_hand, model, now, ids),
+            times,
         )
-    single = sorted(
-        timed(lambda one=one: node(model).refresh(contacts=[one], now=now), 1) * 1000 for one in everybody[:60]
-    )  # type: ignore[misc]
+    single = sorted(timed(partial(node(model).refresh, contacts=[one], now=now), 1) * 1000 for one in everybody[:60])
     told["one_contact_ms"] = {"p50": round(single[30], 1), "p95": round(single[56], 1)}
     told["ledger_sums_hold"] = queries.ledger_sums_hold()
     return told
