@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from leads.models import Contact, Owner
+from leads.models import Contact, Deal, Owner
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -57,6 +57,21 @@ class ScoreModel(models.Model):
     answer_within_hours = models.PositiveSmallIntegerField(
         _("business hours to answer"), default=8, help_text=_("Business hours stand in Settings.")
     )
+    escalate_after_hours = models.PositiveSmallIntegerField(
+        _("business hours late until it is escalated"), null=True, blank=True
+    )
+    escalate_to = models.ForeignKey(
+        Owner, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("escalate to")
+    )
+    hand_off_looked_at = models.DateTimeField(
+        null=True, blank=True, help_text="Up to when time's effect on the hand-off condition was looked at."
+    )
+    hand_off_due_at = models.DateTimeField(
+        null=True, blank=True, help_text="When time alone can next change the hand-off condition. Reader: queue_nodes."
+    )
+    backlog_next_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the next of “the best so many a day” enter. Reader: queue_nodes."
+    )
     stale_since = models.DateTimeField(null=True, blank=True, help_text="Everybody must be scored again. Reader: turn.")
     due_at = models.DateTimeField(
         null=True, blank=True, help_text="When the mere passing of time can next change a score. Reader: turn."
@@ -93,6 +108,7 @@ class ScoreVersion(models.Model):
 
         ALL = "all", _("hand all of them over")
         NONE = "none", _("hand nobody over until they do something new")
+        BEST = "best", _("hand over the best of them, so many a working day")
 
     model = models.ForeignKey(ScoreModel, models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
@@ -111,6 +127,20 @@ class ScoreVersion(models.Model):
         help_text=_("Least behaviour points of 1, 2 and 3."),
     )
     backlog = models.CharField(max_length=4, choices=Backlog, default=Backlog.ALL)
+    backlog_per_day = models.PositiveIntegerField(null=True, help_text="With “best”: how many a working day.")
+    hands_over = models.BooleanField(
+        _("hands over to sales"), default=True, help_text="Off: scores only, no threshold."
+    )
+    lower_line = models.DecimalField(
+        _("lower line"),
+        max_digits=12,
+        decimal_places=2,
+        null=True,
+        help_text="Who fell below it and rises over the threshold again has crossed anew, for the same rules too.",
+    )
+    hand_off_conditions = models.JSONField(
+        _("hand-off condition"), null=True, help_text="Must hold besides the threshold; null asks nothing more."
+    )
     edit_number = models.PositiveIntegerField(
         default=1, help_text="Counts edits of the draft; two editors or publishers at once are told apart by it."
     )
@@ -245,6 +275,12 @@ class HandOffQuerySet(models.QuerySet["HandOff"]):
     def unassigned(self) -> HandOffQuerySet:
         return self.open().filter(owner=None)
 
+    def recycled(self) -> HandOffQuerySet:
+        return self.filter(state=HandOff.State.RECYCLED)
+
+    def to_escalate(self, now: datetime) -> HandOffQuerySet:
+        return self.open().filter(escalate_at__lte=now, escalated_at=None)
+
     def returning(self, now: datetime) -> HandOffQuerySet:
         """Recycled until a moment that has come."""
         return self.filter(returns_at__lte=now, returned_at=None)
@@ -268,7 +304,12 @@ class HandOff(models.Model):
     state = models.CharField(max_length=8, choices=State, default=State.OPEN)
     handed_over_at = models.DateTimeField()
     due_at = models.DateTimeField(help_text="When sales should have answered (business hours).")
-    cause = models.CharField(max_length=100, help_text="threshold, program:<slug>, returned, by_hand.")
+    cause = models.CharField(max_length=100, help_text="threshold, backlog, program:<slug>, returned, by_hand.")
+    escalate_at = models.DateTimeField(
+        null=True, help_text="When it is escalated unless answered. Reader: escalate_late."
+    )
+    escalated_at = models.DateTimeField(null=True)
+    routing_rule = models.ForeignKey("RoutingRule", models.SET_NULL, null=True, related_name="hand_offs")
     owner = models.ForeignKey(Owner, models.SET_NULL, null=True, blank=True, related_name="hand_offs")
     total = models.DecimalField(max_digits=12, decimal_places=2)
     grade = models.CharField(max_length=2)
@@ -289,6 +330,15 @@ class HandOff(models.Model):
         null=True, help_text="Recycled until then: handed over again, for the same reasons too, if still over the line."
     )
     returned_at = models.DateTimeField(null=True, help_text="When that moment was worked.")
+    program = models.CharField(
+        max_length=100, blank=True, default="", help_text="Recycled into this program; nurture's turn reads it."
+    )
+    program_entered_at = models.DateTimeField(null=True, help_text="When nurture took the wish up.")
+    misleading = ArrayField(
+        models.UUIDField(), default=list, db_default=[], help_text="Rules that sales marked as misleading on the card."
+    )
+    before_answer = models.JSONField(null=True, help_text="Owner and stage before the answer: what an undo restores.")
+    deal = models.ForeignKey(Deal, models.SET_NULL, null=True, blank=True, related_name="+")
 
     objects = HandOffQuerySet.as_manager()
 
@@ -313,7 +363,201 @@ class HandOff(models.Model):
                 condition=models.Q(returns_at__isnull=False, returned_at__isnull=True),
                 name="scoring_returns",
             ),
+            models.Index(  # tab “unassigned”
+                fields=["due_at", "grade", "id"],
+                condition=models.Q(state="open", owner__isnull=True),
+                name="scoring_queue_of_nobody",
+            ),
+            models.Index(  # tab “recycled”
+                fields=["-answered_at", "-id"], condition=models.Q(state="recycled"), name="scoring_recycled"
+            ),
+            models.Index(  # reader: actions.escalate_late
+                fields=["escalate_at"],
+                condition=models.Q(state="open", escalate_at__isnull=False, escalated_at__isnull=True),
+                name="scoring_escalations",
+            ),
+            models.Index(  # rounds of routing rules; reader: queries.last_turns
+                fields=["routing_rule", "owner", "-id"],
+                condition=models.Q(routing_rule__isnull=False),
+                name="scoring_rounds",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.contact_id} {self.model_id} {self.state}"
+
+
+# --- The queue: who gets a lead, when they work, what happened to it, what they are told --------------------------------
+
+
+class RoutingRule(models.Model):
+    """To whom a lead goes that the contact's own owner does not take: the first rule that holds and has somebody free."""
+
+    class Target(models.TextChoices):
+        OWNER = "owner", _("one person")
+        TEAM = "team", _("a team, in turn")
+        NOBODY = "nobody", _("nobody: it waits unassigned")
+
+    name = models.CharField(_("name"), max_length=200)
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
+    model = models.ForeignKey(
+        ScoreModel,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="routing_rules",
+        verbose_name=_("score model"),
+        help_text=_("Empty: leads of every model."),
+    )
+    conditions = models.JSONField(_("who"), null=True, blank=True, help_text="Null: everybody.")
+    target = models.CharField(_("goes to"), max_length=6, choices=Target, default=Target.TEAM)
+    is_active = models.BooleanField(_("in use"), default=True)
+
+    class Meta:
+        ordering = ["position", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RoutingSeat(models.Model):
+    """Somebody to whom a routing rule may give leads; the order decides between two who never had one."""
+
+    rule = models.ForeignKey(RoutingRule, models.CASCADE, related_name="seats")
+    owner = models.ForeignKey(Owner, models.CASCADE, related_name="+")
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [models.UniqueConstraint(fields=["rule", "owner"], name="scoring_seat_once")]
+
+    def __str__(self) -> str:
+        return str(self.owner)
+
+
+class Desk(models.Model):
+    """How an owner works: hours of their own, how many open leads at most, away until when. Without a row: as the workspace does."""
+
+    owner = models.OneToOneField(Owner, models.CASCADE, primary_key=True, related_name="desk")
+    capacity = models.PositiveIntegerField(
+        _("open leads at most"), null=True, blank=True, help_text=_("Empty: as many as come.")
+    )
+    away_until = models.DateField(
+        _("away until"), null=True, blank=True, help_text=_("Gets no new leads before that day.")
+    )
+    left_at = models.DateTimeField(null=True, blank=True, help_text="Left the company: gets no leads any more.")
+    timezone = models.CharField(
+        _("time zone"), max_length=64, blank=True, default="", help_text=_("Empty: the workspace's.")
+    )
+    days = ArrayField(
+        models.PositiveSmallIntegerField(), default=list, blank=True, help_text="1 = Monday … 7 = Sunday."
+    )
+    start = models.TimeField(_("from"), null=True, blank=True)
+    end = models.TimeField(_("until"), null=True, blank=True)
+
+    def __str__(self) -> str:
+        return str(self.owner)
+
+
+class Holiday(models.Model):
+    """A day on which nobody works, or one owner does not."""
+
+    owner = models.ForeignKey(Owner, models.CASCADE, null=True, blank=True, related_name="holidays")
+    on = models.DateField(_("day"))
+    name = models.CharField(_("name"), max_length=200, blank=True, default="")
+
+    class Meta:
+        ordering = ["on", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "on"], name="scoring_holiday_once", nulls_distinct=False)
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.on} {self.name}".strip()
+
+
+class HandOffEvent(models.Model):
+    """One line of a hand-off's history: who gave it to whom, escalated, answered or took an answer back, and why. Append-only."""
+
+    class Kind(models.TextChoices):
+        HANDED_OVER = "handed_over", _("handed over")
+        ASSIGNED = "assigned", _("assigned")
+        ESCALATED = "escalated", _("escalated")
+        ANSWERED = "answered", _("answered")
+        UNDONE = "undone", _("answer taken back")
+        DEAL_OPENED = "deal_opened", _("deal opened")
+        MERGED = "merged", _("contact merged")
+
+    hand_off = models.ForeignKey(HandOff, models.CASCADE, related_name="events", db_index=False)
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=11, choices=Kind)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    owner = models.ForeignKey(
+        Owner, models.SET_NULL, null=True, related_name="+", help_text="Whose lead it is after this line."
+    )
+    note = models.CharField(max_length=2000, blank=True, default="")
+
+    class Meta:
+        indexes = [models.Index(fields=["hand_off", "at", "id"], name="scoring_hand_off_history")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"
+
+
+class Notice(models.Model):
+    """Something told to one user, in the bell and, if they wish, by mail. The key makes telling it twice a constraint error."""
+
+    class Kind(models.TextChoices):
+        LEAD = "lead", _("new lead")
+        ASSIGNED = "assigned", _("lead assigned to you")
+        LATE = "late", _("lead escalated")
+
+    class Mail(models.TextChoices):
+        NONE = "none", _("not by mail")
+        WAITING = "waiting", _("waiting")
+        SENDING = "sending", _("being sent")
+        SENT = "sent", _("sent")
+        KEPT = "kept", _("kept: no mail server")
+        FAILED = "failed", _("failed")
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="notices")
+    key = models.CharField(max_length=80)
+    kind = models.CharField(max_length=8, choices=Kind)
+    hand_off = models.ForeignKey(HandOff, models.CASCADE, related_name="notices")
+    at = models.DateTimeField()
+    read_at = models.DateTimeField(null=True)
+    mail = models.CharField(max_length=7, choices=Mail, default=Mail.NONE)
+    mail_due_at = models.DateTimeField(null=True)
+    mailed_at = models.DateTimeField(null=True)
+    problem = models.CharField(max_length=300, blank=True, default="")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="scoring_notice_once")]
+        indexes = [
+            models.Index(  # the bell
+                fields=["user", "-at", "-id"], condition=models.Q(read_at__isnull=True), name="scoring_notice_unread"
+            ),
+            models.Index(fields=["user", "-at", "-id"], name="scoring_notice_newest"),
+            models.Index(  # reader: nurture.notices.send_due
+                fields=["mail_due_at", "id"], condition=models.Q(mail="waiting"), name="scoring_notice_mail"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class NoticeWish(models.Model):
+    """How a user wants to hear of leads by mail. Without a row: a digest at eight."""
+
+    class By(models.TextChoices):
+        OFF = "off", _("not by mail")
+        AT_ONCE = "at_once", _("a mail at once")
+        DIGEST = "digest", _("one mail a day")
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
+    by_mail = models.CharField(_("by mail"), max_length=7, choices=By, default=By.DIGEST)
+    digest_hour = models.PositiveSmallIntegerField(_("at which hour"), default=8)
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.by_mail}"

@@ -25,6 +25,7 @@ GROUPS = (
     (Rule.Group.BEHAVIOUR, gettext_lazy("Behaviour"), gettext_lazy("What they do"), "activity"),
     (Rule.Group.NEGATIVE, gettext_lazy("Negative"), gettext_lazy("What speaks against them"), "mood-sad"),
 )
+LINES = ("threshold", "fit_lines", "behaviour_lines", "hands_over", "lower_line", "hand_off_conditions")
 NO_ANSWERS = {"handed_over": 0, "accepted": 0, "rejected": 0, "recycled": 0, "won": 0}
 
 
@@ -109,11 +110,7 @@ def _change(rule: Rule, before: Rule | None, *, is_first: bool) -> str:
 def has_changes(draft: ScoreVersion, live: ScoreVersion | None) -> bool:
     if live is None:
         return True
-    lines_differ = (draft.threshold, draft.fit_lines, draft.behaviour_lines) != (
-        live.threshold,
-        live.fit_lines,
-        live.behaviour_lines,
-    )
+    lines_differ = any(getattr(draft, name) != getattr(live, name) for name in LINES)
     return lines_differ or any(row.change for row in draft_rows(draft, live))
 
 

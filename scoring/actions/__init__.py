@@ -4,6 +4,7 @@ from leads.actions import Refused
 from scoring.actions.editing import (
     Outdated,
     archive_model,
+    change_hand_off,
     change_lines,
     change_model,
     create_model,
@@ -33,6 +34,7 @@ __all__ = [
     "accept_lead",
     "archive_model",
     "assign_lead",
+    "change_hand_off",
     "change_lines",
     "change_model",
     "create_model",

@@ -24,8 +24,11 @@ from segments.conditions import BadConditions, check, reads, to_document
 
 MOST_POINTS = Decimal(10_000)
 MOST_RULES = 200
+MOST_PER_DAY = 100_000
 CENT = Decimal("0.01")
-RESERVED_SLUGS = frozenset({"new", "queue", "hand-offs", "reports"})  # words of our own addresses
+RESERVED_SLUGS = frozenset(
+    {"new", "queue", "hand-offs", "reports", "routing", "desks", "reasons", "notices"}
+)  # words of our own addresses
 
 
 class Outdated(Refused):
@@ -148,6 +151,8 @@ def _copy(model: ScoreModel, source: ScoreVersion | None, *, now: datetime) -> S
     if source is not None:
         copy.threshold = source.threshold
         copy.fit_lines, copy.behaviour_lines = source.fit_lines, source.behaviour_lines
+        copy.hands_over, copy.lower_line = source.hands_over, source.lower_line
+        copy.hand_off_conditions = source.hand_off_conditions
     copy.save()
     if source is not None:
         Rule.objects.bulk_create(
@@ -320,6 +325,34 @@ def change_lines(
             audit(actor, "edited the lines of", draft.model, {"threshold": str(draft.threshold)}, now)
 
 
+def change_hand_off(
+    version: ScoreVersion,
+    *,
+    hands_over: bool,
+    lower_line: Decimal | None,
+    conditions: Any,
+    now: datetime,
+    actor: User | None = None,
+    edit_number: int | None = None,
+) -> None:
+    """Whether the draft hands over at all, what must hold besides its threshold, and the line to fall below before a new crossing.
+
+    The condition may read the model's own score: it decides nobody's points, so there is no loop. BadConditions for a bad document.
+    """
+    document = None if conditions is None else to_document(check(conditions))
+    with transaction.atomic():
+        draft = _edit(version, edit_number, now)
+        if lower_line is not None and not (lower_line.is_finite() and lower_line < draft.threshold):
+            raise Refused(
+                _("The lower line lies below the threshold of %(points)s points.") % {"points": draft.threshold}
+            )
+        draft.hands_over, draft.hand_off_conditions = hands_over, document
+        draft.lower_line = None if lower_line is None else lower_line.quantize(CENT)
+        draft.save(update_fields=["hands_over", "lower_line", "hand_off_conditions"])
+        if actor is not None:
+            audit(actor, "edited the hand-off of", draft.model, {"hands_over": hands_over}, now)
+
+
 # --- publishing --------------------------------------------------------------------------------------------------------------
 
 
@@ -331,6 +364,7 @@ def publish(
     actor: User | None = None,
     edit_number: int | None = None,
     backlog: str = ScoreVersion.Backlog.ALL,
+    backlog_per_day: int | None = None,
 ) -> None:
     """Make the draft live and ask for everybody to be scored again. All of it or nothing.
 
@@ -342,9 +376,13 @@ def publish(
         raise Refused(_("Say why, for those who ask later."))
     if backlog not in ScoreVersion.Backlog.values:
         raise Refused(_("Choose what happens to the people who stand over the line already."))
+    if backlog == ScoreVersion.Backlog.BEST and not 1 <= (backlog_per_day or 0) <= MOST_PER_DAY:
+        raise Refused(_("Say how many a working day: from 1 to %(most)s.") % {"most": f"{MOST_PER_DAY:,}"})
     with transaction.atomic():
         queries.lock_model(version.model_id)
         draft = _edit(version, edit_number, now)
+        if draft.lower_line is not None and draft.lower_line >= draft.threshold:
+            raise Refused(_("The lower line of the hand-off lies at or above the threshold: lower it first."))
         for rule in draft.rules.all():
             try:
                 tree = check(rule.conditions)
@@ -362,8 +400,20 @@ def publish(
             Rule.objects.bulk_update(kept, ["met_count"])
             ScoreVersion.objects.filter(pk=live.pk).update(state=ScoreVersion.State.PAST)
         ScoreVersion.objects.filter(pk=draft.pk).update(
-            state=ScoreVersion.State.LIVE, published_at=now, published_by=actor, reason=reason[:500], backlog=backlog
+            state=ScoreVersion.State.LIVE,
+            published_at=now,
+            published_by=actor,
+            reason=reason[:500],
+            backlog=backlog,
+            backlog_per_day=backlog_per_day if backlog == ScoreVersion.Backlog.BEST else None,
         )
-        ScoreModel.objects.filter(pk=draft.model_id).update(stale_since=now, due_at=None, problem="")
+        ScoreModel.objects.filter(pk=draft.model_id).update(
+            stale_since=now,
+            due_at=None,
+            problem="",
+            backlog_next_at=now if backlog == ScoreVersion.Backlog.BEST else None,
+            hand_off_looked_at=None,
+            hand_off_due_at=now if draft.hand_off_conditions is not None else None,
+        )
         audit(actor, "published", draft.model, {"version": draft.number, "reason": reason, "backlog": backlog}, now)
     version.refresh_from_db()
