@@ -356,7 +356,7 @@ class NewFieldForm(forms.Form):
 
 
 class FieldForm(forms.ModelForm):  # type: ignore[type-arg]
-    """What may change of a custom field: its words, its choices, and its type while no value is stored."""
+    """What may change of a custom field: its words, its choices, and its type while no rule uses it (leads.vocabulary)."""
 
     choices = forms.CharField(
         label=gettext_lazy("Choices"), required=False, widget=forms.Textarea(attrs={"rows": 4}),
@@ -367,13 +367,9 @@ class FieldForm(forms.ModelForm):  # type: ignore[type-arg]
         model = CustomField
         fields = ["label", "type", "choices", "help"]
 
-    def __init__(self, *args: Any, in_use: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.in_use = in_use
         self.initial["choices"] = "\n".join(self.instance.choices)
-        self.stored_type, self.stored_choices = self.instance.type, list(self.instance.choices)
-        if in_use:
-            self.fields["type"].help_text = _("%(n)s stored values: the type stays.") % {"n": in_use}
 
     def clean_choices(self) -> list[str]:
         lines = [clean(line) for line in str(self.cleaned_data["choices"]).splitlines()]
@@ -381,18 +377,6 @@ class FieldForm(forms.ModelForm):  # type: ignore[type-arg]
         if any(len(name) > 200 for name in names):
             raise forms.ValidationError(_("An option has at most 200 characters."))
         return names
-
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or {}
-        if self.in_use and cleaned.get("type") != self.stored_type:
-            self.add_error(
-                "type",
-                _("%(n)s values are stored as “%(type)s”. Make a new field and move the values by an import.")
-                % {"n": self.in_use, "type": CustomField.Type(self.stored_type).label},
-            )
-        if cleaned.get("type") == CustomField.Type.CHOICE and not cleaned.get("choices"):
-            self.add_error("choices", _("A choice needs at least one option."))
-        return cleaned
 
 
 class StageLabelForm(forms.ModelForm):  # type: ignore[type-arg]

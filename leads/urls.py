@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from leads import views, views_settings
+from leads import views, views_settings, views_vocabulary
 
 app_name = "leads"
 
@@ -27,9 +27,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deals/<int:pk>/", views.deal_detail, name="deal-detail"),
     path("imports/", include("leads.urls_import")),
     path("settings/", views_settings.settings, name="settings"),
-    path("settings/fields/", views_settings.field_list, name="field-list"),
-    path("settings/fields/new/", views_settings.field_new, name="field-new"),
-    path("settings/fields/<int:pk>/", views_settings.field_edit, name="field-edit"),
+    path("settings/fields/", views_vocabulary.field_list, name="field-list"),
+    path("settings/fields/new/", views_vocabulary.field_new, name="field-new"),
+    path("settings/fields/<int:pk>/", views_vocabulary.field_edit, name="field-edit"),
+    path("settings/fields/<int:pk>/delete/", views_vocabulary.field_delete, name="field-delete"),
+    path("settings/tags/", views_vocabulary.tag_list, name="tag-list"),
+    path("settings/tags/edit/", views_vocabulary.tag_edit, name="tag-edit"),
     path("settings/stages/", views_settings.stage_list, name="stage-list"),
     path("settings/owners/", views_settings.owner_list, name="owner-list"),
     path("settings/owners/new/", views_settings.owner_edit, name="owner-new"),

@@ -1,4 +1,4 @@
-"""Settings for admins: workspace, custom fields, stages, owners, people and rights, audit. Each change is audited."""
+"""Settings for admins: workspace, stages, owners, people and rights, audit. Each change is audited."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.contrib.auth.models import Group, User
 from django.db import transaction
-from django.db.models import Count, Max, QuerySet
+from django.db.models import Count, Max
 from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -18,7 +18,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from leads import actions, forms, lists
 from leads.access import ADMIN, MAY, ROLES, require
-from leads.models import AuditEntry, Company, Contact, CustomField, Deal, Owner, Stage
+from leads.models import AuditEntry, Contact, Owner, Stage
+from leads.usage import key_of_stage, uses
 from leads.views import posted
 from leads.workspace import workspace
 
@@ -46,76 +47,6 @@ def settings(request: HttpRequest) -> HttpResponse:
     )
 
 
-# --- Custom fields ---------------------------------------------------------------------------------------------------------
-
-
-def stored_values(field: CustomField) -> int:
-    """Rows that hold a value of it, counted up to 10,000. One statement."""
-    holders: dict[str, QuerySet[Any]] = {
-        CustomField.Of.CONTACT: Contact.objects.all(),
-        CustomField.Of.COMPANY: Company.objects.all(),
-        CustomField.Of.DEAL: Deal.objects.all(),
-    }
-    return holders[field.of].filter(custom__has_key=field.key)[: lists.COUNT_UP_TO].count()
-
-
-@require("configure")
-@never_cache
-@require_safe
-def field_list(request: HttpRequest) -> HttpResponse:
-    groups = [
-        (CustomField.Of(of).label, [one for one in CustomField.objects.all() if one.of == of])
-        for of in CustomField.Of.values
-    ]
-    return render(request, "leads/field_list.html", {"groups": groups, "tab": "fields"})
-
-
-@require("configure")
-@require_http_methods(["GET", "HEAD", "POST"])
-def field_new(request: HttpRequest) -> HttpResponse:
-    form = forms.NewFieldForm(posted(request), initial={"of": request.GET.get("of", "contact")})
-    if request.method == "POST":
-
-        def make() -> None:
-            data = form.cleaned_data
-            actions.make_custom_field(
-                data["of"],
-                key=data["key"],
-                type=data["type"],
-                label=data["label"],
-                choices=form.options(),
-                help=data["help"],
-                actor=_user(request),
-                now=timezone.now(),
-            )
-
-        if forms.submit(form, make):
-            messages.success(
-                request, _("The field “%(label)s” can be used now.") % {"label": form.cleaned_data["label"]}
-            )
-            return redirect("leads:field-list")
-    return render(request, "leads/field_form.html", {"form": form, "tab": "fields"}, status=422 if form.errors else 200)
-
-
-@require("configure")
-@require_http_methods(["GET", "HEAD", "POST"])
-def field_edit(request: HttpRequest, pk: int) -> HttpResponse:
-    field = get_object_or_404(CustomField, pk=pk)
-    form = forms.FieldForm(posted(request), instance=field, in_use=stored_values(field))
-    if request.method == "POST" and form.is_valid():
-        with transaction.atomic():
-            form.save()
-            actions.audit(_user(request), "changed", field, {"fields": form.changed_data}, timezone.now())
-        messages.success(request, _("Saved."))
-        return redirect("leads:field-list")
-    return render(
-        request,
-        "leads/field_form.html",
-        {"form": form, "field": field, "tab": "fields"},
-        status=422 if form.errors else 200,
-    )
-
-
 # --- Stages ----------------------------------------------------------------------------------------------------------------
 
 
@@ -134,7 +65,13 @@ def stage_list(request: HttpRequest) -> HttpResponse:
         messages.success(request, _("Saved."))
         return redirect("leads:stage-list")
     counts = dict(Contact.objects.order_by().values_list("stage").annotate(number=Count("pk")))
-    context = {"rows": [(stage, form, counts.get(stage.slug, 0)) for stage, form in rows], "tab": "stages"}
+    users = uses()
+    context = {
+        "rows": [
+            (stage, form, counts.get(stage.slug, 0), users.get(key_of_stage(stage.slug), [])) for stage, form in rows
+        ],
+        "tab": "stages",
+    }
     return render(request, "leads/stage_list.html", context)
 
 

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from leads.text import fold
 from nurture import tree
 from nurture.actions import (
     NurtureRefused,
@@ -183,6 +184,12 @@ def _reads(nodes: list[tree.Document]) -> Iterator[str]:
             yield f"segment:{slug}"
         if slug := node.get("model"):
             yield f"score:{slug}"
+        if field := node.get("field"):
+            yield f"contact.{field}"
+        if tag := node.get("tag"):
+            yield f"tag:{fold(tag)}"
+        if node.get("kind") == "change_stage" and (stage := node.get("to")):
+            yield f"stage:{stage}"
         for way in KINDS[node["kind"]].ways if node.get("kind") in KINDS else ():
             yield from _reads(node.get(way, []))
 

@@ -54,7 +54,7 @@ def bound_statements(seconds: float) -> None:
 def catalogue_stamp() -> object:
     """Changes whenever the custom fields, and with them the meaning of a document, may have. One statement over a small table."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*), max(id), max(created_at) FROM leads_customfield")
+        cursor.execute("SELECT count(*), max(id), md5(string_agg(id || type, ',' ORDER BY id)) FROM leads_customfield")
         return tuple(cursor.fetchone())
 
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from segments.conditions import BadConditions, Tree, check, facets, reads
+from segments.conditions import BadConditions, Tree, check, facets, mentions, reads
 from segments.queries import catalogue_stamp as catalogue_stamp
 
 # A beat reads every rule that a change touches; reading a document takes a fraction of a millisecond, so hundreds are kept.
@@ -41,18 +41,19 @@ def rule_of(document: Any, stamp: object) -> Rule:
 
 
 def reads_of(rule: Any) -> frozenset[str]:
-    """What a tree, a document or None reads; nothing for a document that is not readable.
+    """What a tree, a document or None reads, with the tags, stages and kinds it names (`tag:partner`); nothing for one that is not readable.
 
     Which definitions and fields a document names does not depend on the catalogue, so the answer is kept without a stamp.
     """
     if rule is None:
         return frozenset()
     if not isinstance(rule, dict):
-        return reads(rule)
+        return reads(rule) | mentions(rule)
     text = json.dumps(rule, sort_keys=True)
     if text not in _reads:
         try:
-            _reads[text] = reads(check(rule, allow_unknown_slugs=True))
+            tree = check(rule, allow_unknown_slugs=True)
+            _reads[text] = reads(tree) | mentions(tree)
         except BadConditions:
             return frozenset()  # not kept: a field that comes back makes it readable
         if len(_reads) > _KEPT:

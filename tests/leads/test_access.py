@@ -103,6 +103,7 @@ PAGES: dict[str, dict[str, int]] = {
     "leads:settings": CONFIGURE,
     "leads:field-list": CONFIGURE,
     "leads:field-new": CONFIGURE,
+    "leads:tag-list": CONFIGURE,
     "leads:stage-list": CONFIGURE,
     "leads:owner-list": CONFIGURE,
     "leads:owner-new": CONFIGURE,
@@ -128,6 +129,8 @@ ELSEWHERE = {
     "contact-bulk-value",
     "contact-stage",
     "field-edit",
+    "field-delete",
+    "tag-edit",
     "owner-edit",
     "user-edit",
 }
@@ -146,6 +149,19 @@ def test_settings_of_one_object_are_for_admins(client: Client, kind: str) -> Non
         "user": make_user(""),
     }
     address = reverse(f"leads:{kind}-edit", args=[objects[kind].pk])
+    answers = {}
+    for role in ROLES:
+        client.force_login(make_user(role))
+        answers[role] = client.get(address).status_code
+    assert answers == CONFIGURE
+
+
+@pytest.mark.parametrize("name", ["field-delete", "tag-edit"])
+def test_words_change_by_admins_only(client: Client, name: str) -> None:
+    field = CustomField.objects.create(of="contact", key="plan", label="Plan", type="text")
+    address = (
+        reverse("leads:tag-edit") + "?tag=vip" if name == "tag-edit" else reverse("leads:field-delete", args=[field.pk])
+    )
     answers = {}
     for role in ROLES:
         client.force_login(make_user(role))

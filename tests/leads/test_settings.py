@@ -10,7 +10,7 @@ from django.urls import reverse
 from leads.access import ADMIN, MARKETER, SALES, roles_of
 from leads.models import AuditEntry, CustomField, Owner, Stage
 from leads.workspace import workspace, zone
-from tests.makers import make_contact, make_owner, make_user
+from tests.makers import make_contact, make_owner, make_segment, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -103,17 +103,97 @@ def test_a_field_that_cannot_be_is_refused(admin: Client, changed: dict[str, str
     assert not CustomField.objects.exists()
 
 
-def test_the_type_stays_while_values_are_stored(admin: Client) -> None:
+def test_another_type_says_first_what_is_lost(admin: Client) -> None:
     field = CustomField.objects.create(of="contact", key="seats", label="Seats", type="text")
     address = reverse("leads:field-edit", args=[field.pk])
-    contact = make_contact(custom={"seats": "12"})
-    refused = admin.post(address, {"label": "Seats", "type": "number", "choices": "", "help": ""})
-    assert list(refused.context["form"].errors) == ["type"]
-    assert admin.post(address, {"label": "Places", "type": "text", "choices": "", "help": ""}).status_code == 302
-    contact.delete()
-    assert admin.post(address, {"label": "Places", "type": "number", "choices": "", "help": ""}).status_code == 302
+    contacts = [make_contact(custom={"seats": text}) for text in ("12", "many", "many")]
+    form = {"label": "Places", "type": "number", "choices": "", "help": ""}
+    asked = admin.post(address, form)
+    assert asked.status_code == 422
+    assert (asked.context["conversion"].kept, asked.context["conversion"].lost) == (1, 2)
+    field.refresh_from_db()
+    assert (field.label, field.type) == ("Seats", "text")
+    assert admin.post(address, form | {"lose": "1"}).status_code == 422
+    assert admin.post(address, form | {"lose": "2"}).status_code == 302
     field.refresh_from_db()
     assert (field.key, field.label, field.type) == ("seats", "Places", "number")
+    stored = []
+    for contact in contacts:
+        contact.refresh_from_db()
+        stored.append(contact.custom)
+    assert stored == [{"seats": 12}, {}, {}]
+
+
+def test_the_words_of_a_field_change_while_it_is_used(admin: Client) -> None:
+    field = CustomField.objects.create(of="contact", key="plan", label="Plan", type="text")
+    make_segment({"field": "contact.custom.plan", "op": "is", "value": "pro"}, name="Pros")
+    address = reverse("leads:field-edit", args=[field.pk])
+    assert admin.post(address, {"label": "Tariff", "type": "text", "choices": "", "help": ""}).status_code == 302
+    refused = admin.post(address, {"label": "Fee", "type": "number", "choices": "", "help": ""})
+    assert refused.status_code == 422
+    assert refused.context["form"].errors == {"type": ["“Tariff” is used by: segment “Pros”. Change these first."]}
+    assert [user.label for user in refused.context["users"]] == ["Pros"]
+    field.refresh_from_db()
+    assert (field.label, field.type) == ("Tariff", "text")
+
+
+def test_a_field_goes_when_its_key_is_typed_and_nothing_uses_it(admin: Client) -> None:
+    field = CustomField.objects.create(of="contact", key="plan", label="Plan", type="text")
+    contact = make_contact(custom={"plan": "pro", "seats": 3})
+    segment = make_segment({"field": "contact.custom.plan", "op": "is", "value": "pro"}, name="Pros")
+    address = reverse("leads:field-delete", args=[field.pk])
+    assert [user.label for user in admin.get(address).context["users"]] == ["Pros"]
+    assert (
+        admin.post(address, {"key": "plan"}).context["problem"]
+        == "“Plan” is used by: segment “Pros”. Change these first."
+    )
+    segment.delete()
+    assert admin.post(address, {"key": "plane"}).status_code == 422
+    assert CustomField.objects.exists()
+    assert admin.post(address, {"key": "plan"}).status_code == 302
+    contact.refresh_from_db()
+    assert (contact.custom, CustomField.objects.exists()) == ({"seats": 3}, False)
+
+
+# --- Tags ------------------------------------------------------------------------------------------------------------------
+
+
+def test_tags_are_listed_with_those_who_have_and_use_them(admin: Client) -> None:
+    make_contact(tags=["Partner", "vip"], company={"tags": ["partner"]})
+    make_contact(tags=["Partner"])
+    make_segment({"field": "contact.tags", "op": "includes_any", "value": ["PARTNER", "reseller"]}, name="Friends")
+    response = admin.get(reverse("leads:tag-list"))
+    assert [(tag, people, firms, [use.label for use in users]) for tag, people, firms, users in response.context["rows"]] == [
+        ("Partner", 2, 1, ["Friends"]), ("vip", 1, 0, []), ("reseller", 0, 0, ["Friends"]),
+    ]  # fmt: skip
+    found = admin.get(reverse("leads:tag-list"), {"q": "ART"}).context["rows"]
+    assert [row[0] for row in found] == ["Partner"]
+
+
+def test_a_tag_is_renamed_merged_and_deleted_on_purpose(admin: Client) -> None:
+    contact = make_contact(tags=["vip", "gold"])
+    address = reverse("leads:tag-edit") + "?tag=vip"
+    assert admin.get(address).context["contacts"] == 1
+    assert admin.post(address, {"verb": "rename", "to": "Gold"}).status_code == 422
+    assert admin.post(address, {"verb": "rename", "to": "Gold", "is_merge": "yes"}).status_code == 302
+    contact.refresh_from_db()
+    assert contact.tags == ["Gold"]
+    address = reverse("leads:tag-edit") + "?tag=Gold"
+    assert admin.post(address, {"verb": "delete", "name": "silver"}).status_code == 422
+    assert admin.post(address, {"verb": "delete", "name": "gold"}).status_code == 302
+    contact.refresh_from_db()
+    assert contact.tags == []
+    assert audited() == [("renamed", "tag"), ("deleted", "tag")]
+
+
+def test_a_tag_that_rules_name_keeps_its_name(admin: Client) -> None:
+    make_contact(tags=["partner"])
+    make_segment({"field": "contact.tags", "op": "includes_any", "value": ["partner"]}, name="Friends")
+    address = reverse("leads:tag-edit") + "?tag=partner"
+    refused = admin.post(address, {"verb": "rename", "to": "ally"})
+    assert refused.context["problem"] == "“partner” is used by: segment “Friends”. Change these first."
+    assert admin.post(address, {"verb": "rename", "to": "Partner"}).status_code == 302
+    assert admin.get(reverse("leads:tag-edit")).status_code == 404
 
 
 # --- Stages and owners -----------------------------------------------------------------------------------------------------
