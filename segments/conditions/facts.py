@@ -100,7 +100,7 @@ class Facts:
     moves: list[StageChange] = field(default_factory=list)  # oldest first
     segments: list[Stay] = field(default_factory=list)
     personas: list[Stay] = field(default_factory=list)
-    overrides: dict[str, tuple[str, datetime]] = field(default_factory=dict)  # segment -> verdict, since
+    overrides: dict[str, str] = field(default_factory=dict)  # segment -> verdict
     consents: list[ConsentFact] = field(default_factory=list)  # oldest first
     kept: dict[Any, Any] = field(default_factory=dict)
 
@@ -192,12 +192,12 @@ def read_facts(contact_ids: Iterable[int]) -> dict[int, Facts]:
         [ids],
     ):
         found[contact_id].personas.append(Stay(*values))
-    for contact_id, slug, verdict, since in _rows(
-        "SELECT override.contact_id, segment.slug, override.verdict, override.since FROM segments_segmentoverride override"
+    for contact_id, slug, verdict in _rows(
+        "SELECT override.contact_id, segment.slug, override.verdict FROM segments_segmentoverride override"
         " JOIN segments_segment segment ON segment.id = override.segment_id WHERE override.contact_id = ANY(%s)",
         [ids],
     ):
-        found[contact_id].overrides[slug] = (verdict, since)
+        found[contact_id].overrides[slug] = verdict
     by_address = {address_hash(facts.contact["email"]): facts for facts in found.values() if facts.contact["email"]}
     for address, *values in _rows(
         "SELECT address_hash, purpose, state, occurred_at FROM leads_consentevent WHERE address_hash = ANY(%s)"

@@ -198,9 +198,10 @@ class Search:
     # --- sequences
 
     def sequence(self, leaf: SequenceLeaf) -> People:
-        """Rows of all steps in order of time; per step the latest row of the step before, strictly earlier, must be near enough.
+        """Rows of all steps in order of time; a row that reaches a step leaves behind until when the next step is near enough.
 
-        One sort of the rows that any step takes, whatever the number of steps.
+        The latest such end of the rows strictly earlier counts; it need not be that of the latest row (one month after 30 January
+        10:00 is later than one month after 31 January 9:00). One sort of the rows that any step takes, whatever the number of steps.
         """
         marks = [both(self.of_kinds(step.kinds, "activity.kind_id"), *self.on_row(step.where)) for step in leaf.steps]
         nobody = People(None, "reached.contact_id")
@@ -213,17 +214,19 @@ class Search:
             return nobody
         columns = [sql("({}) IS TRUE AS step_{}", mark, Sql(str(place))) for place, mark in enumerate(marks)]
         level = sql("SELECT activity.contact_id, activity.occurred_at, {} {}", join(", ", columns), rows)
-        level = sql("SELECT *, CASE WHEN step_0 THEN occurred_at END AS reached_0 FROM ({}) AS level_0", level)
+        end = _end(leaf.gap, self.scope)
+        near = Sql("IS NOT NULL" if end is None else ">= occurred_at")
+        end = end or Sql("occurred_at")
+        level = sql("SELECT *, CASE WHEN step_0 THEN {} END AS reached_0 FROM ({}) AS level_0", end, level)
         for place in range(1, len(marks)):
             here = Sql(str(place))
             previous = sql(
                 "max(reached_{}) OVER (PARTITION BY contact_id ORDER BY occurred_at GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)",
                 Sql(str(place - 1)),
             )
-            near = sql("{} IS NOT NULL", previous) if leaf.gap is None else _near(previous, leaf.gap, self.scope)
             level = sql(
-                "SELECT *, CASE WHEN step_{} AND {} THEN occurred_at END AS reached_{} FROM ({}) AS level_{}",
-                here, near, here, level, here,
+                "SELECT *, CASE WHEN step_{} AND {} {} THEN {} END AS reached_{} FROM ({}) AS level_{}",
+                here, previous, near, end, here, level, here,
             )  # fmt: skip
         last = Sql(str(len(marks) - 1))
         return replace(nobody, rows=sql("FROM ({}) AS reached WHERE reached.reached_{} IS NOT NULL", level, last))
@@ -289,15 +292,15 @@ def _total(total: Total, scope: Scope) -> Sql:
     return sql("count({}) > 0 AND {}", number, compared)
 
 
-def _near(previous: Sql, gap: tuple[int, str], scope: Scope) -> Sql:
-    """`occurred_at` is at most the gap after the earlier moment."""
+def _end(gap: tuple[int, str] | None, scope: Scope) -> Sql | None:
+    """The last instant that is at most the gap after `occurred_at`; None without a gap, or with one longer than the calendar."""
+    if gap is None or shift_moment(scope.moment.at, *gap, scope.moment.zone) is None:
+        return None
     number, unit = gap
-    if shift_moment(scope.moment.at, number, unit, scope.moment.zone) is None:  # longer than the calendar
-        return sql("{} IS NOT NULL", previous)
     if unit in FIXED_UNITS:
-        return sql("occurred_at <= {} + {}", previous, bind(FIXED_UNITS[unit] * number, "interval"))
+        return sql("occurred_at + {}", bind(FIXED_UNITS[unit] * number, "interval"))
     wall = sql(
-        "({} AT TIME ZONE {} + make_interval(months => {}))",
-        previous, bind(scope.moment.zone.key, "text"), bind(number * MONTHS_IN[unit], "integer"),
+        "(occurred_at AT TIME ZONE {} + make_interval(months => {}))",
+        bind(scope.moment.zone.key, "text"), bind(number * MONTHS_IN[unit], "integer"),
     )  # fmt: skip
-    return sql("occurred_at <= {}", from_wall_clock(wall, scope))
+    return from_wall_clock(wall, scope)

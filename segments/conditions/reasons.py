@@ -271,9 +271,8 @@ class Judge:
             tree = None if segment.conditions is None else definitions.tree_of(segment, self.catalogue)
             self._segments[slug] = (segment, tree)
         _segment, tree = self._segments[slug]
-        verdict, since = facts.overrides.get(slug, ("", self.moment.at))
-        if verdict and since <= self.moment.at:
-            return verdict == "added"
+        if slug in facts.overrides:
+            return facts.overrides[slug] == "added"
         return tree is not None and self.holds(tree, facts)
 
     def _is_persona(self, slug: str, facts: Facts) -> bool:

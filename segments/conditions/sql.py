@@ -212,19 +212,18 @@ class _Compiler:
         return _exists(sql("SELECT 1 FROM {} AS part WHERE part.id = contact.id", Sql(name)), want)
 
     def segment_part(self, slug: str) -> LiteralString:
-        """The WITH part of a segment's members as of `at`: (matches ∪ added) − removed."""
+        """The WITH part of a segment's members: (matches as of `at` ∪ added) − removed. Who is in by hand belongs to the definition as it is now."""
         return self.part(f"segment:{slug}", lambda: self.segment_members(slug))
 
     def segment_members(self, slug: str) -> Sql:
         segment = definitions.segment(slug)
-        at = bind(self.moment.at, "timestamptz")
         by_hand = (
             "EXISTS (SELECT 1 FROM segments_segmentoverride override WHERE override.segment_id = {} AND override.verdict = {}"
-            " AND override.since <= {} AND override.contact_id = contact.id)"
+            " AND override.contact_id = contact.id)"
         )
         segment_id = bind(segment.id, "bigint")
-        added = sql(by_hand, segment_id, bind("added", "text"), at)
-        removed = sql(by_hand, segment_id, bind("removed", "text"), at)
+        added = sql(by_hand, segment_id, bind("added", "text"))
+        removed = sql(by_hand, segment_id, bind("removed", "text"))
         not_removed = sql("NOT {}", removed)
         if segment.conditions is None:
             return sql(

@@ -29,16 +29,7 @@ class Command(BaseCommand):
             verdict = conditions.explain(tree, contact_id(options["contact"]), moment)
         except BadConditions as error:
             raise refused(error) from error
-        because = [
-            {
-                "leaf": found.document,
-                "actual": found.actual,
-                "holds": found.holds,
-                "path": found.path,
-                "missing": found.missing,
-            }
-            for found in verdict.because
-        ]
+        because = [{"leaf": found.document, "actual": found.actual, "holds": found.holds} for found in verdict.because]
         self.stdout.write(as_json({"holds": verdict.holds, "sentence": conditions.sentence(tree), "because": because}))
 
 

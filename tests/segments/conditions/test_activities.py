@@ -244,6 +244,19 @@ def test_a_later_start_may_be_near_enough_and_the_period_holds_for_each_step(ann
     assert who({"sequence": [{"did": "any"}] * 3}) == {"ann"}
 
 
+def test_a_month_may_end_later_for_the_earlier_step(ann: Contact) -> None:
+    """One month after 30 January 10:00 is 28 February 10:00, after 31 January 9:00 it is 28 February 9:00."""
+    for day, kind in (
+        ("01-30T10:00", "webinar_attended"),
+        ("01-31T09:00", "webinar_attended"),
+        ("02-28T09:30", "page_view"),
+    ):
+        make_activity(ann, kind, at=datetime.fromisoformat(f"2026-{day}:00+00:00"))
+    steps = [{"did": "webinar_attended"}, {"did": "page_view"}]
+    assert who({"sequence": steps, "gap": {"value": 1, "unit": "months"}}) == {"ann"}
+    assert who({"sequence": steps, "gap": {"value": 28, "unit": "days"}}) == set()
+
+
 def test_deals_that_list_the_contact(ann: Contact, bob: Contact) -> None:
     make_deal(ann, bob, status="won", amount=Decimal("1200.50"))
     make_deal(ann, status="lost", loss_reason="Price")
