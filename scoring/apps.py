@@ -7,13 +7,15 @@ class ScoringConfig(AppConfig):
     name = "scoring"
 
     def ready(self) -> None:
-        from scoring import contact_page, definition_kinds, fields, nodes
+        from scoring import contact_page, definition_kinds, fields, fields_bant, nodes, nodes_bant
         from scoring.actions import hand_over_ripe
         from segments import definitions, graph
         from segments.turn import register_follower
 
         fields.register()
+        fields_bant.register()
         graph.register_nodes(nodes.score_nodes, waiting=nodes.models_wait)
+        graph.register_nodes(nodes_bant.bant_nodes, waiting=nodes_bant.lapses_wait)
         graph.register_definitions(nodes.score_definitions)
         register_follower("hand_offs", 100, hand_over_ripe)
         definitions.register_definition_kind(definition_kinds.KIND)

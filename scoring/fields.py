@@ -28,6 +28,7 @@ PARTS = {
     "fit": gettext_lazy("fit points"),
     "behaviour": gettext_lazy("behaviour points"),
     "negative": gettext_lazy("negative points"),
+    "bant": gettext_lazy("BANT points"),
 }
 FACETS = frozenset({int(Mark.Facet.DEFINITION)})
 

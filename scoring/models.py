@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_FIT_LINES = (30, 20, 10)
 DEFAULT_BEHAVIOUR_LINES = (40, 20, 10)
+DEFAULT_BANT_WEIGHTS = (25, 25, 25, 25)
 
 
 def default_fit_lines() -> list[Decimal]:
@@ -28,6 +29,10 @@ def default_fit_lines() -> list[Decimal]:
 
 def default_behaviour_lines() -> list[Decimal]:
     return [Decimal(line) for line in DEFAULT_BEHAVIOUR_LINES]
+
+
+def default_bant_weights() -> list[Decimal]:
+    return [Decimal(weight) for weight in DEFAULT_BANT_WEIGHTS]
 
 
 class ScoreModelQuerySet(models.QuerySet["ScoreModel"]):
@@ -127,6 +132,17 @@ class ScoreVersion(models.Model):
         help_text=_("Least behaviour points of 1, 2 and 3."),
     )
     backlog = models.CharField(max_length=4, choices=Backlog, default=Backlog.ALL)
+    includes_bant = models.BooleanField(_("BANT counts in the score"), default=False, db_default=False)
+    bant_weights = ArrayField(
+        models.DecimalField(max_digits=6, decimal_places=2),
+        verbose_name=_("BANT weights"),
+        default=default_bant_weights,
+        db_default=default_bant_weights(),
+        help_text=_("Points of budget, authority, need and timeframe, each when it is met."),
+    )
+    bant_line = models.DecimalField(
+        _("BANT passes from"), max_digits=6, decimal_places=2, default=Decimal(75), db_default=Decimal(75)
+    )
     backlog_per_day = models.PositiveIntegerField(null=True, help_text="With “best”: how many a working day.")
     hands_over = models.BooleanField(
         _("hands over to sales"), default=True, help_text="Off: scores only, no threshold."
@@ -172,6 +188,7 @@ class Rule(models.Model):
         FIT = "fit", _("fit")
         BEHAVIOUR = "behaviour", _("behaviour")
         NEGATIVE = "negative", _("negative")
+        BANT = "bant", _("BANT")  # never stored: made from the version's weights (bant.rules_of)
 
     version = models.ForeignKey(ScoreVersion, models.CASCADE, related_name="rules")
     key = models.UUIDField(default=uuid.uuid4)
@@ -228,6 +245,7 @@ class Score(models.Model):
     fit = models.DecimalField(max_digits=12, decimal_places=2)
     behaviour = models.DecimalField(max_digits=12, decimal_places=2)
     negative = models.DecimalField(max_digits=12, decimal_places=2)
+    bant = models.DecimalField(max_digits=12, decimal_places=2, default=Decimal(0), db_default=Decimal(0))
     grade = models.CharField(max_length=2)
     computed_at = models.DateTimeField(
         help_text="When the newest ledger row counts from, or the lines changed: at any later moment the sums hold as stored."
@@ -561,3 +579,73 @@ class NoticeWish(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id}: {self.by_mail}"
+
+
+# --- BANT ------------------------------------------------------------------------------------------------------------------
+
+
+class BantFactQuerySet(models.QuerySet["BantFact"]):
+    def valid(self, at: datetime) -> BantFactQuerySet:
+        """Known by then and not lapsed."""
+        return self.filter(known_at__lte=at).filter(models.Q(lapses_at=None) | models.Q(lapses_at__gt=at))
+
+    def lapsing(self, now: datetime) -> BantFactQuerySet:
+        """Lapsed, and nobody was told yet."""
+        return self.filter(lapses_at__lte=now, lapsed_at=None)
+
+
+class BantFact(models.Model):
+    """What is known of a contact's budget, authority, need or timeframe. Append-only: the newest that has not lapsed counts."""
+
+    class Facet(models.TextChoices):
+        BUDGET = "budget", _("budget")
+        AUTHORITY = "authority", _("authority")
+        NEED = "need", _("need")
+        TIMEFRAME = "timeframe", _("timeframe")
+
+    class Verdict(models.TextChoices):
+        MET = "met", _("met")
+        NOT_MET = "not_met", _("not met")
+        UNKNOWN = "unknown", _("unknown")
+
+    class Source(models.TextChoices):
+        CALL = "call", _("call")
+        FORM = "form", _("form")
+        CRM = "crm", _("CRM")
+        IMPORT = "import", _("import")
+        RULE = "rule", _("rule")
+
+    class Confidence(models.IntegerChoices):
+        GUESSED = 1, _("guessed")
+        HEARD = 2, _("heard")
+        CONFIRMED = 3, _("confirmed")
+
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="bant_facts", db_index=False)
+    facet = models.CharField(_("facet"), max_length=9, choices=Facet)
+    answer = models.CharField(_("answer"), max_length=20, help_text="A key of bant.ANSWERS of the facet.")
+    amount = models.DecimalField(_("amount"), max_digits=14, decimal_places=2, null=True, blank=True)
+    due_on = models.DateField(_("by"), null=True, blank=True, help_text="Timeframe: when they want to have decided.")
+    verdict = models.CharField(_("verdict"), max_length=7, choices=Verdict)
+    source = models.CharField(_("source"), max_length=6, choices=Source, default=Source.CALL)
+    confidence = models.PositiveSmallIntegerField(_("confidence"), choices=Confidence, default=Confidence.HEARD)
+    note = models.CharField(_("note"), max_length=500, blank=True, default="")
+    known_at = models.DateTimeField(_("known since"))
+    recorded_at = models.DateTimeField(db_default=Now(), editable=False)
+    recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    lapses_at = models.DateTimeField(_("lapses"), null=True, blank=True)
+    lapsed_at = models.DateTimeField(null=True, editable=False, help_text="When its lapse was worked.")
+
+    objects = BantFactQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["contact", "facet", "-known_at", "-id"], name="scoring_bantfact_newest"),
+            models.Index(  # reader: nodes_bant.LapsesNode
+                fields=["lapses_at"],
+                condition=models.Q(lapses_at__isnull=False, lapsed_at__isnull=True),
+                name="scoring_bantfact_lapses",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.facet}: {self.answer}"

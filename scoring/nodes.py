@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from leads.models import Mark
 from leads.queries import mark
-from scoring import queries
+from scoring import bant, queries
 from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
 from scoring.queries import CompiledRule, Lines, Plan
 from segments import graph
@@ -153,11 +153,12 @@ class ScoreNode:
     def plan(self, now: datetime, contacts: Sequence[int] | None) -> Plan:
         """Under a version that was not worked yet, its edited rules are told apart from those that somebody newly meets. Two statements."""
         keys = {rule.key for rule, _ in self.rules}
+        past_keys = (*queries.ledger_keys(self.model.pk), *bant.rule_keys(self.model.slug))
         return Plan(
             model_id=self.model.pk,
             version_id=self.version.pk,
             rules=compile_rules(self.rules, self._clock.at(now), contacts, self._documents_before()),
-            past_keys=tuple((key, group) for key, group in queries.ledger_keys(self.model.pk) if key not in keys),
+            past_keys=tuple((key, group) for key, group in past_keys if key not in keys),
             lines=lines_of(self.version),
         )
 
@@ -165,8 +166,9 @@ class ScoreNode:
         """The rules of the version before, while the publication has not been worked; None afterwards."""
         if self.version.worked_at is not None:
             return None
-        past = ScoreVersion.objects.filter(model=self.model, state=ScoreVersion.State.PAST).order_by("-published_at")
-        return dict(Rule.objects.filter(version=past[:1]).values_list("key", "conditions"))
+        past = ScoreVersion.objects.filter(model=self.model, state=ScoreVersion.State.PAST).select_related("model")
+        before = past.order_by("-published_at").first()
+        return {rule.key: rule.conditions for rule in bant.all_rules(before)} if before else {}
 
     def _mark_over(self) -> int:
         """Whose change must be told in a run without a batch: everybody's where another definition reads the score, else the ripe ones'."""
@@ -265,7 +267,7 @@ def score_nodes() -> list[Node]:
 def node_of(version: ScoreVersion, stamp: object, clock: Clock) -> ScoreNode:
     """The node of a live version whose model is loaded."""
     try:
-        rules = [(rule, rule_of(rule.conditions, stamp)) for rule in version.rules.all()]
+        rules = [(rule, rule_of(rule.conditions, stamp)) for rule in bant.all_rules(version)]
     except BadConditions as error:
         return ScoreNode(version.model, version, [], clock, broken=error)
     return ScoreNode(version.model, version, rules, clock)
@@ -290,7 +292,7 @@ def score_definitions() -> list[Definition]:
                     reads_of(rule.conditions)
                     for version in model.versions.all()
                     if version.state != ScoreVersion.State.PAST
-                    for rule in version.rules.all()
+                    for rule in bant.all_rules(version)
                 )
             ),
         )

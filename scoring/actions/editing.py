@@ -153,6 +153,8 @@ def _copy(model: ScoreModel, source: ScoreVersion | None, *, now: datetime) -> S
         copy.fit_lines, copy.behaviour_lines = source.fit_lines, source.behaviour_lines
         copy.hands_over, copy.lower_line = source.hands_over, source.lower_line
         copy.hand_off_conditions = source.hand_off_conditions
+        copy.includes_bant, copy.bant_weights = source.includes_bant, source.bant_weights
+        copy.bant_line = source.bant_line
     copy.save()
     if source is not None:
         Rule.objects.bulk_create(
@@ -232,7 +234,7 @@ def save_rule(
     name = clean(name)
     if not name:
         raise Refused(_("A rule needs a name: sales reads it on the card."))
-    if group not in Rule.Group.values:
+    if group not in Rule.Group.values or group == Rule.Group.BANT:
         raise Refused(_("A rule belongs to fit, behaviour or negative."))
     points = checked_points(points, group)
     tree = check(conditions)

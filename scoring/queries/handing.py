@@ -71,7 +71,7 @@ def candidates(
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT c.id, c.owner_id, s.total, s.grade, s.fit, s.behaviour, s.negative, met.keys,
+            SELECT c.id, c.owner_id, s.total, s.grade, s.fit, s.behaviour, s.negative, s.bant, met.keys,
                    EXISTS (SELECT FROM scoring_handoff h WHERE h.contact_id = c.id AND h.model_id = %s
                            AND h.returned_at IS NOT NULL AND met.keys <@ h.rule_keys)
             FROM leads_contact c
@@ -105,9 +105,9 @@ def candidates(
                 owner_id=owner_id,
                 total=total,
                 grade=grade,
-                groups={"fit": fit, "behaviour": behaviour, "negative": negative},
+                groups={"fit": fit, "behaviour": behaviour, "negative": negative, "bant": bant},
                 rule_keys=list(keys),
                 is_return=is_return,
             )
-            for contact_id, owner_id, total, grade, fit, behaviour, negative, keys, is_return in cursor.fetchall()
+            for contact_id, owner_id, total, grade, fit, behaviour, negative, bant, keys, is_return in cursor.fetchall()
         ]

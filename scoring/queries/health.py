@@ -18,11 +18,13 @@ def broken_sums(limit: int = 20) -> list[tuple[int, int, Decimal, Decimal]]:
                 SELECT contact_id, model_id, sum(points) AS total,
                        COALESCE(sum(points) FILTER (WHERE "group" = 'fit'), 0) AS fit,
                        COALESCE(sum(points) FILTER (WHERE "group" = 'behaviour'), 0) AS behaviour,
-                       COALESCE(sum(points) FILTER (WHERE "group" = 'negative'), 0) AS negative
+                       COALESCE(sum(points) FILTER (WHERE "group" = 'negative'), 0) AS negative,
+                       COALESCE(sum(points) FILTER (WHERE "group" = 'bant'), 0) AS bant
                 FROM scoring_ledgerrow GROUP BY contact_id, model_id
             ) l ON l.contact_id = s.contact_id AND l.model_id = s.model_id
             WHERE COALESCE(s.total, 0) <> COALESCE(l.total, 0) OR COALESCE(s.fit, 0) <> COALESCE(l.fit, 0)
                OR COALESCE(s.behaviour, 0) <> COALESCE(l.behaviour, 0) OR COALESCE(s.negative, 0) <> COALESCE(l.negative, 0)
+               OR COALESCE(s.bant, 0) <> COALESCE(l.bant, 0)
             LIMIT %s
             """,
             [limit],

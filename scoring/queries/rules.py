@@ -133,7 +133,7 @@ def grade_sql(fit: str, behaviour: str, lines: Lines) -> str:
 def difference_sql(plan: Plan, contacts: Sequence[int] | None) -> Sql:
     """One row per contact whose ledger or score is not what it should be.
 
-    (contact_id, total, fit, behaviour, negative — all in hundredths —, grade, is_news, numbers[], wanted[], present[], newest[])
+    (contact_id, total, fit, behaviour, negative, bant — all in hundredths —, grade, is_news, numbers[], wanted[], present[], newest[])
     """
     verdicts = verdicts_sql(plan.rules, contacts)
     table = rule_table_sql(plan.rules, plan.past_keys)
@@ -159,6 +159,7 @@ def difference_sql(plan: Plan, contacts: Sequence[int] | None) -> Sql:
                    COALESCE(sum(c.wanted) FILTER (WHERE rule."group" = 'fit'), 0) AS fit,
                    COALESCE(sum(c.wanted) FILTER (WHERE rule."group" = 'behaviour'), 0) AS behaviour,
                    COALESCE(sum(c.wanted) FILTER (WHERE rule."group" = 'negative'), 0) AS negative,
+                   COALESCE(sum(c.wanted) FILTER (WHERE rule."group" = 'bant'), 0) AS bant,
                    array_agg(c.number) FILTER (WHERE c.wanted <> c.present) AS numbers,
                    array_agg(c.wanted) FILTER (WHERE c.wanted <> c.present) AS wanted,
                    array_agg(c.present) FILTER (WHERE c.wanted <> c.present) AS present,
@@ -169,17 +170,18 @@ def difference_sql(plan: Plan, contacts: Sequence[int] | None) -> Sql:
         graded AS (
             SELECT contact.id AS contact_id, COALESCE(s.total, 0) AS total, COALESCE(s.fit, 0) AS fit,
                    COALESCE(s.behaviour, 0) AS behaviour, COALESCE(s.negative, 0) AS negative,
+                   COALESCE(s.bant, 0) AS bant,
                    {grade_sql("COALESCE(s.fit, 0)", "COALESCE(s.behaviour, 0)", plan.lines)} AS grade,
                    s.numbers, s.wanted, s.present, s.newest
             FROM leads_contact contact LEFT JOIN summed s ON s.contact_id = contact.id{among}
         )
-        SELECT g.contact_id, g.total, g.fit, g.behaviour, g.negative, g.grade,
-               old.contact_id IS NOT NULL OR g.fit <> 0 OR g.behaviour <> 0 OR g.negative <> 0 AS is_news,
+        SELECT g.contact_id, g.total, g.fit, g.behaviour, g.negative, g.bant, g.grade,
+               old.contact_id IS NOT NULL OR g.fit <> 0 OR g.behaviour <> 0 OR g.negative <> 0 OR g.bant <> 0 AS is_news,
                g.numbers, g.wanted, g.present, g.newest
         FROM graded g LEFT JOIN scoring_score old ON old.contact_id = g.contact_id AND old.model_id = %s
         WHERE g.numbers IS NOT NULL OR old.contact_id IS NULL OR old.grade <> g.grade
            OR old.fit * 100 <> g.fit OR old.behaviour * 100 <> g.behaviour OR old.negative * 100 <> g.negative
-           OR old.total * 100 <> g.total
+           OR old.bant * 100 <> g.bant OR old.total * 100 <> g.total
     """
     return Sql(text, (*table.params, *verdicts.params, plan.model_id, *ids, *ids, plan.model_id))
 
@@ -221,13 +223,13 @@ def write(plan: Plan, rows: Sql, *, now: datetime, mark_over: int | None, tell: 
         ),
         score AS (
             INSERT INTO scoring_score AS old
-                (contact_id, model_id, total, fit, behaviour, negative, grade, computed_at)
-            SELECT contact_id, %(model)s, total * 0.01, fit * 0.01, behaviour * 0.01, negative * 0.01, grade,
+                (contact_id, model_id, total, fit, behaviour, negative, bant, grade, computed_at)
+            SELECT contact_id, %(model)s, total * 0.01, fit * 0.01, behaviour * 0.01, negative * 0.01, bant * 0.01, grade,
                    GREATEST(%(now)s::timestamptz, (SELECT max(moment) FROM unnest(newest) moment))
             FROM staged
             ON CONFLICT (contact_id, model_id) DO UPDATE SET
                 total = excluded.total, fit = excluded.fit, behaviour = excluded.behaviour, negative = excluded.negative,
-                grade = excluded.grade, computed_at = GREATEST(old.computed_at, excluded.computed_at)
+                bant = excluded.bant, grade = excluded.grade, computed_at = GREATEST(old.computed_at, excluded.computed_at)
         ),
         counted AS (
             UPDATE scoring_rule SET met_count = met_count + moved.n

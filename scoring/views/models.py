@@ -22,7 +22,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from leads import lists
 from leads.access import can, require
 from leads.models import Contact
-from scoring import access, actions, cards, pages, queries
+from scoring import access, actions, bant, cards, pages, queries
 from scoring.actions import Refused
 from scoring.forms import LinesForm, ModelForm, PublishForm, RuleForm, SettingsForm, plain
 from scoring.grades import GRADES, grade
@@ -287,7 +287,7 @@ def _test(request: HttpRequest, draft: ScoreVersion) -> Test | None:
 
 def _plan(draft: ScoreVersion, now: datetime, contacts: list[int] | None) -> Plan:
     stamp = catalogue_stamp()
-    rules = [(rule, rule_of(rule.conditions, stamp)) for rule in draft.rules.all()]
+    rules = [(rule, rule_of(rule.conditions, stamp)) for rule in bant.all_rules(draft)]
     return Plan(
         model_id=draft.model_id,
         version_id=draft.pk,

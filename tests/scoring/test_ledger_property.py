@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from leads import actions as facts
 from leads.models import Contact
-from scoring import actions, queries
+from scoring import actions, bant, queries
+from scoring.actions.bant import NewFact, record_bant
 from scoring.grades import grade
 from scoring.ledger import account
 from scoring.models import LedgerRow, Score, ScoreModel, ScoreVersion
@@ -38,7 +39,7 @@ POINTS = [Decimal(text) for text in ("5", "12.5", "-7.25", "40", "0.01")]
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["title", "visit", "tag", "company", "wait", "publish", "full", "delete", "join"]),
+        st.sampled_from(["title", "visit", "tag", "company", "wait", "publish", "full", "delete", "join", "know"]),
         st.integers(0, 10_000),
     ),
     min_size=3,
@@ -52,11 +53,11 @@ Sums = dict[int, tuple[dict[str, Decimal], str]]
 def by_hand(model: ScoreModel, now: datetime) -> Sums:
     """Groups and grade of everybody from the rules that hold by the Python verdict, one contact and one rule at a time."""
     version = ScoreVersion.objects.get(model=model, state="live")
-    rules = [(rule, check(rule.conditions)) for rule in version.rules.all()]
+    rules = [(rule, check(rule.conditions)) for rule in bant.all_rules(version)]
     judge = Judge(moment(now))
     found: Sums = {}
     for pk, known in read_facts(Contact.objects.values_list("pk", flat=True)).items():
-        groups = dict.fromkeys(("fit", "behaviour", "negative"), Decimal(0))
+        groups = dict.fromkeys(("fit", "behaviour", "negative", "bant"), Decimal(0))
         for rule, tree in rules:
             if judge.verdict(tree, known).holds:
                 groups[rule.group] += rule.points
@@ -83,6 +84,11 @@ def do(step: str, chance: random.Random, model: ScoreModel, now: datetime) -> No
         case "join":
             new = make_contact(title=chance.choice(TITLES), created_at=now)
             facts.set_field_for([new.pk], field="contact.city", value="Ulm", now=now)
+        case "know":
+            facet = chance.choice(("budget", "authority", "need"))
+            answer = chance.choice(bant.ANSWERS[facet]).key
+            lapses_at = now + timedelta(days=chance.choice([1, 10, 90]))
+            record_bant([NewFact(contact.pk, facet, answer, lapses_at=lapses_at)], source="rule", now=now)
         case "publish":
             publish(chance, model, now)
 
@@ -104,6 +110,8 @@ def publish(chance: random.Random, model: ScoreModel, now: datetime) -> None:
         behaviour_lines=[Decimal(40), Decimal(20), Decimal(chance.choice([-5, 10]))],
         now=now,
     )
+    includes, weights = chance.random() < 0.7, [Decimal(chance.choice([0, 25, 40])) for _facet in bant.FACETS]
+    ScoreVersion.objects.filter(pk=draft.pk).update(includes_bant=includes, bant_weights=weights)
     actions.publish(draft, reason="Random", now=now)
 
 
@@ -149,7 +157,10 @@ def run(sequence: list[tuple[str, int]], chance: random.Random) -> None:
         expected = by_hand(model, now)
         seen.append((now, expected))
         stored = {
-            row.contact_id: ({"fit": row.fit, "behaviour": row.behaviour, "negative": row.negative}, row.grade)
+            row.contact_id: (
+                {group: getattr(row, group) for group in ("fit", "behaviour", "negative", "bant")},
+                row.grade,
+            )
             for row in Score.objects.filter(model=model)
         }
         assert stored == expected

@@ -1,0 +1,113 @@
+"""Recording what is known of budget, authority, need and timeframe, and letting it decide where a contact goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from leads.actions import Refused, audit
+from leads.models import Contact, Mark
+from leads.queries import mark
+from leads.text import clean
+from leads.workspace import zone
+from scoring import bant
+from scoring.models import BantFact
+
+MOST_AMOUNT = Decimal(10) ** 12
+FARTHEST = timedelta(days=3660)  # nobody plans further ahead than ten years; a longer one is a slip of the keys
+
+
+@dataclass(frozen=True)
+class NewFact:
+    """What somebody learned of one facet. `within_months` is the other way to say a day for the timeframe."""
+
+    contact_id: int
+    facet: str
+    answer: str
+    amount: Decimal | None = None
+    due_on: date | None = None
+    within_months: int | None = None
+    confidence: int = BantFact.Confidence.HEARD
+    note: str = ""
+    known_at: datetime | None = None
+    lapses_at: datetime | None = None
+
+
+def record_bant(facts: list[NewFact], *, source: str, now: datetime, actor: User | None = None) -> list[BantFact]:
+    """The facts stored, their contacts marked. One insert and one mark, whatever their number. Raises Refused for what makes no sense."""
+    if source not in BantFact.Source.values:
+        raise Refused(_("“%(source)s” is no source of BANT.") % {"source": source})
+    rows = [_fact(one, source, actor, now) for one in facts]
+    with transaction.atomic():
+        stored = BantFact.objects.bulk_create(rows)
+        mark({row.contact_id for row in stored}, Mark.Facet.DEFINITION)
+    return stored
+
+
+def _fact(one: NewFact, source: str, actor: User | None, now: datetime) -> BantFact:
+    answer = bant.answer_of(one.facet, one.answer)
+    if answer is None:
+        raise Refused(_("“%(answer)s” is no answer for “%(facet)s”.") % {"answer": one.answer, "facet": one.facet})
+    if one.confidence not in BantFact.Confidence.values:
+        raise Refused(_("Choose how sure it is."))
+    known_at = one.known_at or now
+    if known_at > now:
+        raise Refused(_("Nobody knows it before it is said: choose a moment that has passed."))
+    here = known_at.astimezone(zone())
+    due_on = _due_on(one, here.date())
+    lapses_at = one.lapses_at or bant.lapse_of(one.facet, due_on=due_on, now=here)
+    return BantFact(
+        contact_id=one.contact_id,
+        facet=one.facet,
+        answer=answer.key,
+        amount=_amount(one),
+        due_on=due_on,
+        verdict=bant.verdict_of(one.facet, answer, due_on=due_on, today=here.date()),
+        source=source,
+        confidence=one.confidence,
+        note=clean(one.note)[:500],
+        known_at=known_at,
+        recorded_by=actor,
+        lapses_at=lapses_at,
+        # One that has lapsed before it was recorded changes nothing when it comes.
+        lapsed_at=now if lapses_at <= now else None,
+    )
+
+
+def _amount(one: NewFact) -> Decimal | None:
+    if one.amount is None:
+        return None
+    if one.facet != BantFact.Facet.BUDGET or one.answer != "yes":
+        raise Refused(_("An amount belongs to a budget that is there."))
+    if not one.amount.is_finite() or not 0 < one.amount < MOST_AMOUNT:
+        raise Refused(_("A budget is a number above zero."))
+    return one.amount.quantize(Decimal("0.01"))
+
+
+def _due_on(one: NewFact, today: date) -> date | None:
+    """The day of a timeframe, or the day from which there may be a budget."""
+    due_on = one.due_on
+    if one.within_months is not None:
+        if not 1 <= one.within_months <= 120:
+            raise Refused(_("Say a number of months from 1 to 120."))
+        due_on = bant.months_on(today, one.within_months)
+    if one.facet == BantFact.Facet.TIMEFRAME and one.answer == "dated":
+        if due_on is None:
+            raise Refused(_("By which day, or within how many months?"))
+    elif due_on is not None and not (one.facet == BantFact.Facet.BUDGET and one.answer == "no"):
+        raise Refused(_("A day belongs to a timeframe, or to a budget that is still to come."))
+    if due_on is not None and not today <= due_on <= today + FARTHEST:
+        raise Refused(_("Choose a day that is still to come, within ten years."))
+    return due_on
+
+
+def forget_bant(contact: Contact, *, facet: str, actor: User | None, now: datetime) -> BantFact:
+    """“Not known”: a fact of its own, so that the history stays."""
+    fact = record_bant([NewFact(contact.pk, facet, "unknown")], source=BantFact.Source.CALL, now=now, actor=actor)[0]
+    audit(actor, "forgot BANT of", contact, {"facet": facet}, now)
+    return fact
