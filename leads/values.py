@@ -372,7 +372,20 @@ def json_object(value: Any) -> dict[str, Any]:
             raise BadValue(_("“%(text)s” is no JSON object") % {"text": _short(str(value))}) from error
     if not isinstance(value, dict):
         raise BadValue(_("“%(text)s” is no JSON object") % {"text": _short(str(value))})
-    return value
+    return _cleaned_object(value)
+
+
+def _cleaned_object(value: dict[str, Any]) -> dict[str, Any]:
+    return {_cleaned(key): _cleaned(inner) for key, inner in value.items()}
+
+
+def _cleaned(value: Any) -> Any:
+    """The same with every text trimmed and in NFC, keys too."""
+    if type(value) is str:
+        return value.strip() if value.isascii() else clean(value)
+    if type(value) is dict:
+        return _cleaned_object(value)
+    return [_cleaned(inner) for inner in value] if type(value) is list else value
 
 
 def for_custom(type: str, choices: Sequence[str], reading: Reading) -> Convert:

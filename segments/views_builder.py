@@ -16,6 +16,7 @@ from segments.builder.catalogue import Catalogue
 from segments.builder.changes import NoSuchChange, changed, first_leaf
 from segments.builder.rows import Rows
 from segments.conditions.check import MOST_CHARACTERS
+from segments.conditions.reading import NotJson
 
 
 @require_POST
@@ -38,7 +39,7 @@ def conditions_node(request: HttpRequest) -> HttpResponse:
             elif asked.get("change"):
                 document = changed(document, asked["change"], asked.get("to", ""), catalogue)
             node = rows.node(document)
-    except previews.NotJson as error:
+    except NotJson as error:
         return _refused(str(error))
     except (NoSuchChange, KeyError, TypeError, AttributeError, RecursionError):
         # The page and the server disagree about the row, say after an update of the product.

@@ -103,7 +103,7 @@ def _swaps(table: Any, path: str) -> dict[str, str | None]:
 
 def _demand_date_format(dates: Any) -> None:
     if not isinstance(dates, str) or not any(f"%{code}" in dates for code in "YyxcG"):
-        raise BadMapping(_("dates: a format like %%m/%%d/%%Y is expected."))
+        raise BadMapping(_("dates: a format like %(form)s is expected.") % {"form": "%m/%d/%Y"})
     sample = datetime(2001, 12, 31, 13, 45, 59)  # noqa: DTZ001 — only its spelling counts
     try:
         read = datetime.strptime(sample.strftime(dates), dates)  # noqa: DTZ007

@@ -15,9 +15,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from segments.builder.catalogue import Catalogue, PickerGroup
-from segments.builder.preview import NotJson, read_document
+from segments.builder.preview import read_document
 from segments.builder.rows import Group, Rows
 from segments.conditions import BadConditions, check, sentence, to_document
+from segments.conditions.reading import NotJson
 
 EVERYBODY: dict[str, Any] = {"all": []}
 

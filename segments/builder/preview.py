@@ -33,10 +33,12 @@ from segments.conditions import (
     leaves,
     match_ids,
     moment,
+    reading,
     sample,
     sentence,
     time_limit,
 )
+from segments.conditions.reading import NotJson
 
 ONE_COUNT = 1.0  # seconds for one statement while somebody types (LIMITS: the builder's count answers within a second)
 ALL_COUNTS = 2.5  # seconds for one preview; what is left then waits for the next
@@ -46,10 +48,6 @@ SAMPLE_SIZE = 10_000  # contacts of an estimate: ± 1 point of percentage at wor
 PEOPLE = 8
 MOST_TICKS = 12  # columns of the table of people
 MOST_NEAR_ROWS = 10  # rows that are left out one at a time to find near misses
-
-
-class NotJson(ValueError):
-    """The text is no JSON; the message says where it breaks."""
 
 
 @dataclass(frozen=True)
@@ -102,19 +100,7 @@ def read_document(text: str) -> Any:
     """The document of the textarea; None for an empty one."""
     if not text.strip():
         return None
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except RecursionError as error:
-        raise NotJson(_("This is nested too deep to be a rule.")) from error
-    except json.JSONDecodeError as error:
-        raise NotJson(
-            _("This is no JSON: line %(line)s, column %(column)s: %(why)s.")
-            % {"line": error.lineno, "column": error.colno, "why": error.msg}
-        ) from error
-
-
-def _no_constant(name: str) -> Any:
-    raise NotJson(_("“%(name)s” is no number of JSON.") % {"name": name})
+    return reading.read_document(text)
 
 
 def node_at(document: Any, path: str) -> Any:

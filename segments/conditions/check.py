@@ -19,6 +19,7 @@ from segments.conditions import patterns
 from segments.conditions.fields import Catalogue, Field, Subject
 from segments.conditions.operators import AMOUNTS, Operator, operators_for, property_readings
 from segments.conditions.periods import DATE_UNITS, PERIODS, UNITS, parse_date, parse_moment
+from segments.conditions.reading import RepeatedKeys
 from segments.conditions.tree import (
     MOST_LEAVES,
     MOST_LEVELS,
@@ -121,6 +122,11 @@ class _Checker:
         while waiting:
             path, value = waiting.pop()
             if isinstance(value, dict):
+                if isinstance(value, RepeatedKeys):
+                    for key in value.repeated:
+                        self.note(
+                            _at(path, _short(key)), _("“%(key)s” stands here more than once") % {"key": _short(key)}
+                        )
                 for key, inside in value.items():
                     waiting.append((path, key))
                     waiting.append((f"{path}.{key}" if path else str(key)[:60], inside))
@@ -630,10 +636,15 @@ class _Checker:
         if spec is not None and spec.is_closed and spec.choices is not None and not self.allow_unknown_slugs:
             known = [choice for choice, _label in spec.choices()]
             if found not in {fold(choice) for choice in known}:
+                fits = (
+                    _("; choose one of: %(fits)s") % {"fits": ", ".join(known[:100])}
+                    if known
+                    else _("; there is none yet")
+                )
                 raise self.refuse(
                     path,
-                    _("“%(found)s” is none of “%(label)s”; choose one of: %(fits)s")
-                    % {"found": _short(raw), "label": spec.label, "fits": ", ".join(known)}
+                    _("“%(found)s” is none of “%(label)s”") % {"found": _short(raw), "label": spec.label}
+                    + fits
                     + _nearest(found, known),
                 )
         return found
@@ -650,9 +661,9 @@ class _Checker:
         if not _is_number(raw):
             hint = _("; write it without quotes") if isinstance(raw, str) and _spells_number(raw) else ""
             raise self.refuse(path, _("%(found)s; expected a number") % {"found": _shown(raw)} + hint)
-        if isinstance(raw, float) and not math.isfinite(raw):
+        if isinstance(raw, float) and math.isnan(raw):
             raise self.refuse(path, _("%(found)s is no finite number") % {"found": _shown(raw)})
-        if isinstance(raw, int) and raw.bit_length() > 330:
+        if (isinstance(raw, float) and math.isinf(raw)) or (isinstance(raw, int) and raw.bit_length() > 330):
             raise self.refuse(path, _("a number of this size is never stored; at most 100 digits fit"))
         number = Decimal(repr(raw)) if isinstance(raw, float) else Decimal(raw)
         if (

@@ -17,10 +17,13 @@ from django.utils.translation import gettext as _
 from segments import conditions
 from segments.conditions import BadConditions, Moment, Tree
 from segments.conditions.periods import instant
+from segments.conditions.reading import NotJson, read_document
 
 REFUSED, BAD_USAGE = 1, 2
 # A rule over millions of contacts takes seconds; a statement that runs longer than this is stopped and said so.
 SECONDS = 300.0
+# A day more on either side still has a date in every zone.
+FIRST_YEAR, LAST_YEAR = 2, 9998
 
 
 def add_rule(parser: CommandParser) -> None:
@@ -43,13 +46,9 @@ def read_rule(name: str) -> Tree:
     except UnicodeDecodeError as error:
         raise CommandError(_("%(name)s is not UTF-8 text") % {"name": name}, returncode=REFUSED) from error
     try:
-        document = json.loads(text, parse_float=Decimal)
-    except (ValueError, RecursionError) as error:
-        raise CommandError(
-            _("%(name)s is not JSON: %(why)s") % {"name": name, "why": error}, returncode=REFUSED
-        ) from error
-    try:
-        return conditions.check(document)
+        return conditions.check(read_document(text, exact=True))
+    except NotJson as error:
+        raise CommandError(f"{name}: {error}", returncode=REFUSED) from error
     except BadConditions as error:
         raise refused(error) from error
 
@@ -71,6 +70,12 @@ def read_moment(at: str | None, zone: str | None) -> Moment:
             given = datetime.fromisoformat(at)
         except ValueError as error:
             raise CommandError(_("“%(at)s” is no ISO moment") % {"at": at}, returncode=BAD_USAGE) from error
+        if not FIRST_YEAR <= given.year <= LAST_YEAR:
+            raise CommandError(
+                _("“%(at)s” lies outside of the years %(first)s to %(last)s")
+                % {"at": at, "first": FIRST_YEAR, "last": LAST_YEAR},
+                returncode=BAD_USAGE,
+            )
         found = Moment(instant(given, found.zone), found.zone, found.week_start)
     return found
 

@@ -58,6 +58,11 @@ AMERICAN = Reading(dates="%m/%d/%Y")
         (values.stage, "MQL", "mql"),
         (values.status, "Won", "won"),
         (values.json_object, '{"a": 1}', {"a": 1}),
+        (
+            values.json_object,
+            {" k ": " e\u0301 ", "l": ["  x", {"y": "\u00a0z\u00a0"}], "n": 1},
+            {"k": "é", "l": ["x", {"y": "z"}], "n": 1},
+        ),
     ],
 )
 def test_what_fits_is_stored_in_its_normal_form(convert: values.Convert, value: Any, stored: Any) -> None:

@@ -57,8 +57,11 @@ class Command(BaseCommand):
     def _path(self, name: str, folder: Path) -> Path:
         if name == "-":
             path = folder / "input.jsonl"
-            with path.open("wb") as file:
-                shutil.copyfileobj(getattr(sys.stdin, "buffer", sys.stdin), file)
+            if binary := getattr(sys.stdin, "buffer", None):
+                with path.open("wb") as file:
+                    shutil.copyfileobj(binary, file)
+            else:  # a text stream put in its place
+                path.write_text(sys.stdin.read(), encoding="utf-8", errors="surrogatepass")
             return path
         path = Path(name)
         if not path.is_file():

@@ -111,8 +111,11 @@ def test_the_four_kinds_of_the_contract_twice(load: Any) -> None:
     )
 
 
-def test_standard_input_holds_json_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"external_id": "c1"}\n')))
+@pytest.mark.parametrize(
+    "stream", [io.TextIOWrapper(io.BytesIO(b'{"external_id": "c1"}\n')), io.StringIO('{"external_id": "c1"}\n')]
+)
+def test_standard_input_holds_json_lines(stream: io.TextIOBase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", stream)
     out = io.StringIO()
     call_command("load", "contacts", "-", stdout=out)
     assert counts(json.loads(out.getvalue())) == (1, 1, 0, 0, 0)

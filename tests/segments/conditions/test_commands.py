@@ -87,13 +87,21 @@ def test_explain(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("text", "arguments", "code", "says"),
     [
-        ("{", [], 1, "is not JSON"),
-        ("[" * 100_000, [], 1, "is not JSON"),
-        ('{"field": "contact.title", "op": "is", "value": NaN}', [], 1, "value: "),
+        ("{", [], 1, "This is no JSON: line 1, column 2"),
+        ("[" * 100_000, [], 1, "nested too deep"),
+        ('{"all": [], "all": []}', [], 1, "all: “all” stands here more than once"),
+        ('{"field": "contact.title", "op": "is", "value": NaN}', [], 1, "“NaN” is no number of JSON"),
         ('{"field": "company.employees", "op": "is", "value": 1' + "0" * 5000 + "}", [], 1, ""),
         ('{"all": [{"field": "contact.titel", "op": "is", "value": "x"}]}', [], 1, "all[0].field: there is no field"),
         ('{"in_segment": "later"}', [], 1, "does not exist"),
         ('{"all": []}', ["--at", "yesterday"], 2, "no ISO moment"),
+        (
+            '{"all": []}',
+            ["--at", "9999-12-31T23:59:59Z", "--zone", "Asia/Kathmandu"],
+            2,
+            "outside of the years 2 to 9998",
+        ),
+        ('{"all": []}', ["--at", "0001-01-01T00:00:00Z"], 2, "outside of the years 2 to 9998"),
         ('{"all": []}', ["--zone", "Mars/Base"], 2, "no time zone"),
         ('{"all": []}', ["--zone", "../etc/passwd"], 2, "no time zone"),
     ],
@@ -103,6 +111,27 @@ def test_refusals(text: str, arguments: list[str], code: int, says: str, monkeyp
         run("match", text, *arguments, monkeypatch=monkeypatch)
     assert error.value.returncode == code
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize("moment", ["9998-12-31T23:59:59Z", "0002-01-01T00:00:00Z"])
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/New_York"])
+def test_the_ends_of_the_calendar(moment: str, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every period that reaches beyond the calendar is worked out all the same."""
+    make_activity(make_contact(external_id="c1"))
+    periods = [
+        {"op": op, "value": 10**9, "unit": unit}
+        for op in ("in_last", "in_next", "more_than_ago")
+        for unit in ("minutes", "weeks", "quarters", "years")
+    ]
+    periods += [{"op": op, "value": "year"} for op in ("this", "last", "next")]
+    rules: list[dict[str, Any]] = [{"field": "contact.created_at", **each} for each in periods]
+    rules += [{"did": "any", "when": each} for each in periods] + [field("contact.created_at", "anniversary_in", 365)]
+    rules.append({"sequence": [{"did": "any"}] * 2, "gap": {"value": 10**9, "unit": "months"}})
+    for rule in rules:
+        found = run("match", rule, "--at", moment, "--zone", zone, monkeypatch=monkeypatch)["contacts"]
+        assert run("explain", rule, "c1", "--at", moment, "--zone", zone, monkeypatch=monkeypatch)["holds"] == (
+            "c1" in found
+        )
 
 
 def test_a_missing_or_odd_file(tmp_path: Path) -> None:
