@@ -30,7 +30,7 @@ from segments.conditions.fields import (
     register_related,
     register_subject,
 )
-from segments.conditions.fragment import Sql, bind, sql
+from segments.conditions.fragment import TRUE, Sql, bind, sql
 from segments.conditions.operators import from_wall_clock
 from segments.conditions.periods import ISO_DATE, ISO_MOMENT, Moment, instant, parse_date, parse_moment
 from segments.conditions.tree import MemberLeaf
@@ -308,6 +308,9 @@ def _of_contact(name: str) -> Callable[[Facts, str, Moment], Any]:
 
 
 def _covers(scope: Scope) -> Sql:
+    """The stay was open at `at`; in the turn, that it is: somebody may have been added since the turn began."""
+    if scope.catalogue is not None and scope.catalogue.reads_open_stays:
+        return Sql("stay.until IS NULL")
     at = bind(scope.moment.at, "timestamptz")
     return sql("stay.since <= {} AND (stay.until IS NULL OR stay.until > {})", at, at)
 
@@ -343,9 +346,10 @@ def _last_activity(condition: Sql, scope: Scope) -> Sql:
             " WHERE activity.contact_id = signal.contact_id AND activity.kind_id = signal.kind_id AND activity.occurred_at <= {}) END",
             at, at,
         )  # fmt: skip
+    begun = sql("signal.first_at <= {}", at) if scope.has_later("activities") else TRUE
     latest = sql(
-        "(SELECT signal.contact_id, max({}) AS at FROM leads_signal signal WHERE signal.first_at <= {}{} GROUP BY signal.contact_id) AS latest",
-        last, at, scope.only("signal.contact_id"),
+        "(SELECT signal.contact_id, max({}) AS at FROM leads_signal signal WHERE {}{} GROUP BY signal.contact_id) AS latest",
+        last, begun, scope.only("signal.contact_id"),
     )  # fmt: skip
     if scope.contacts is not None:
         return sql("(contact.id IN (SELECT latest.contact_id FROM {} WHERE {})) IS TRUE", latest, condition)
@@ -562,10 +566,9 @@ def _segment_subject() -> Subject:
         key="in_segment", label=_("segment"), words=_("is in segment {name}"), node="segment", facets=DEFINITION,
         choices=lambda: Segment.objects.filter(archived_at=None).values_list("slug", "name"),
         sql=lambda leaf, scope: sql(
-            "EXISTS (SELECT 1 FROM segments_membership stay JOIN segments_segment segment ON segment.id = stay.segment_id"
-            " WHERE segment.slug = {} AND stay.contact_id = contact.id AND {})",
-            bind(leaf.slug, "text"), _covers(scope),
+            "EXISTS (SELECT 1 {} AND stay.contact_id = contact.id)", _stays_in_segment(leaf, scope)
         ),
+        people=lambda leaf, scope: sql("SELECT stay.contact_id {}", _stays_in_segment(leaf, scope)),
         holds=lambda leaf, facts, moment: _is_in(leaf, facts.segments, moment),
     )  # fmt: skip
 
@@ -575,11 +578,27 @@ def _persona_subject() -> Subject:
         key="in_persona", label=_("persona"), words=_("counts as persona {name}"), node="persona", facets=DEFINITION,
         choices=lambda: Persona.objects.values_list("slug", "name"),
         sql=lambda leaf, scope: sql(
-            "EXISTS (SELECT 1 FROM segments_personaassignment stay JOIN segments_persona persona ON persona.id = stay.persona_id"
-            " WHERE persona.slug = {} AND stay.contact_id = contact.id AND {})",
-            bind(leaf.slug, "text"), _covers(scope),
+            "EXISTS (SELECT 1 {} AND stay.contact_id = contact.id)", _stays_in_persona(leaf, scope)
         ),
+        people=lambda leaf, scope: sql("SELECT stay.contact_id {}", _stays_in_persona(leaf, scope)),
         holds=lambda leaf, facts, moment: _is_in(leaf, facts.personas, moment),
+    )  # fmt: skip
+
+
+def _stays_in_segment(leaf: MemberLeaf, scope: Scope) -> Sql:
+    """One stay a contact at any moment. The id is looked up once, so that the index of open stays answers alone."""
+    return sql(
+        "FROM segments_membership stay WHERE stay.segment_id = (SELECT segment.id FROM segments_segment segment WHERE segment.slug = {})"
+        " AND {}",
+        bind(leaf.slug, "text"), _covers(scope),
+    )  # fmt: skip
+
+
+def _stays_in_persona(leaf: MemberLeaf, scope: Scope) -> Sql:
+    return sql(
+        "FROM segments_personaassignment stay WHERE stay.persona_id = (SELECT persona.id FROM segments_persona persona WHERE persona.slug = {})"
+        " AND {}",
+        bind(leaf.slug, "text"), _covers(scope),
     )  # fmt: skip
 
 

@@ -42,6 +42,9 @@ class EditedMeanwhile(Exception):
 class TurnCatalogue(Catalogue):
     """A catalogue for a whole turn: a kind of activity that was not known is looked up again, since it may just have arrived."""
 
+    def __init__(self) -> None:
+        super().__init__(reads_open_stays=True)
+
     def kind_ids(self, kinds: Iterable[str]) -> list[int]:
         wanted = list(kinds)
         found = super().kind_ids(wanted)

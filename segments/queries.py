@@ -65,10 +65,14 @@ def marks_wait() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def marks_up_to(limit: int) -> int:
-    """The number of marks, counted no further than the limit. One statement."""
+def marks_up_to(limit: int, *, besides: int | None = None) -> int:
+    """The number of marks, counted no further than the limit; without those of one facet. One statement."""
+    others = "" if besides is None else "WHERE facet <> %s "
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM (SELECT FROM leads_mark LIMIT %s) AS counted", [limit])
+        cursor.execute(
+            f"SELECT count(*) FROM (SELECT FROM leads_mark {others}LIMIT %s) AS counted",
+            [limit] if besides is None else [besides, limit],
+        )
         return int(cursor.fetchone()[0])
 
 
@@ -95,13 +99,17 @@ def put_back(contact_ids: Sequence[int], facet: int) -> None:
         )
 
 
-def fold_marks(facet: int) -> int:
-    """Replace every visible mark by one per contact with the given facet; how many contacts. One statement over all marks."""
+def fold_marks(facet: int, *, only: bool = False) -> int:
+    """Replace every visible mark (`only`: every one of this facet) by one per contact with the facet; how many contacts.
+
+    One statement over all marks.
+    """
+    those, params = (" WHERE facet = %s", [facet]) if only else ("", [])
     with connection.cursor() as cursor:
         cursor.execute(
-            "WITH gone AS (DELETE FROM leads_mark RETURNING contact_id)"
+            f"WITH gone AS (DELETE FROM leads_mark{those} RETURNING contact_id)"
             " INSERT INTO leads_mark (contact_id, facet) SELECT DISTINCT contact_id, %s::smallint FROM gone",
-            [facet],
+            [*params, facet],
         )
         return int(cursor.rowcount)
 
@@ -263,7 +271,9 @@ def lock_segment(segment_id: int) -> int | None:
         return None if row is None else int(row[0])
 
 
-def write_members(segment_id: int, rows: Sql, *, why: str, now: datetime, mark: bool, tell: bool) -> Changed:
+def write_members(
+    segment_id: int, rows: Sql, *, why: str, now: datetime, mark: bool, tell: bool, facet: int = Mark.Facet.DEFINITION
+) -> Changed:
     """Open and close memberships for rows (contact_id, matches), move the count, mark who changed. One statement.
 
     The caller holds the segment's row (lock_segment). Overrides are read again here, since somebody may have added or removed
@@ -310,7 +320,7 @@ def write_members(segment_id: int, rows: Sql, *, why: str, now: datetime, mark: 
                 now,
                 why,
                 segment_id,
-                Mark.Facet.DEFINITION.value,
+                int(facet),
                 mark,
                 segment_id,
                 tell,
@@ -375,7 +385,7 @@ def lock_personas() -> dict[int, int]:
         return dict(cursor.fetchall())
 
 
-def write_personas(rows: Sql, *, now: datetime, mark: bool, tell: bool) -> Changed:
+def write_personas(rows: Sql, *, now: datetime, mark: bool, tell: bool, facet: int = Mark.Facet.DEFINITION) -> Changed:
     """Close and open assignments for rows (contact_id, persona_id), move the counts, mark who changed. Two statements.
 
     The caller holds the personas' rows. Two statements, since the closed interval must be out of the unique index of open ones
@@ -399,7 +409,7 @@ def write_personas(rows: Sql, *, now: datetime, mark: bool, tell: bool) -> Chang
             )
             SELECT count(*), CASE WHEN %s THEN array_agg(contact_id) END FROM gone
             """,
-            [*rows.params, now, Mark.Facet.DEFINITION.value, mark, tell],
+            [*rows.params, now, int(facet), mark, tell],
         )
         left, left_contacts = cursor.fetchone()
         cursor.execute(
@@ -420,7 +430,7 @@ def write_personas(rows: Sql, *, now: datetime, mark: bool, tell: bool) -> Chang
             )
             SELECT count(*), CASE WHEN %s THEN array_agg(contact_id) END FROM joined
             """,
-            [now, *rows.params, Mark.Facet.DEFINITION.value, mark, tell],
+            [now, *rows.params, int(facet), mark, tell],
         )
         joined, joined_contacts = cursor.fetchone()
         return Changed(int(joined), int(left), tuple(sorted({*(left_contacts or ()), *(joined_contacts or ())})))

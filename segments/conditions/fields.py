@@ -143,7 +143,10 @@ class Related:
 
 @dataclass(frozen=True)
 class Subject:
-    """A membership leaf such as {"in_program": slug}. `sql` is one EXISTS (…) over `contact`, so that negation stays exact."""
+    """A membership leaf such as {"in_program": slug}. `sql` is one EXISTS (…) over `contact`, so that negation stays exact.
+
+    `people`, where there is one, selects the ids of the same contacts, each once, without that alias.
+    """
 
     key: str
     label: StrOrPromise
@@ -155,6 +158,7 @@ class Subject:
     actual: Callable[[MemberLeaf, Facts, Moment], Any] | None = None
     states: tuple[str, ...] = ()
     facets: frozenset[int] = frozenset()
+    people: Callable[[MemberLeaf, Scope], Sql] | None = None
 
 
 _fields: dict[str, Field] = {}
@@ -185,9 +189,11 @@ def register_subject(subject: Subject) -> None:
 class Catalogue:
     """The registered fields together with what the database adds; each table is read once per catalogue, and only when asked for.
 
-    Make one per request or beat: custom fields may change between them.
+    Make one per request or beat: custom fields may change between them. `reads_open_stays`: memberships that are read as stored are
+    the open ones, whenever they began; the turn keeps these and works them in order.
     """
 
+    reads_open_stays: bool = False
     _loaded: dict[str, Mapping[str, Field]] = field(default_factory=dict)
     _kinds: dict[str, list[int]] | None = None
     _slugs: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -338,10 +338,15 @@ AMOUNTS: dict[str, tuple[StrOrPromise, Literal["=", ">=", "<=", ">", "<"] | None
 }
 
 
-def amount_sql(key: str, wanted: Any, number: Sql, times: Sql | None = None) -> Sql:
-    """`number` compared; with `times` the bound value is multiplied by it (an average without its division)."""
+def amount_sql(key: str, wanted: Any, number: Sql, times: Sql | None = None, *, is_whole: bool = False) -> Sql:
+    """`number` compared; with `times` the bound value is multiplied by it (an average without its division).
+
+    `is_whole`: the number is an integer, and is compared as one where the value is, so that statistics and indexes speak of it.
+    """
 
     def bound(value: Decimal | int) -> Sql:
+        if is_whole and value == int(value) and abs(value) < 2**31:
+            return bind(int(value), "integer")
         return sql("{} * {}", bind(value, "numeric"), times) if times else bind(value, "numeric")
 
     sign = AMOUNTS[key][1]

@@ -135,8 +135,13 @@ class Search:
         of_kinds = self.of_kinds(kinds, "signal.kind_id")
         if of_kinds == FALSE:
             return None
-        begun = sql("signal.first_at <= {}", self.at)
-        return sql("FROM leads_signal signal WHERE {}{}", both(of_kinds, begun, *conditions), self.scope.only(SIGNAL))
+        return sql(
+            "FROM leads_signal signal WHERE {}{}", both(of_kinds, *self.begun(), *conditions), self.scope.only(SIGNAL)
+        )
+
+    def begun(self) -> list[Sql]:
+        """The signal's first activity exists. Left out where all of them do: the key alone then answers “did”."""
+        return [sql("signal.first_at <= {}", self.at)] if self.scope.has_later("activities") else []
 
     def from_signals(self, leaf: DidLeaf) -> People | None:
         """The search without reading activities where their sums answer it exactly; None where they do not."""
@@ -167,6 +172,8 @@ class Search:
 
     def touches(self, span: Span[datetime]) -> Sql:
         """At least one activity of the signal lies in the span: by its ends, else by a look at the activities themselves."""
+        if span.low is None and span.high == self.scope.moment.at and span.has_high:
+            return TRUE  # whatever has begun
         if span.low is None:
             return in_span(Sql("signal.first_at"), span, "timestamptz")
         last = in_span(Sql("signal.last_at"), Span(span.low, None, has_low=span.has_low), "timestamptz")
@@ -248,7 +255,7 @@ def _counted(found: People, amount: Amount | None, number: Sql, *, is_grouped: b
     if _is_none(amount):
         return found.rest
     assert amount is not None
-    compared = amount_sql(amount.op, amount.wanted, number)
+    compared = amount_sql(amount.op, amount.wanted, number, is_whole=True)
     is_rest = amount_holds(amount.op, amount.wanted, 0)
     if is_rest:
         compared = sql("NOT ({})", compared)

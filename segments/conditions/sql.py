@@ -144,11 +144,9 @@ class _Compiler:
         return sql("WITH {} {}", join(", ", named), body)
 
     def select(self, tree: Tree, extra: Sql = TRUE) -> Sql:
-        """SELECT of contact ids, without the WITH parts it needs. A rule about rows alone does not need the contacts' table."""
-        if extra == TRUE and isinstance(tree, DidLeaf | HasLeaf):
-            people = self.people(tree, self.scope)
-            if people.is_sure and not people.is_rest and people.rows is not None:
-                return people.ids
+        """SELECT of contact ids, without the WITH parts it needs."""
+        if extra == TRUE and (alone := self.alone(tree)) is not None:
+            return alone
         has_company = any(
             isinstance(leaf, FieldLeaf) and leaf.field.startswith("company.") for _path, leaf in leaves(tree)
         )
@@ -160,6 +158,35 @@ class _Compiler:
             both(self.condition(tree, scope), extra),
             scope.only("contact.id"),
         )
+
+    def alone(self, tree: Tree) -> Sql | None:
+        """SELECT of the ids without the contacts' table, each once; None when the rule asks for it.
+
+        Alternatives are united instead of asking each contact for each; rows that must meet in one contact begin with one search.
+        """
+        match tree:
+            case DidLeaf() | HasLeaf():
+                people = self.people(tree, self.scope)
+                return people.ids if people.is_sure and not people.is_rest and people.rows is not None else None
+            case MemberLeaf():
+                return self.members(tree)
+            case AnyOf(nodes) if nodes:
+                each = [self.alone(child) for child in nodes]
+                found = [one for one in each if one is not None]
+                return join(" UNION ", [sql("({})", one) for one in found]) if len(found) == len(each) else None
+            case All(nodes) if not any(isinstance(leaf, FieldLeaf) for _path, leaf in leaves(tree)):
+                for place, child in enumerate(nodes):
+                    if (first := self.alone(child)) is not None:
+                        others = [self.condition(other, self.scope) for other in (*nodes[:place], *nodes[place + 1 :])]
+                        return sql("SELECT contact.id FROM ({}) AS contact(id) WHERE {}", first, both(*others))
+        return None
+
+    def members(self, leaf: MemberLeaf) -> Sql | None:
+        if self.is_fresh(leaf):
+            return sql("SELECT part.id FROM {} AS part", Sql(self.member_part(leaf)))
+        if leaf.spec.people is None:
+            return None
+        return sql("{}{}", leaf.spec.people(leaf, self.scope), self.scope.only("stay.contact_id"))
 
     # --- nodes
 
@@ -205,11 +232,17 @@ class _Compiler:
     # --- memberships
 
     def member(self, leaf: MemberLeaf, scope: Scope, want: bool) -> Sql:
-        if scope.is_stored or leaf.subject not in ("in_segment", "in_persona"):
+        if not self.is_fresh(leaf):
             found = leaf.spec.sql(leaf, scope)
             return found if want else sql("NOT {}", found)
-        name = self.segment_part(leaf.slug) if leaf.subject == "in_segment" else self.persona_part(leaf.slug)
-        return _exists(sql("SELECT 1 FROM {} AS part WHERE part.id = contact.id", Sql(name)), want)
+        return _exists(sql("SELECT 1 FROM {} AS part WHERE part.id = contact.id", Sql(self.member_part(leaf))), want)
+
+    def is_fresh(self, leaf: MemberLeaf) -> bool:
+        """Whether the membership is worked out in this statement."""
+        return not self.scope.is_stored and leaf.subject in ("in_segment", "in_persona")
+
+    def member_part(self, leaf: MemberLeaf) -> LiteralString:
+        return self.segment_part(leaf.slug) if leaf.subject == "in_segment" else self.persona_part(leaf.slug)
 
     def segment_part(self, slug: str) -> LiteralString:
         """The WITH part of a segment's members: (matches as of `at` ∪ added) − removed. Who is in by hand belongs to the definition as it is now."""
