@@ -90,9 +90,9 @@ def column(name: LiteralString) -> Callable[[str, Scope], Sql]:
 
 
 def folded_array(name: LiteralString) -> Callable[[str, Scope], Sql]:
-    """The tags of an array column, folded."""
+    """The tags of an array column, folded: its text in lower case is read as an array again, which parallel workers may do."""
     expression = sql(
-        'CASE WHEN cardinality({}) > 0 THEN ARRAY(SELECT lower(tag COLLATE "pg_c_utf8") FROM unnest({}) AS tag) ELSE ARRAY[]::text[] END',
+        "CASE WHEN cardinality({}) > 0 THEN lower({}::text COLLATE \"pg_c_utf8\")::text[] ELSE ARRAY[]::text[] END",
         Sql(name), Sql(name),
     )  # fmt: skip
     return lambda as_type, scope: expression
@@ -290,7 +290,7 @@ def _register_contact() -> None:
     register_field(
         Field(
             key="contact.last_activity_at", type="moment", label=_("Last activity"), group=GROUP_CONTACT, sql=column("latest.at"),
-            within=_last_activity, facets=ACTIVITY,
+            within=_last_activity, people=_people_by_last_activity, facets=ACTIVITY,
             value=lambda facts, as_type, moment: max((row.occurred_at for row in facts.until(moment.at)), default=None),
         )
     )  # fmt: skip
@@ -338,22 +338,30 @@ def _stage_value(facts: Facts, as_type: str, moment: Moment) -> str:
 
 
 def _last_activity(condition: Sql, scope: Scope) -> Sql:
+    if scope.contacts is not None:
+        return sql("(contact.id IN ({})) IS TRUE", _people_by_last_activity(condition, scope))
+    return sql("EXISTS (SELECT 1 FROM {} WHERE latest.contact_id = contact.id AND {})", _latest(scope), condition)
+
+
+def _people_by_last_activity(condition: Sql, scope: Scope) -> Sql:
+    return sql("SELECT latest.contact_id FROM {} WHERE {}", _latest(scope), condition)
+
+
+def _latest(scope: Scope) -> Sql:
+    """The last activity of each contact that has one, from the signals."""
     at = bind(scope.moment.at, "timestamptz")
-    last = Sql("signal.last_at")
+    last, begun = Sql("signal.last_at"), TRUE
     if scope.has_later("activities"):
+        begun = sql("signal.first_at <= {}", at)
         last = sql(
             "CASE WHEN signal.last_at <= {} THEN signal.last_at ELSE (SELECT max(activity.occurred_at) FROM leads_activity activity"
             " WHERE activity.contact_id = signal.contact_id AND activity.kind_id = signal.kind_id AND activity.occurred_at <= {}) END",
             at, at,
         )  # fmt: skip
-    begun = sql("signal.first_at <= {}", at) if scope.has_later("activities") else TRUE
-    latest = sql(
+    return sql(
         "(SELECT signal.contact_id, max({}) AS at FROM leads_signal signal WHERE {}{} GROUP BY signal.contact_id) AS latest",
         last, begun, scope.only("signal.contact_id"),
     )  # fmt: skip
-    if scope.contacts is not None:
-        return sql("(contact.id IN (SELECT latest.contact_id FROM {} WHERE {})) IS TRUE", latest, condition)
-    return sql("EXISTS (SELECT 1 FROM {} WHERE latest.contact_id = contact.id AND {})", latest, condition)
 
 
 # --- company

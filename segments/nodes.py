@@ -122,8 +122,13 @@ class SegmentNode:
         self.rule = rule
         self.reads = rule.reads if rule else frozenset[str]()
         self.facets = _facets(rule.facets, rule.reads) if rule and not segment.problem else frozenset[int]()
+        self.mark_facet = int(Mark.Facet.DEFINITION)
         self._clock = clock
         self._broken = broken
+
+    @property
+    def awaits_all(self) -> bool:
+        return self.segment.stale_since is not None
 
     def is_stale(self, now: datetime) -> bool:
         """Like SegmentQuerySet.waiting."""
@@ -219,13 +224,19 @@ class SegmentNode:
         with transaction.atomic():
             if queries.lock_segment(self.segment.pk) != self.segment.version:
                 raise EditedMeanwhile
-            return queries.write_members(self.segment.pk, rows, why=self._why(), now=now, mark=mark, tell=tell)
+            return queries.write_members(
+                self.segment.pk, rows, why=self._why(), now=now, mark=mark, tell=tell, facet=self.mark_facet
+            )
 
     def _refresh_some(self, contacts: Sequence[int], now: datetime) -> list[int]:
         return self.write_difference(queries.read_difference(self.difference(contacts, now)), now)
 
+    def part(self, contacts: Sequence[int], now: datetime) -> tuple[int, Sql]:
+        """The segment with the ids among the contacts that its rule matches; the turn reads several at once."""
+        return self.segment.pk, self._matching(now, contacts)
+
     def difference(self, contacts: Sequence[int], now: datetime) -> Sql:
-        """Rows (contact_id, matches) of those among the contacts whose membership must change; the turn reads several at once."""
+        """Rows (contact_id, matches) of those among the contacts whose membership must change."""
         return queries.difference_among(
             self.segment.pk, self._matching(now, contacts), contacts, has_overrides=self.has_overrides
         )
@@ -250,6 +261,7 @@ class PersonasNode:
 
     def __init__(self, personas: Sequence[Persona], stamp: object, clock: Clock) -> None:
         self.personas = list(personas)
+        self.mark_facet = int(Mark.Facet.DEFINITION)
         self._clock = clock
         self._rules: list[tuple[Persona, Rule]] = []
         self._broken: tuple[Persona, BadConditions] | None = None
@@ -264,6 +276,10 @@ class PersonasNode:
         self.facets = frozenset[int]()
         if not any(persona.problem for persona in self.personas):
             self.facets = _facets(frozenset[int]().union(*(rule.facets for _, rule in self._rules)), self.reads)
+
+    @property
+    def awaits_all(self) -> bool:
+        return any(persona.stale_since is not None for persona in self.personas)
 
     def is_stale(self, now: datetime) -> bool:
         """Like PersonaQuerySet.waiting."""
@@ -370,7 +386,7 @@ class PersonasNode:
         with transaction.atomic():
             if queries.lock_personas() != self._versions():
                 raise EditedMeanwhile
-            return queries.write_personas(rows, now=now, mark=True, tell=False)
+            return queries.write_personas(rows, now=now, mark=True, tell=False, facet=self.mark_facet)
 
     def _refresh_some(self, contacts: Sequence[int], now: datetime) -> list[int]:
         difference = queries.persona_difference(self._compiled(now, contacts), contacts)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+import psycopg
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from leads.models import Mark
 from segments.conditions import Sql
@@ -43,9 +46,12 @@ def release_turn_lock(key: int) -> None:
 
 
 def bound_statements(seconds: float) -> None:
-    """No statement of this transaction runs longer. One statement."""
+    """No statement of this transaction runs longer, and a prepared one is not planned again for its values. One statement."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(seconds * 1000))])
+        cursor.execute(
+            "SELECT set_config('statement_timeout', %s, true), set_config('plan_cache_mode', 'force_generic_plan', true)",
+            [str(int(seconds * 1000))],
+        )
 
 
 # --- marks -----------------------------------------------------------------------------------------------------------
@@ -227,18 +233,56 @@ def read_difference(rows: Sql) -> list[tuple[int, bool]]:
         return [(int(contact_id), bool(matches)) for contact_id, matches in cursor.fetchall()]
 
 
-def read_differences(parts: Sequence[Sql]) -> list[list[tuple[int, bool]]]:
-    """The rows of several differences, in their order. One statement: for few contacts its way there and back costs more than its work."""
-    union = " UNION ALL ".join(
-        f"SELECT {place} AS place, contact_id, matches FROM ({part.text}) AS part{place}"
-        for place, part in enumerate(parts)
+class _PreparedCursor(psycopg.Cursor[Any]):
+    """Keeps the plan of what it executes with the connection; the values are bound by the server."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> _PreparedCursor:
+        before = self.connection.prepare_threshold
+        self.connection.prepare_threshold = 0
+        try:
+            return super().execute(query, params, prepare=True, **options)
+        finally:
+            self.connection.prepare_threshold = before
+
+
+def _prepared_cursor() -> CursorWrapper:
+    """Like connection.cursor(), for statements that keep their text and are executed again and again."""
+    connection.ensure_connection()
+    return connection.make_cursor(cast("CursorWrapper", _PreparedCursor(connection.connection)))
+
+
+def differences_among(
+    parts: Sequence[tuple[int, Sql]], contacts: Sequence[int], *, has_overrides: bool
+) -> list[list[tuple[int, bool]]]:
+    """For pairs (segment, matching) the rows (contact_id, matches) of those among few contacts whose membership must change.
+
+    One statement for all of them, planned once a connection: for few contacts planning costs four times the work (20 segments, one
+    contact: 7 ms of 9, 2026-11-22).
+    """
+    selects = [f"SELECT {place}, id, 0 FROM ({rule.text}) AS part{place}(id)" for place, (_, rule) in enumerate(parts)]
+    params: list[Any] = [value for _, rule in parts for value in rule.params]
+    selects.append(
+        "SELECT -1, contact_id, segment_id FROM segments_membership WHERE contact_id = ANY (%s::bigint[]) AND until IS NULL"
     )
-    found: list[list[tuple[int, bool]]] = [[] for _ in parts]
-    with connection.cursor() as cursor:
-        cursor.execute(union, [value for part in parts for value in part.params])
-        for place, contact_id, matches in cursor.fetchall():
-            found[place].append((int(contact_id), bool(matches)))
-    return found
+    params.append(list(contacts))
+    if has_overrides:
+        selects.append(
+            "SELECT CASE verdict WHEN 'added' THEN -2 ELSE -3 END, contact_id, segment_id FROM segments_segmentoverride"
+            " WHERE contact_id = ANY (%s::bigint[])"
+        )
+        params.append(list(contacts))
+    found: list[set[int]] = [set() for _ in parts]
+    by_hand: dict[int, dict[int, set[int]]] = {-1: {}, -2: {}, -3: {}}
+    with _prepared_cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(selects), params)
+        for place, contact_id, segment_id in cursor.fetchall():
+            (found[place] if place >= 0 else by_hand[place].setdefault(segment_id, set())).add(contact_id)
+    differences = []
+    for (segment_id, _), matches in zip(parts, found, strict=True):
+        members, added, removed = (by_hand[place].get(segment_id, set()) for place in (-1, -2, -3))
+        wanted = (matches | added) - removed
+        differences.append([(contact_id, contact_id in matches) for contact_id in sorted(wanted ^ members)])
+    return differences
 
 
 def segments_with_overrides() -> frozenset[int]:

@@ -91,7 +91,7 @@ def turn(now: datetime, *, full: bool = False, budget_seconds: float | None = No
             return report
         started = perf_counter()
         nodes = graph.nodes()
-        if full or marks > FULL_FROM:
+        if full or (marks > FULL_FROM and queries.marks_up_to(FULL_FROM + 1, besides=FOLLOW_ONLY) > FULL_FROM):
             _ask_for_everybody(nodes, now)
         _refresh_whole(nodes, now, report, full=full)
         while _work_batch(nodes, now, report):
@@ -132,9 +132,11 @@ def _refresh_whole(nodes: Sequence[Node], now: datetime, report: TurnReport, *, 
     """Stale and due definitions over everybody, each after what it reads. One that fails stores its problem; the others go on."""
     started = perf_counter()
     many: set[str] = set()
-    for node in nodes:
+    for place, node in enumerate(nodes):
         if not (full or node.is_stale(now) or many & {graph.corner(read) for read in node.reads}):
             continue
+        if _is_read_in_full(node, nodes[:place], nodes[place + 1 :]):
+            node.mark_facet = FOLLOW_ONLY  # type: ignore[attr-defined]
         try:
             result = node.refresh(contacts=None, now=now)
         except EditedMeanwhile:
@@ -150,7 +152,26 @@ def _refresh_whole(nodes: Sequence[Node], now: datetime, report: TurnReport, *, 
             many.add(graph.corner(node.key))
     if report.refreshed or report.problems:
         queries.drop_stage()
+        if sum(report.refreshed.values()) > FULL_FROM:
+            queries.fold_marks(FOLLOW_ONLY, only=True)  # who joined several is told to the followers once
         report.spend("full", started)
+
+
+def _is_read_in_full(node: Node, before: Sequence[Node], after: Sequence[Node]) -> bool:
+    """Whether all that reads the node comes after it and will look at everybody because its row says so.
+
+    Its changes need then be told to the followers only. A turn that is killed leaves these rows, and the next one looks at
+    everybody too; the rows are cleared by a look that saw the changes.
+    """
+    if not hasattr(node, "mark_facet"):
+        return False
+
+    def is_reader(other: Node) -> bool:
+        return graph.corner(node.key) in {graph.corner(read) for read in other.reads}
+
+    return not any(map(is_reader, before)) and all(
+        getattr(other, "awaits_all", False) for other in after if is_reader(other)
+    )
 
 
 def _work_batch(nodes: Sequence[Node], now: datetime, report: TurnReport) -> bool:
@@ -259,8 +280,9 @@ def _refresh_group(
     """Each node with the contacts whose result changed. One statement reads what several nodes must change."""
     if len(group) == 1:
         return [(group[0], _refresh_some(group[0], contacts, now, tally, carefully=carefully))]
-    parts = [node.difference(contacts, now) for node in group]  # type: ignore[attr-defined]
-    differences = queries.read_differences(parts)
+    parts = [node.part(contacts, now) for node in group]  # type: ignore[attr-defined]
+    has_overrides = any(node.has_overrides for node in group)  # type: ignore[attr-defined]
+    differences = queries.differences_among(parts, contacts, has_overrides=has_overrides)
     return [(node, node.write_difference(rows, now)) for node, rows in zip(group, differences, strict=True)]  # type: ignore[attr-defined]
 
 

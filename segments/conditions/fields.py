@@ -87,6 +87,7 @@ class Field:
     `sql(as_type, scope)` is the expression, over the aliases `contact`, `company` (both by `within`), `activity` or `deal`;
     `as_type` equals `type` but for a property. An expression of type choices is an array of folded texts.
     `within(condition, scope)` puts a condition on a row elsewhere into an EXISTS; negative operators negate the whole.
+    `people(condition, scope)`, where there is one, selects the ids of the same contacts, each once, without the contacts' table.
     `value(row, as_type, moment)` is the same in Python: `row` is the contact's Facts, in a `where` one of its rows.
     `is_lower`: its text is stored in lower case. `is_closed`: no other choice fits. `flavour` refines the input for people:
     country, money, email, url, phone, long_text, tags.
@@ -100,6 +101,7 @@ class Field:
     value: Callable[[Any, str, Moment], Any]
     help: StrOrPromise = ""
     within: Callable[[Sql, Scope], Sql] | None = None
+    people: Callable[[Sql, Scope], Sql] | None = None
     choices: Choices | None = None
     is_closed: bool = False
     normal: Callable[[str], str] | None = None

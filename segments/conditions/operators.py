@@ -345,7 +345,7 @@ def amount_sql(key: str, wanted: Any, number: Sql, times: Sql | None = None, *, 
     """
 
     def bound(value: Decimal | int) -> Sql:
-        if is_whole and value == int(value) and abs(value) < 2**31:
+        if is_whole and -(2**31) < value < 2**31 and value == int(value):
             return bind(int(value), "integer")
         return sql("{} * {}", bind(value, "numeric"), times) if times else bind(value, "numeric")
 

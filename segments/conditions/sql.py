@@ -168,6 +168,8 @@ class _Compiler:
             case DidLeaf() | HasLeaf():
                 people = self.people(tree, self.scope)
                 return people.ids if people.is_sure and not people.is_rest and people.rows is not None else None
+            case FieldLeaf() if tree.spec.people is not None and not tree.operator.negates:
+                return tree.spec.people(self.compared(tree, self.scope), self.scope)
             case MemberLeaf():
                 return self.members(tree)
             case AnyOf(nodes) if nodes:
@@ -221,13 +223,17 @@ class _Compiler:
 
     def field(self, leaf: FieldLeaf, scope: Scope, want: bool = True) -> Sql:
         spec = leaf.spec
-        operand = Operand(leaf.type, lambda as_type: spec.sql(as_type, scope), spec.is_lower)
-        condition = leaf.operator.sql(operand, leaf.wanted, scope)
+        condition = self.compared(leaf, scope)
         want = want != leaf.operator.negates
         if spec.within is not None and not (scope.has_company and spec.key.startswith("company.")):
             found = spec.within(condition, scope)
             return found if want else sql("NOT {}", found)
         return condition if want else sql("({}) IS NOT TRUE", condition)
+
+    def compared(self, leaf: FieldLeaf, scope: Scope) -> Sql:
+        """The leaf's comparison on the row that holds its value; of a negative operator, its twin's."""
+        operand = Operand(leaf.type, lambda as_type: leaf.spec.sql(as_type, scope), leaf.spec.is_lower)
+        return leaf.operator.sql(operand, leaf.wanted, scope)
 
     # --- memberships
 

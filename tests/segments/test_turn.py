@@ -226,14 +226,12 @@ def test_a_failure_among_changed_contacts_costs_nobody_else_their_change(monkeyp
     contact = make_contact(title="Clerk")
     bad, good = make_segment(CFO, name="a bad"), make_segment(CFO, name="b good")
     turn.turn(NOW)
-    original = nodes.SegmentNode.difference
+    original = nodes.SegmentNode._matching
 
-    def fails_for_bad(node: nodes.SegmentNode, contacts: Sequence[int], now: datetime) -> Sql:
-        if node.key == bad.key:
-            return Sql("SELECT 1 / 0 AS contact_id, true AS matches", ())
-        return original(node, contacts, now)
+    def fails_for_bad(node: nodes.SegmentNode, now: datetime, contacts: Sequence[int] | None = None) -> Sql:
+        return Sql("SELECT 1 / 0", ()) if node.key == bad.key else original(node, now, contacts)
 
-    monkeypatch.setattr(nodes.SegmentNode, "difference", fails_for_bad)
+    monkeypatch.setattr(nodes.SegmentNode, "_matching", fails_for_bad)
     change_contact(contact, changes={"title": "CFO"}, actor=None, now=later(minutes=1))
     report = turn.turn(later(minutes=1))
     monkeypatch.undo()
