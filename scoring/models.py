@@ -18,6 +18,8 @@ from leads.models import Contact, Deal, Owner
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+# Facet of marks, beside Mark.Facet: points were given to the contact or taken back. Reader: nodes.ScoreNode.
+POINTS_GIVEN = 100
 DEFAULT_FIT_LINES = (30, 20, 10)
 DEFAULT_BEHAVIOUR_LINES = (40, 20, 10)
 DEFAULT_BANT_WEIGHTS = (25, 25, 25, 25)
@@ -157,6 +159,12 @@ class ScoreVersion(models.Model):
     hand_off_conditions = models.JSONField(
         _("hand-off condition"), null=True, help_text="Must hold besides the threshold; null asks nothing more."
     )
+    caps = models.JSONField(
+        _("caps"),
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        help_text='Group or “total” -> {"least": points, "most": points}; an end that is absent has no cap.',
+    )
     edit_number = models.PositiveIntegerField(
         default=1, help_text="Counts edits of the draft; two editors or publishers at once are told apart by it."
     )
@@ -182,7 +190,11 @@ class ScoreVersion(models.Model):
 
 
 class Rule(models.Model):
-    """Conditions and the points they are worth. `key` is the rule's identity through all versions: the ledger names it."""
+    """Conditions and the points they are worth. `key` is the rule's identity through all versions: the ledger names it.
+
+    Once: the points count while the conditions hold. Per occurrence (occurrences.py): each activity that the conditions choose
+    gives them, and the rule's contribution is a step function of time.
+    """
 
     class Group(models.TextChoices):
         FIT = "fit", _("fit")
@@ -196,6 +208,26 @@ class Rule(models.Model):
     name = models.CharField(_("name"), max_length=200)
     conditions = models.JSONField(_("conditions"))
     points = models.DecimalField(_("points"), max_digits=12, decimal_places=2)
+    per_occurrence = models.BooleanField(_("for each activity"), default=False, db_default=False)
+    first_n = models.PositiveIntegerField(
+        _("only the first"), null=True, help_text="Later activities of a contact give nothing."
+    )
+    cap = models.DecimalField(
+        _("at most"),
+        max_digits=12,
+        decimal_places=2,
+        null=True,
+        help_text="Most points of the rule at any moment, either way; above zero.",
+    )
+    expires_after_days = models.PositiveIntegerField(
+        _("lapse after"), null=True, help_text="Days of 24 hours after the activity."
+    )
+    halves_after_days = models.PositiveIntegerField(
+        _("halve every"), null=True, help_text="Days of 24 hours; after each the points of an activity halve."
+    )
+    halvings = models.PositiveSmallIntegerField(
+        _("and vanish after"), null=True, help_text="Periods; null: once under half a hundredth."
+    )
     position = models.PositiveSmallIntegerField(default=0)
     met_count = models.BigIntegerField(
         default=0, help_text="Contacts that meet it, kept by the statement that writes the ledger (live version only)."
@@ -209,30 +241,92 @@ class Rule(models.Model):
         return self.name
 
 
-class LedgerRow(models.Model):
-    """One change of one rule's contribution to one contact's score. Append-only; a score is the sum of its rows, always.
+class LedgerGroup(models.TextChoices):
+    """Groups of ledger rows that are no groups of rules."""
 
-    `points` is the difference that the row adds. The key makes a repetition impossible: whatever changed in one moment is one
-    row. Model and version have no foreign-key constraint: they are never deleted, and two checks a row cost a third of the
-    writing speed.
+    GIVEN = "given", _("given by hand or by a program")
+    TOTAL = "total", _("cap of the total")
+
+
+class LedgerRow(models.Model):
+    """One change of one contribution to one contact's score at one moment. Append-only; a score is the sum of its rows, always.
+
+    `points` is the difference that the row adds. A row that corrects an earlier moment (an old activity came late) is another
+    `revision` of it; the key makes a repetition impossible. Model and version have no foreign-key constraint: they are never
+    deleted, and two checks a row cost a third of the writing speed. `rule_key` names a rule, points given, or a cap (CAP_KEYS).
     """
 
-    pk = models.CompositePrimaryKey("contact_id", "model_id", "rule_key", "counts_from")
+    pk = models.CompositePrimaryKey("contact_id", "model_id", "rule_key", "counts_from", "revision")
     contact = models.ForeignKey(Contact, models.CASCADE, related_name="ledger_rows", db_index=False)
     model = models.ForeignKey(ScoreModel, models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False)
     version = models.ForeignKey(ScoreVersion, models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False)
     rule_key = models.UUIDField()
-    group = models.CharField(max_length=9, choices=Rule.Group)
+    group = models.CharField(max_length=9, choices=[*Rule.Group.choices, *LedgerGroup.choices])
     points = models.DecimalField(max_digits=12, decimal_places=2)
     counts_from = models.DateTimeField()
+    revision = models.SmallIntegerField(default=0, db_default=0)
+    is_timed = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Worked out from known moments and compared moment by moment; else seen in a look and compared by sum.",
+    )
     recorded_at = models.DateTimeField(db_default=Now())
     cause = models.CharField(
         max_length=100,
-        help_text="rule_met, rule_no_longer_met, points_changed, rule_removed, version_published (the rule itself was edited).",
+        help_text="rule_met, rule_no_longer_met, points_changed, rule_removed, version_published (the rule itself was edited), "
+        "activity, decayed, lapsed, given, given_lapsed, capped, corrected.",
     )
+    activity_id = models.BigIntegerField(null=True, help_text="The latest activity of that moment, when one gave the points.")
 
     def __str__(self) -> str:
         return f"{self.points:+} ({self.cause})"
+
+
+class PointsGiven(models.Model):
+    """Points that a person or a program gave somebody in one model, until a moment or for good. Never deleted: taken back by `ends_at`."""
+
+    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="points_given", db_index=False)
+    model = models.ForeignKey(ScoreModel, models.CASCADE, related_name="+", db_index=False)
+    points = models.DecimalField(_("points"), max_digits=12, decimal_places=2)
+    cause = models.CharField(max_length=200, help_text="by_hand or program:<slug>.")
+    reason = models.CharField(_("reason"), max_length=500, blank=True, default="")
+    given_at = models.DateTimeField()
+    given_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    ends_at = models.DateTimeField(_("until"), null=True)
+    taken_back_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        indexes = [models.Index(fields=["contact", "model"], name="scoring_given")]
+
+    def __str__(self) -> str:
+        return f"{self.points:+} ({self.cause})"
+
+
+class ScoreDueQuerySet(models.QuerySet["ScoreDue"]):
+    def ready(self, now: datetime) -> ScoreDueQuerySet:
+        """Of models that can be worked; one that failed looks at everybody later anyway."""
+        return self.filter(due_at__lte=now, model__archived_at=None, model__problem="")
+
+
+class ScoreDue(models.Model):
+    """When known moments (decay, expiry, an activity dated ahead) next change a contact's score. Reader: nodes.ScoreNode.
+
+    A table of its own: an index on a score's column would make each write of a score dearer (LIMITS).
+    """
+
+    pk = models.CompositePrimaryKey("contact_id", "model_id")
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="+", db_index=False)
+    model = models.ForeignKey(ScoreModel, models.CASCADE, related_name="+", db_index=False)
+    due_at = models.DateTimeField()
+
+    objects = ScoreDueQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["model", "due_at"], name="scoring_due")]
+
+    def __str__(self) -> str:
+        return f"{self.contact_id} {self.model_id} {self.due_at}"
 
 
 class Score(models.Model):

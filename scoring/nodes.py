@@ -10,10 +10,12 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from leads.actions import Refused
 from leads.models import Mark
 from leads.queries import mark
-from scoring import bant, queries
-from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
+from scoring import bant, eras, queries
+from scoring.models import POINTS_GIVEN, HandOff, Rule, ScoreDue, ScoreModel, ScoreVersion
+from scoring.occurrences import leaf_of
 from scoring.queries import CompiledRule, Lines, Plan
 from segments import graph
 from segments.conditions import BadConditions, Moment, matching, predicate
@@ -22,6 +24,7 @@ from segments.graph import Definition, Node
 from segments.nodes import (
     AFTER_A_FAILURE,
     CHUNK,
+    FULL_FROM,
     Clock,
     EditedMeanwhile,
     due_after,
@@ -81,17 +84,21 @@ class ScoreNode:
         version: ScoreVersion,
         rules: Sequence[tuple[Rule, ReadableRule]],
         clock: Clock,
-        broken: BadConditions | None = None,
+        broken: Exception | None = None,
+        history: Sequence[eras.Past] = (),
     ) -> None:
         self.model = model
         self.version = version
         self.key = f"score:{model.slug}"
         self.rules = list(rules)
+        self.once = [(rule, readable) for rule, readable in self.rules if not rule.per_occurrence]
+        self.history = list(history)
         self.reads = frozenset[str]().union(*(readable.reads for _, readable in self.rules))
         # A new contact leaves a mark of this facet: it gets a row although no rule may look at it.
         own = frozenset({int(Mark.Facet.CONTACT)}).union(*(readable.facets for _, readable in self.rules))
         if any(graph.is_definition(read) for read in self.reads):
             own |= {int(Mark.Facet.DEFINITION)}
+        own |= {POINTS_GIVEN}
         self.facets = own if broken is None and not model.problem else frozenset[int]()
         self._clock = clock
         self._broken = broken
@@ -99,9 +106,17 @@ class ScoreNode:
     def is_stale(self, now: datetime) -> bool:
         """Like models_wait."""
         model = self.model
-        return (model.stale_since is not None and not model.problem) or (
-            model.due_at is not None and model.due_at <= now
+        return (
+            (model.stale_since is not None and not model.problem) or self._is_due(now) or self._has_due_contacts(now)
         )
+
+    def _is_due(self, now: datetime) -> bool:
+        """Whether time may have changed who meets a rule that counts once."""
+        return self.model.due_at is not None and self.model.due_at <= now
+
+    def _has_due_contacts(self, now: datetime) -> bool:
+        """Whether known moments of single contacts have come: decay, expiry, an activity dated ahead."""
+        return not self.model.problem and ScoreDue.objects.ready(now).filter(model=self.model).exists()
 
     def make_stale(self, now: datetime) -> None:
         ScoreModel.objects.filter(pk=self.model.pk).update(stale_since=now)
@@ -130,13 +145,17 @@ class ScoreNode:
         if self._is_stale_for_all(now) or since is None or since > now:
             return self._refresh_all(now)
         started = perf_counter()
-        ids = time_changed([readable for _, readable in self.rules], self._clock, since, now)
-        if ids is None:
+        ids = queries.due_contacts(self.model.pk, now, FULL_FROM + 1)
+        if self._is_due(now):
+            moved = time_changed([readable for _, readable in self.once], self._clock, since, now)
+            ids = sorted({*ids, *moved}) if moved is not None else [0] * (FULL_FROM + 1)
+        if len(ids) > FULL_FROM:
             return self._refresh_all(now)
         changed = 0
         for first in range(0, len(ids), CHUNK):
             changed += retrying(lambda chunk=ids[first : first + CHUNK]: self._refresh_chunk(chunk, now))  # type: ignore[misc]
-        self._looked_at(now, perf_counter() - started)
+        if self._is_due(now):
+            self._looked_at(now, perf_counter() - started)
         return changed
 
     def _is_stale_for_all(self, now: datetime) -> bool:
@@ -146,20 +165,27 @@ class ScoreNode:
             self.version.worked_at is None
             or model.stale_since is not None
             or bool(model.problem)
-            or model.due_at is None
-            or model.due_at > now
+            or not (self._is_due(now) or self._has_due_contacts(now))
         )
 
     def plan(self, now: datetime, contacts: Sequence[int] | None) -> Plan:
         """Under a version that was not worked yet, its edited rules are told apart from those that somebody newly meets. Two statements."""
-        keys = {rule.key for rule, _ in self.rules}
+        keys = {rule.key for rule, _ in self.once}
         past_keys = (*queries.ledger_keys(self.model.pk), *bant.rule_keys(self.model.slug))
+        moment = self._clock.at(now)
+        timed = None
+        if eras.is_timed(self.history) or queries.points_given_exist(self.model.pk):
+            catalogue = self._clock.catalogue
+            timed = eras.timed_of(
+                self.history, moment, stamp=catalogue_stamp(), contacts=contacts, catalogue=catalogue
+            )
         return Plan(
             model_id=self.model.pk,
             version_id=self.version.pk,
-            rules=compile_rules(self.rules, self._clock.at(now), contacts, self._documents_before()),
+            rules=compile_rules(self.once, moment, contacts, self._documents_before()),
             past_keys=tuple((key, group) for key, group in past_keys if key not in keys),
             lines=lines_of(self.version),
+            timed=timed,
         )
 
     def _documents_before(self) -> dict[object, object] | None:
@@ -199,7 +225,7 @@ class ScoreNode:
         return written.contacts
 
     def _looked_at(self, now: datetime, seconds: float) -> None:
-        tree_due = time_matters_at([readable for _, readable in self.rules], self._clock, now)
+        tree_due = time_matters_at([readable for _, readable in self.once], self._clock, now)
         due_at = due_after(tree_due, now=now, seconds=seconds)
         mine = ScoreModel.objects.filter(pk=self.model.pk)
         mine.update(refreshed_at=now, due_at=due_at, problem="")
@@ -252,7 +278,7 @@ class ReturnsNode:
 
 
 def score_nodes() -> list[Node]:
-    """A node per published model, and one for recycled leads. Four statements."""
+    """A node per published model, and one for recycled leads. Six statements."""
     stamp = catalogue_stamp()
     clock = Clock()
     versions = list(
@@ -261,21 +287,33 @@ def score_nodes() -> list[Node]:
         .prefetch_related("rules")
         .order_by("model__slug")
     )
-    return [*(node_of(version, stamp, clock) for version in versions), ReturnsNode()]
+    past = eras.histories(version.model_id for version in versions)
+    return [*(node_of(version, stamp, clock, past[version.model_id]) for version in versions), ReturnsNode()]
 
 
-def node_of(version: ScoreVersion, stamp: object, clock: Clock) -> ScoreNode:
-    """The node of a live version whose model is loaded."""
+def node_of(
+    version: ScoreVersion, stamp: object, clock: Clock, history: Sequence[eras.Past] | None = None
+) -> ScoreNode:
+    """The node of a live version whose model is loaded. Two statements where the model's history is not given."""
+    if history is None:
+        history = eras.histories([version.model_id])[version.model_id]
     try:
         rules = [(rule, rule_of(rule.conditions, stamp)) for rule in bant.all_rules(version)]
-    except BadConditions as error:
-        return ScoreNode(version.model, version, [], clock, broken=error)
-    return ScoreNode(version.model, version, rules, clock)
+        for rule, readable in rules:
+            if rule.per_occurrence:
+                leaf_of(readable.tree)
+    except (BadConditions, Refused) as error:
+        return ScoreNode(version.model, version, [], clock, broken=error, history=history)
+    return ScoreNode(version.model, version, rules, clock, history=history)
 
 
 def models_wait(now: datetime) -> bool:
-    """Whether a model is stale or due, or a recycled lead comes back. Two statements over small tables."""
-    return ScoreModel.objects.waiting(now).exists() or HandOff.objects.returning(now).exists()
+    """Whether a model or somebody's points are due, or a recycled lead comes back. Three statements along small indexes."""
+    return (
+        ScoreModel.objects.waiting(now).exists()
+        or ScoreDue.objects.ready(now).exists()
+        or HandOff.objects.returning(now).exists()
+    )
 
 
 def score_definitions() -> list[Definition]:

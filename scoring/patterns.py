@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
+
+from scoring.occurrences import Counting
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -20,6 +23,7 @@ class PatternRule:
     name: StrOrPromise
     points: Decimal
     conditions: dict[str, Any]
+    counting: Counting | None = None
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Pattern:
     help: StrOrPromise
     rules: tuple[PatternRule, ...]
     threshold: Decimal = Decimal(75)
+    caps: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def _rule(group: str, name: StrOrPromise, points: int, conditions: dict[str, Any]) -> PatternRule:

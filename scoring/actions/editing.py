@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -17,7 +17,9 @@ from django.utils.translation import gettext as _
 from leads.actions import Refused, audit
 from leads.text import clean
 from scoring import grades, queries
+from scoring.caps import checked_caps
 from scoring.models import Rule, ScoreModel, ScoreVersion
+from scoring.occurrences import Counting, check_counting, counting_of, leaf_of, set_counting
 from scoring.patterns import PATTERNS
 from segments import graph
 from segments.conditions import BadConditions, check, reads, to_document
@@ -67,20 +69,15 @@ def _free_slug(wanted: str) -> str:
 
 def _fill(version: ScoreVersion, pattern: str) -> None:
     chosen = PATTERNS[pattern]
-    ScoreVersion.objects.filter(pk=version.pk).update(threshold=chosen.threshold)
-    Rule.objects.bulk_create(
-        [
-            Rule(
-                version=version,
-                group=rule.group,
-                name=str(rule.name),
-                conditions=to_document(check(rule.conditions, allow_unknown_slugs=True)),
-                points=rule.points,
-                position=place,
-            )
-            for place, rule in enumerate(chosen.rules, start=1)
-        ]
-    )
+    ScoreVersion.objects.filter(pk=version.pk).update(threshold=chosen.threshold, caps=checked_caps(chosen.caps))
+    rules = []
+    for place, chosen_rule in enumerate(chosen.rules, start=1):
+        conditions = to_document(check(chosen_rule.conditions, allow_unknown_slugs=True))
+        rule = Rule(version=version, group=chosen_rule.group, name=str(chosen_rule.name), conditions=conditions)
+        rule.points, rule.position = chosen_rule.points, place
+        set_counting(rule, chosen_rule.counting)
+        rules.append(rule)
+    Rule.objects.bulk_create(rules)
 
 
 def change_model(
@@ -155,22 +152,16 @@ def _copy(model: ScoreModel, source: ScoreVersion | None, *, now: datetime) -> S
         copy.hand_off_conditions = source.hand_off_conditions
         copy.includes_bant, copy.bant_weights = source.includes_bant, source.bant_weights
         copy.bant_line = source.bant_line
+        copy.caps = source.caps
     copy.save()
     if source is not None:
-        Rule.objects.bulk_create(
-            [
-                Rule(
-                    version=copy,
-                    key=rule.key,
-                    group=rule.group,
-                    name=rule.name,
-                    conditions=rule.conditions,
-                    points=rule.points,
-                    position=rule.position,
-                )
-                for rule in source.rules.all()
-            ]
-        )
+        rules = []
+        for rule in source.rules.all():
+            same = Rule(version=copy, key=rule.key, group=rule.group, name=rule.name, conditions=rule.conditions)
+            same.points, same.position = rule.points, rule.position
+            set_counting(same, counting_of(rule))
+            rules.append(same)
+        Rule.objects.bulk_create(rules)
     return copy
 
 
@@ -225,8 +216,9 @@ def save_rule(
     actor: User | None = None,
     key: uuid.UUID | None = None,
     edit_number: int | None = None,
+    counting: Counting | None = None,
 ) -> Rule:
-    """Add a rule to the draft, or change the one with that key.
+    """Add a rule to the draft, or change the one with that key. With `counting` it gives its points for each activity, else once.
 
     A rule that changes its group becomes another rule: the ledger adds up each group by the rows of its rules.
     Raises Refused for points that make no sense and for a loop (naming it), BadConditions for a document that does not fit.
@@ -238,6 +230,9 @@ def save_rule(
         raise Refused(_("A rule belongs to fit, behaviour or negative."))
     points = checked_points(points, group)
     tree = check(conditions)
+    if counting is not None:
+        leaf_of(tree)
+        counting = check_counting(counting, points)
     with transaction.atomic():
         draft = _edit(version, edit_number, now)
         rules = list(draft.rules.all())
@@ -253,6 +248,7 @@ def save_rule(
         elif rule.group != group:
             rule.key = uuid.uuid4()
         rule.group, rule.name, rule.points, rule.conditions = group, name[:200], points, to_document(tree)
+        set_counting(rule, counting)
         rule.save()
         if actor is not None:
             audit(actor, "edited a rule of", draft.model, {"rule": rule.name, "points": str(points)}, now)
@@ -308,8 +304,9 @@ def change_lines(
     now: datetime,
     actor: User | None = None,
     edit_number: int | None = None,
+    caps: Mapping[str, Any] | None = None,
 ) -> None:
-    """Threshold and grade lines of the draft."""
+    """Threshold, grade lines and caps of the draft; caps as in ScoreVersion.caps, None leaves them."""
     if not threshold.is_finite() or not 0 < threshold <= MOST_POINTS * MOST_RULES:
         raise Refused(_("The hand-off threshold is a number above zero."))
     for lines in (fit_lines, behaviour_lines):
@@ -322,7 +319,9 @@ def change_lines(
         draft.threshold = threshold.quantize(CENT)
         draft.fit_lines = [line.quantize(CENT) for line in fit_lines]
         draft.behaviour_lines = [line.quantize(CENT) for line in behaviour_lines]
-        draft.save(update_fields=["threshold", "fit_lines", "behaviour_lines"])
+        if caps is not None:
+            draft.caps = checked_caps(caps)
+        draft.save(update_fields=["threshold", "fit_lines", "behaviour_lines", "caps"])
         if actor is not None:
             audit(actor, "edited the lines of", draft.model, {"threshold": str(draft.threshold)}, now)
 
@@ -392,9 +391,13 @@ def publish(
                 raise Refused(
                     _("Rule “%(rule)s”: %(problem)s") % {"rule": rule.name, "problem": error.problems[0].message}
                 ) from error
+            if rule.per_occurrence:
+                leaf_of(tree)
             _refuse_loop(draft.model, reads(tree))
         live = draft.model.versions.filter(state=ScoreVersion.State.LIVE).first()
+        since = now
         if live is not None:
+            since = max(now, live.published_at or now)  # a clock that went back turns no version's time around
             counts = dict(live.rules.values_list("key", "met_count"))
             kept = [rule for rule in draft.rules.all() if rule.key in counts]
             for rule in kept:
@@ -403,7 +406,7 @@ def publish(
             ScoreVersion.objects.filter(pk=live.pk).update(state=ScoreVersion.State.PAST)
         ScoreVersion.objects.filter(pk=draft.pk).update(
             state=ScoreVersion.State.LIVE,
-            published_at=now,
+            published_at=since,
             published_by=actor,
             reason=reason[:500],
             backlog=backlog,

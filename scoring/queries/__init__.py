@@ -3,6 +3,15 @@
 from scoring.queries.cards import Colleague, Deed, LedgerEntry, active_colleagues, latest_deeds, ledger_of
 from scoring.queries.handing import BEFORE_SALES, Candidate, candidates, lock_ripe
 from scoring.queries.health import broken_sums, ledger_sums_hold, one_open_hand_off_each
+from scoring.queries.moments import (
+    CAP_KEYS,
+    CAPPED,
+    CapEra,
+    Era,
+    Timed,
+    due_contacts,
+    points_given_exist,
+)
 from scoring.queries.reports import AnswerRow, FunnelRow, answers, funnel, funnel_people
 from scoring.queries.rules import CompiledRule, Lines, Plan, Written, grade_sql
 from scoring.queries.running import (
@@ -33,6 +42,13 @@ from scoring.queries.sheets import (
 __all__ = [
     "BAND",
     "BEFORE_SALES",
+    "CAPPED",
+    "CAP_KEYS",
+    "CapEra",
+    "Era",
+    "Timed",
+    "due_contacts",
+    "points_given_exist",
     "EVERYBODY",
     "HIGHEST_BAND",
     "LOWEST_BAND",

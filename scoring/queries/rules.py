@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import connection
@@ -21,6 +21,10 @@ from leads.models import Mark
 from scoring.grades import DIGITS, LETTERS
 from segments.conditions import Sql
 
+if TYPE_CHECKING:
+    from scoring.queries.moments import Timed
+
+GROUPS = ("fit", "behaviour", "negative", "bant")  # each a column of Score
 
 @dataclass(frozen=True)
 class CompiledRule:
@@ -50,6 +54,7 @@ class Plan:
     rules: tuple[CompiledRule, ...]
     past_keys: tuple[tuple[UUID, str], ...]
     lines: Lines
+    timed: Timed | None = None  # None: every rule counts once, nothing is capped, nobody was given points
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Written:
         return Written(self.contacts + other.contacts, self.rows + other.rows, self.ids + other.ids)
 
 
-def _positional(statement: str, values: Mapping[str, Any], *, before: Sequence[Any]) -> tuple[str, list[Any]]:
+def positional(statement: str, values: Mapping[str, Any], *, before: Sequence[Any]) -> tuple[str, list[Any]]:
     """Turn %(name)s into %s with the values in order; `before` belongs to the plain %s, all of which come first."""
     pieces = re.split(r"%\((\w+)\)s", statement)
     return "%s".join(pieces[::2]), [*before, *(values[name] for name in pieces[1::2])]
@@ -189,8 +194,8 @@ def difference_sql(plan: Plan, contacts: Sequence[int] | None) -> Sql:
 def write(plan: Plan, rows: Sql, *, now: datetime, mark_over: int | None, tell: bool) -> Written:
     """Write staged rows: ledger, scores, head-counts of the rules, marks. One statement; the caller holds the model's lock.
 
-    A row never counts from before the newest one of the same rule, so that a clock going back leaves no sum out of order.
-    What changes twice in one moment is one row. Contacts deleted since the staging are left out.
+    A row never counts from before the newest one of the same rule, so that a clock going back leaves no sum out of order; what
+    changes twice in one moment is another revision of it. Contacts deleted since the staging are left out.
     Marks (facet “definition”): None = nobody, else news whose total is at least so many hundredths.
     """
     table = rule_table_sql(plan.rules, plan.past_keys)
@@ -202,6 +207,10 @@ def write(plan: Plan, rows: Sql, *, now: datetime, mark_over: int | None, tell: 
         change AS (
             SELECT s.contact_id, rule.key, rule."group", u.wanted, u.present,
                    GREATEST(%(now)s::timestamptz, u.newest) AS counts_from,
+                   CASE WHEN u.newest >= %(now)s::timestamptz THEN (
+                       SELECT max(l.revision) + 1 FROM scoring_ledgerrow l WHERE l.contact_id = s.contact_id
+                       AND l.model_id = %(model)s AND l.rule_key = rule.key AND l.counts_from = u.newest
+                   ) ELSE 0 END AS revision,
                    CASE WHEN NOT rule.is_live THEN 'rule_removed'
                         WHEN u.wanted <> 0 AND u.present <> 0 THEN 'points_changed'
                         WHEN rule.is_edited THEN 'version_published'
@@ -213,12 +222,9 @@ def write(plan: Plan, rows: Sql, *, now: datetime, mark_over: int | None, tell: 
         ),
         ledger AS (
             INSERT INTO scoring_ledgerrow
-                (contact_id, model_id, rule_key, counts_from, version_id, "group", points, recorded_at, cause)
-            SELECT contact_id, %(model)s, key, counts_from, %(version)s, "group", (wanted - present) * 0.01, now(), cause
+                (contact_id, model_id, rule_key, counts_from, revision, version_id, "group", points, recorded_at, cause)
+            SELECT contact_id, %(model)s, key, counts_from, revision, %(version)s, "group", (wanted - present) * 0.01, now(), cause
             FROM change
-            ON CONFLICT (contact_id, model_id, rule_key, counts_from) DO UPDATE SET
-                points = scoring_ledgerrow.points + excluded.points, version_id = excluded.version_id,
-                recorded_at = excluded.recorded_at, cause = excluded.cause
             RETURNING contact_id
         ),
         score AS (
@@ -243,7 +249,7 @@ def write(plan: Plan, rows: Sql, *, now: datetime, mark_over: int | None, tell: 
         SELECT (SELECT count(*) FROM staged WHERE is_news), (SELECT count(*) FROM ledger),
                CASE WHEN %(tell)s THEN (SELECT array_agg(contact_id ORDER BY contact_id) FROM staged WHERE is_news) END
     """
-    text, params = _positional(
+    text, params = positional(
         statement,
         {
             "now": now,

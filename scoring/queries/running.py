@@ -12,6 +12,7 @@ from django.db import Error, IntegrityError, connection, transaction
 
 from leads.models import Mark
 from scoring.queries.handing import BEFORE_SALES
+from scoring.queries.moments import difference_by_moments, write_by_moments
 from scoring.queries.rules import Plan, Written, difference_sql, write
 from segments.conditions import Sql
 
@@ -60,7 +61,7 @@ def refresh_some(
         lock_model(plan.model_id)
         if not is_current():
             return None
-        return write(plan, difference_sql(plan, contacts), now=now, mark_over=mark_over, tell=True)
+        return _write(plan, _difference(plan, contacts, now), now=now, mark_over=mark_over, tell=True)
 
 
 def refresh_all(plan: Plan, *, now: datetime, mark_over: int, is_current: Callable[[], bool]) -> Written | None:
@@ -76,7 +77,7 @@ def refresh_all(plan: Plan, *, now: datetime, mark_over: int, is_current: Callab
         if not is_current():
             return None
         try:
-            pages = _stage(stage, difference_sql(plan, None))
+            pages = _stage(stage, _difference(plan, None, now))
             written = Written()
             for first in range(0, pages, CHUNK_PAGES):
                 rows = Sql(
@@ -88,18 +89,26 @@ def refresh_all(plan: Plan, *, now: datetime, mark_over: int, is_current: Callab
             _drop(stage)
         if written.rows > 50_000:
             with connection.cursor() as cursor:
-                cursor.execute("ANALYZE scoring_score, scoring_ledgerrow")  # LIMITS, trap 5
+                cursor.execute("ANALYZE scoring_score, scoring_ledgerrow, scoring_scoredue")  # LIMITS, trap 5
     return written
+
+
+def _difference(plan: Plan, contacts: Sequence[int] | None, now: datetime) -> Sql:
+    return difference_sql(plan, contacts) if plan.timed is None else difference_by_moments(plan, contacts, now)
+
+
+def _write(plan: Plan, rows: Sql, *, now: datetime, mark_over: int | None, tell: bool) -> Written:
+    return (write if plan.timed is None else write_by_moments)(plan, rows, now=now, mark_over=mark_over, tell=tell)
 
 
 def _write_chunk(plan: Plan, rows: Sql, *, now: datetime, mark_over: int) -> Written:
     """A contact deleted between the statement's look and its commit breaks the chunk: the second try leaves it out."""
     try:
         with transaction.atomic():
-            return write(plan, rows, now=now, mark_over=mark_over, tell=False)
+            return _write(plan, rows, now=now, mark_over=mark_over, tell=False)
     except IntegrityError:
         with transaction.atomic():
-            return write(plan, rows, now=now, mark_over=mark_over, tell=False)
+            return _write(plan, rows, now=now, mark_over=mark_over, tell=False)
 
 
 def _stage(name: str, rows: Sql) -> int:

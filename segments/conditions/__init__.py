@@ -34,7 +34,16 @@ from segments.conditions.fragment import Sql, bind
 from segments.conditions.operators import AMOUNTS, OPERATORS, Operator, operators_for
 from segments.conditions.periods import DATE_UNITS, PERIODS, UNITS, Moment
 from segments.conditions.reasons import Judge, LeafVerdict, NoSuchContact, Verdict, explain, explain_each
-from segments.conditions.sql import count, match_ids, matching, names_of_matching, predicate, sample, time_limit
+from segments.conditions.sql import (
+    count,
+    match_ids,
+    matching,
+    names_of_matching,
+    occurrences,
+    predicate,
+    sample,
+    time_limit,
+)
 from segments.conditions.tree import Leaf, Tree, leaves, to_document
 from segments.conditions.words import sentence
 
@@ -78,6 +87,7 @@ __all__ = [
     "moment",
     "names_of_matching",
     "next_due",
+    "occurrences",
     "operators_for",
     "predicate",
     "read_facts",

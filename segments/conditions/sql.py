@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, LiteralString
 
 from django.db import connection, transaction
@@ -32,6 +33,7 @@ from segments.conditions.tree import (
     leaves,
 )
 
+AFTER_ALL = datetime(2200, 1, 1, tzinfo=UTC)  # activities are dated until 2100
 ALIASES = Sql("leads_contact contact")
 ALIASES_WITH_COMPANY = Sql("leads_contact contact LEFT JOIN leads_company company ON company.id = contact.company_id")
 
@@ -104,6 +106,20 @@ def names_of_matching(tree: Tree, moment: Moment, *, catalogue: Catalogue | None
         )
     )
     return sorted(str(row[0]) for row in rows)
+
+
+def occurrences(
+    leaf: DidLeaf, moment: Moment, *, contacts: Sequence[int] | None = None, catalogue: Catalogue | None = None
+) -> Sql | None:
+    """SELECT (contact_id, occurred_at, id) of each activity that kinds, `where` and `when` of the leaf choose, those dated ahead too.
+
+    None when there can be none. For leaves whose `where` and `when` do not move with time.
+    """
+    compiler = _Compiler(replace(moment, at=AFTER_ALL), contacts, True, catalogue or Catalogue())
+    search = Search(compiler.catalogue, compiler.scope, compiler.field)
+    period = search.in_period(leaf.when, "activity.occurred_at")
+    rows = search.activities(leaf.kinds, [*period, *search.on_row(leaf.where)])
+    return None if rows is None else sql("SELECT activity.contact_id, activity.occurred_at, activity.id {}", rows)
 
 
 @contextmanager
