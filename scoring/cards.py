@@ -20,7 +20,9 @@ from leads.text import address_hash
 from leads.workspace import zone
 from scoring import queries
 from scoring.models import Rule, ScoreModel, ScoreVersion
+from scoring.occurrences import rule_in_words
 from scoring.queries import Candidate, Colleague, Deed, LedgerEntry
+from scoring.words import EARNED
 from segments.conditions import BadConditions, check, sentence
 from segments.models import PersonaAssignment
 
@@ -38,7 +40,7 @@ def build(
     ids = [candidate.contact_id for candidate in candidates]
     contacts = {one.pk: one for one in Contact.objects.select_related("company").filter(pk__in=ids)}
     rules = {rule.key: rule for rule in version.rules.all()}
-    sentences = {key: words(rule.conditions) for key, rule in rules.items()}
+    sentences = {key: rule_in_words(rule) for key, rule in rules.items()}
     ledger = queries.ledger_of(ids, model_id=model.pk)
     deeds = queries.latest_deeds(ids, now=now, limit=DEEDS)
     personas = {
@@ -196,7 +198,7 @@ def _why_now_words(
     if not crossing:
         return _("Handed over by decision, not by points.")
     points = {"before": _shown(crossed[0]), "after": _shown(crossed[1])}
-    if all(row.cause != "rule_met" for row in crossing):
+    if all(row.cause not in EARNED for row in crossing):
         return _("New scoring rules lifted it from %(before)s to %(after)s points.") % points
     if not gains:
         return _("A point taken away no longer counts: from %(before)s to %(after)s points.") % points

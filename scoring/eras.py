@@ -42,8 +42,11 @@ def histories(model_ids: Iterable[int]) -> dict[int, list[Past]]:
     for rule in counted.order_by("version_id", "position", "id"):
         rules[rule.version_id][rule.key] = rule
     found: dict[int, list[Past]] = {pk: [] for pk in ids}
-    published = ScoreVersion.objects.filter(model__in=ids, published_at__isnull=False).order_by("published_at", "number")
+    published = ScoreVersion.objects.filter(model__in=ids, published_at__isnull=False).order_by(
+        "published_at", "number"
+    )
     for pk, model_id, since, caps in published.values_list("pk", "model_id", "published_at", "caps"):
+        assert since is not None
         found[model_id].append(Past(pk, since, caps, rules[pk]))
     return found
 

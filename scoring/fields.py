@@ -146,7 +146,8 @@ def _sums(facts: Facts, model_id: int, at: datetime) -> dict[str, Decimal]:
         sums = dict.fromkeys(PARTS, Decimal(0))
         for row in queries.ledger_of([facts.id], model_id=model_id, at=at)[facts.id]:
             sums["total"] += row.points
-            sums[row.group] += row.points
+            if row.group in sums:  # points given and the cap of the total are no group of their own
+                sums[row.group] += row.points
         facts.kept[place] = sums
     found: dict[str, Decimal] = facts.kept[place]
     return found

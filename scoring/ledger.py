@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from scoring import queries
+from django.utils.translation import gettext as _
+
+from scoring import bant, queries
+from scoring.caps import LABELS
 from scoring.cards import number
 from scoring.fields import lines_at
 from scoring.grades import grade
-from scoring.models import Rule, ScoreModel, ScoreVersion
+from scoring.models import BantFact, LedgerGroup, PointsGiven, Rule, ScoreModel, ScoreVersion
 from scoring.queries import LedgerEntry, Lines
+
+Facet = BantFact.Facet
+# A row that was recorded so much later than it counts from is marked: an old activity came late, or the model is younger than it.
+LATE = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one rule (or cap, or points given) changed at one moment, corrections included. `is_late`: recorded later than it counts from."""
+
+    rule_key: UUID
+    group: str
+    points: Decimal
+    counts_from: datetime
+    cause: str
+    recorded_at: datetime
+    name: str
+
+    @property
+    def is_late(self) -> bool:
+        return self.recorded_at - self.counts_from > LATE
 
 
 @dataclass(frozen=True)
@@ -23,8 +48,7 @@ class Account:
 
     model: ScoreModel
     at: datetime
-    rows: list[LedgerEntry]
-    names: Mapping[UUID, str]
+    rows: list[Line]
     lines: Lines
 
     @property
@@ -33,10 +57,11 @@ class Account:
 
     @property
     def groups(self) -> dict[str, Decimal]:
-        sums = dict.fromkeys(Rule.Group.values, Decimal(0))
+        """Points of each group of rules after its cap; points given and the cap of the total where they are something."""
+        sums = dict.fromkeys((*Rule.Group.values, *LedgerGroup.values), Decimal(0))
         for row in self.rows:
             sums[row.group] += row.points
-        return sums
+        return {group: points for group, points in sums.items() if points or group in Rule.Group.values}
 
     @property
     def grade(self) -> str:
@@ -53,9 +78,11 @@ class Account:
             "rows": [
                 {
                     "points": number(row.points),
-                    "rule": self.names.get(row.rule_key, str(row.rule_key)),
+                    "rule": row.name,
                     "cause": row.cause,
                     "counts_from": _iso(row.counts_from),
+                    "recorded_at": _iso(row.recorded_at),
+                    "recorded_later": row.is_late,
                 }
                 for row in self.rows
             ],
@@ -63,7 +90,7 @@ class Account:
 
 
 def account(contact_id: int, *, model: ScoreModel, at: datetime) -> Account:
-    """Three statements. A rule is called what it was called in the version live at that moment, else as its newest version says."""
+    """Three statements, four where points were given. A rule is called what it was called in the version live at that moment."""
     published = ScoreVersion.objects.filter(model=model, published_at__isnull=False).order_by("published_at", "number")
     history = [
         (version.published_at, Lines(tuple(version.fit_lines), tuple(version.behaviour_lines)))
@@ -79,13 +106,42 @@ def account(contact_id: int, *, model: ScoreModel, at: datetime) -> Account:
     for rule in rules:
         if rule.key not in names or (rule.version.published_at is not None and rule.version.published_at <= at):
             names[rule.key] = rule.name
-    return Account(
-        model=model,
-        at=at,
-        rows=queries.ledger_of([contact_id], model_id=model.pk, at=at)[contact_id],
-        names=names,
-        lines=lines_at(history, at),
-    )
+    rows = queries.ledger_of([contact_id], model_id=model.pk, at=at)[contact_id]
+    names |= other_names(contact_id, rows, model.slug)
+    return Account(model=model, at=at, rows=folded(rows, names), lines=lines_at(history, at))
+
+
+def folded(rows: Sequence[LedgerEntry], names: Mapping[UUID, str]) -> list[Line]:
+    """One line per rule and moment: a correction and what it corrects are added up, and left out when nothing remains."""
+    sums: dict[tuple[datetime, UUID], list[LedgerEntry]] = defaultdict(list)
+    for row in rows:
+        sums[row.counts_from, row.rule_key].append(row)
+    lines = []
+    for (moment, key), together in sums.items():
+        points = sum((row.points for row in together), Decimal(0))
+        last = max(together, key=lambda row: row.recorded_at)
+        if points:
+            lines.append(
+                Line(key, last.group, points, moment, last.cause, last.recorded_at, names.get(key) or _("a rule"))
+            )
+    return sorted(lines, key=lambda line: (line.counts_from, -line.points, line.name))
+
+
+def other_names(contact_id: int, rows: Iterable[LedgerEntry], slug: str) -> dict[UUID, str]:
+    """What is no rule of a version by name: caps, BANT, points given (one statement where there are such)."""
+    names = {key: str(_("Cap: %(group)s") % {"group": LABELS[group]}) for group, key in queries.CAP_KEYS.items()}
+    names |= {bant.rule_key(slug, facet): str(bant.LABELS[Facet(facet)]) for facet in bant.FACETS}
+    if any(row.group == LedgerGroup.GIVEN for row in rows):
+        for given in PointsGiven.objects.filter(contact=contact_id):
+            names[given.key] = given_in_words(given)
+    return names
+
+
+def given_in_words(given: PointsGiven) -> str:
+    """“By hand: met at the fair”, “Program welcome”."""
+    kind, _colon, program = given.cause.partition(":")
+    by = _("Program “%(program)s”") % {"program": program} if kind == "program" and program else _("By hand")
+    return f"{by}: {given.reason}" if given.reason else str(by)
 
 
 def _iso(moment: datetime) -> str:

@@ -276,7 +276,9 @@ class LedgerRow(models.Model):
         help_text="rule_met, rule_no_longer_met, points_changed, rule_removed, version_published (the rule itself was edited), "
         "activity, decayed, lapsed, given, given_lapsed, capped, corrected.",
     )
-    activity_id = models.BigIntegerField(null=True, help_text="The latest activity of that moment, when one gave the points.")
+    activity_id = models.BigIntegerField(
+        null=True, help_text="The latest activity of that moment, when one gave the points."
+    )
 
     def __str__(self) -> str:
         return f"{self.points:+} ({self.cause})"

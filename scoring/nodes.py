@@ -46,6 +46,11 @@ def is_plain(reads: frozenset[str]) -> bool:
     return all(read.startswith(("contact.", "company.")) and read not in NOT_A_COLUMN for read in reads)
 
 
+def said(rule: Rule) -> object:
+    """What a rule asks, beside its points."""
+    return rule.conditions, rule.per_occurrence
+
+
 def compile_rules(
     rules: Sequence[tuple[Rule, ReadableRule]],
     moment: Moment,
@@ -54,7 +59,7 @@ def compile_rules(
 ) -> tuple[CompiledRule, ...]:
     """Rules ready for one statement; segments and personas are read as the turn stored them just before.
 
-    `before`: rule key -> document in the version before; a rule that says something else is “edited”.
+    `before`: rule key -> what it asked in the version before; a rule that says something else is “edited”.
     """
     catalogue = Catalogue()
     return tuple(
@@ -65,7 +70,7 @@ def compile_rules(
             predicate=predicate(readable.tree, moment, stored=True, catalogue=catalogue),
             matching=matching(readable.tree, moment, contacts=contacts, stored=True, catalogue=catalogue),
             is_plain=is_plain(readable.reads),
-            is_edited=before is not None and before.get(rule.key) != rule.conditions,
+            is_edited=before is not None and before.get(rule.key) != said(rule),
         )
         for rule, readable in rules
     )
@@ -106,9 +111,7 @@ class ScoreNode:
     def is_stale(self, now: datetime) -> bool:
         """Like models_wait."""
         model = self.model
-        return (
-            (model.stale_since is not None and not model.problem) or self._is_due(now) or self._has_due_contacts(now)
-        )
+        return (model.stale_since is not None and not model.problem) or self._is_due(now) or self._has_due_contacts(now)
 
     def _is_due(self, now: datetime) -> bool:
         """Whether time may have changed who meets a rule that counts once."""
@@ -176,9 +179,7 @@ class ScoreNode:
         timed = None
         if eras.is_timed(self.history) or queries.points_given_exist(self.model.pk):
             catalogue = self._clock.catalogue
-            timed = eras.timed_of(
-                self.history, moment, stamp=catalogue_stamp(), contacts=contacts, catalogue=catalogue
-            )
+            timed = eras.timed_of(self.history, moment, stamp=catalogue_stamp(), contacts=contacts, catalogue=catalogue)
         return Plan(
             model_id=self.model.pk,
             version_id=self.version.pk,
@@ -194,7 +195,7 @@ class ScoreNode:
             return None
         past = ScoreVersion.objects.filter(model=self.model, state=ScoreVersion.State.PAST).select_related("model")
         before = past.order_by("-published_at").first()
-        return {rule.key: rule.conditions for rule in bant.all_rules(before)} if before else {}
+        return {rule.key: said(rule) for rule in bant.all_rules(before)} if before else {}
 
     def _mark_over(self) -> int:
         """Whose change must be told in a run without a batch: everybody's where another definition reads the score, else the ripe ones'."""

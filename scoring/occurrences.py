@@ -19,7 +19,7 @@ from django.utils.translation import ngettext
 from leads.actions import Refused
 from scoring.models import Rule
 from scoring.words import shown
-from segments.conditions import BadConditions, check
+from segments.conditions import BadConditions, check, sentence
 from segments.conditions.operators import TIME
 from segments.conditions.tree import All, AnyOf, DidLeaf, Tree
 from segments.conditions.words import clause
@@ -194,9 +194,22 @@ def contribution(
 
 def in_words(rule: Rule, counting: Counting) -> str:
     """“+5 each time the contact viewed a page where URL contains “/pricing”, at most 20, halving every 14 days”."""
-    return _("%(points)s each time the contact %(did)s") % {"points": shown(rule.points, sign=True), "did": did_words(rule)} + (
-        "".join(f", {part}" for part in limits_in_words(rule.points, counting))
-    )
+    return _("%(points)s each time the contact %(did)s") % {
+        "points": shown(rule.points, sign=True),
+        "did": did_words(rule),
+    } + ("".join(f", {part}" for part in limits_in_words(rule.points, counting)))
+
+
+def rule_in_words(rule: Rule) -> str:
+    """What a rule asks and, where it gives points for each activity, how it counts; empty for one that can no longer be read."""
+    counting = counting_of(rule)
+    try:
+        if counting is not None:
+            leaf_of(check(rule.conditions, allow_unknown_slugs=True))
+            return in_words(rule, counting)
+        return sentence(check(rule.conditions, allow_unknown_slugs=True))
+    except (BadConditions, Refused):
+        return ""
 
 
 def did_words(rule: Rule) -> str:

@@ -14,7 +14,16 @@ CAUSES = {
     "points_changed": _("the rule gives other points now"),
     "rule_removed": _("the rule was removed"),
     "version_published": _("a new version of the rule was published"),
+    "activity": _("they did it"),
+    "decayed": _("the points halved"),
+    "lapsed": _("the points lapsed"),
+    "given": _("points were given"),
+    "given_lapsed": _("points given ended"),
+    "capped": _("the cap holds"),
+    "corrected": _("what had counted then counts no more"),
 }
+# Causes of rows by which somebody earned points, not by an edit of the rules or by time.
+EARNED = frozenset({"rule_met", "activity", "given"})
 
 
 def shown(points: Any, *, sign: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""Verbs over score models (editing.py) and over the queue (handing.py)."""
+"""Verbs over score models (editing.py), points given (giving.py) and the queue (handing.py)."""
 
 from leads.actions import Refused
 from scoring.actions.editing import (
@@ -16,6 +16,7 @@ from scoring.actions.editing import (
     restore,
     save_rule,
 )
+from scoring.actions.giving import adjust_points, give_points, take_back_points
 from scoring.actions.handing import (
     AlreadyAnswered,
     accept_lead,
@@ -32,6 +33,7 @@ __all__ = [
     "Outdated",
     "Refused",
     "accept_lead",
+    "adjust_points",
     "archive_model",
     "assign_lead",
     "change_hand_off",
@@ -41,6 +43,7 @@ __all__ = [
     "delete_rule",
     "discard_draft",
     "draft_of",
+    "give_points",
     "hand_over",
     "hand_over_ripe",
     "make_default",
@@ -50,4 +53,5 @@ __all__ = [
     "reject_lead",
     "restore",
     "save_rule",
+    "take_back_points",
 ]

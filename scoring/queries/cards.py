@@ -19,6 +19,7 @@ class LedgerEntry:
     points: Decimal
     counts_from: datetime
     cause: str
+    recorded_at: datetime
 
 
 def ledger_of(contacts: Sequence[int], *, model_id: int, at: datetime | None = None) -> dict[int, list[LedgerEntry]]:
@@ -26,7 +27,7 @@ def ledger_of(contacts: Sequence[int], *, model_id: int, at: datetime | None = N
     cut = "" if at is None else " AND counts_from <= %s"
     with connection.cursor() as cursor:
         cursor.execute(
-            'SELECT contact_id, rule_key, "group", points, counts_from, cause FROM scoring_ledgerrow'
+            'SELECT contact_id, rule_key, "group", points, counts_from, cause, recorded_at FROM scoring_ledgerrow'
             f" WHERE contact_id = ANY (%s::bigint[]) AND model_id = %s{cut} AND points <> 0"
             " ORDER BY contact_id, counts_from, points DESC, rule_key",
             [list(contacts), model_id, *([] if at is None else [at])],

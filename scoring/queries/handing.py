@@ -66,7 +66,7 @@ def candidates(
         ""
         if news_since is None
         else "AND EXISTS (SELECT FROM scoring_ledgerrow n WHERE n.contact_id = c.id AND n.model_id = %s"
-        " AND n.cause = 'rule_met' AND n.points > 0 AND n.counts_from >= %s)"
+        " AND n.cause IN ('rule_met', 'activity') AND n.points > 0 AND n.counts_from >= %s)"
     )
     with connection.cursor() as cursor:
         cursor.execute(

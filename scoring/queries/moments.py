@@ -16,7 +16,16 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from django.db import connection
 
 from leads.models import Mark
-from scoring.queries.rules import GROUPS, RULE_COLUMNS, Plan, Written, grade_sql, positional, rule_table_sql, verdicts_sql
+from scoring.queries.rules import (
+    GROUPS,
+    RULE_COLUMNS,
+    Plan,
+    Written,
+    grade_sql,
+    positional,
+    rule_table_sql,
+    verdicts_sql,
+)
 from segments.conditions import Sql
 
 CAPPED = (*GROUPS, "total")
@@ -92,7 +101,7 @@ class _Text:
 
     @property
     def sql(self) -> Sql:
-        return Sql("\n".join(self.parts), tuple(self.params))  # type: ignore[arg-type]
+        return Sql("\n".join(self.parts), tuple(self.params))
 
 
 # --- what the rules per occurrence and the points given contribute --------------------------------------------------------------
@@ -115,9 +124,9 @@ def _sources(eras: Sequence[Era]) -> tuple[list[Sql], list[int]]:
 def _values(rows: Sequence[Sequence[object]], types: Sequence[str]) -> Sql:
     """VALUES with typed columns; no row at all where there is none."""
     if not rows:
-        return Sql("SELECT " + ", ".join(f"NULL::{one}" for one in types) + " WHERE false", ())  # type: ignore[arg-type]
+        return Sql("SELECT " + ", ".join(f"NULL::{one}" for one in types) + " WHERE false", ())
     row = "(" + ", ".join(f"%s::{one}" for one in types) + ")"
-    return Sql("VALUES " + ", ".join([row] * len(rows)), tuple(value for values in rows for value in values))  # type: ignore[arg-type]
+    return Sql("VALUES " + ", ".join([row] * len(rows)), tuple(value for values in rows for value in values))
 
 
 def occurrence_parts(eras: Sequence[Era]) -> _Text:
@@ -157,7 +166,8 @@ def occurrence_parts(eras: Sequence[Era]) -> _Text:
     for number, source in enumerate(sources or [nothing], start=1):
         text.add("UNION ALL" if number > 1 else "")
         text.add(
-            f"SELECT {number}::smallint AS source, one.* FROM ({source.text}) AS one(contact_id, at, id)", *source.params
+            f"SELECT {number}::smallint AS source, one.* FROM ({source.text}) AS one(contact_id, at, id)",
+            *source.params,
         )
     text.add(") found),")
     text.add(
@@ -460,7 +470,7 @@ def write_by_moments(plan: Plan, rows: Sql, *, now: datetime, mark_over: int | N
             SELECT contact_id, %(model)s, key, at, revision,
                    COALESCE((SELECT v.id FROM version v WHERE v.since <= at ORDER BY v.since DESC LIMIT 1),
                             (SELECT v.id FROM version v ORDER BY v.since LIMIT 1), %(version)s),
-                   "group", points * 0.01, now(), cause, is_timed, activity
+                   "group", points * 0.01, %(now)s, cause, is_timed, activity
             FROM change
             RETURNING contact_id
         ),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 GROUPS = ("fit", "behaviour", "negative", "bant")  # each a column of Score
 
+
 @dataclass(frozen=True)
 class CompiledRule:
     """A rule ready for a statement. `is_plain`: it reads only columns of the contact and its company."""
@@ -223,7 +224,7 @@ def write(plan: Plan, rows: Sql, *, now: datetime, mark_over: int | None, tell: 
         ledger AS (
             INSERT INTO scoring_ledgerrow
                 (contact_id, model_id, rule_key, counts_from, revision, version_id, "group", points, recorded_at, cause)
-            SELECT contact_id, %(model)s, key, counts_from, revision, %(version)s, "group", (wanted - present) * 0.01, now(), cause
+            SELECT contact_id, %(model)s, key, counts_from, revision, %(version)s, "group", (wanted - present) * 0.01, %(now)s, cause
             FROM change
             RETURNING contact_id
         ),

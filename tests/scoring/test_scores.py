@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from leads import actions as facts
 from scoring import actions, queries
+from scoring.ledger import account
 from scoring.models import LedgerRow, Rule, Score, ScoreModel, ScoreVersion
 from segments.actions import save_segment
 from segments.turn import turn
@@ -91,13 +92,15 @@ def test_time_alone_takes_points_away(model: ScoreModel) -> None:
     assert rows(model)[-1] == ("Looked at pricing", -20, "rule_no_longer_met")
 
 
-def test_what_changes_twice_in_one_moment_is_one_row(model: ScoreModel) -> None:
+def test_what_changes_twice_in_one_moment_is_two_revisions_and_one_line(model: ScoreModel) -> None:
     contact = make_contact(title="Clerk")
     facts.set_field_for([contact.pk], field="contact.title", value="VP", now=LATER)
     beat(LATER)
     facts.set_field_for([contact.pk], field="contact.title", value="Clerk", now=LATER)
     beat(LATER)
-    assert rows(model) == [("Is a VP", 0, "rule_no_longer_met")]
+    assert rows(model) == [("Is a VP", 40, "rule_met"), ("Is a VP", -40, "rule_no_longer_met")]
+    assert sorted(LedgerRow.objects.values_list("revision", "counts_from")) == [(0, LATER), (1, LATER)]
+    assert account(contact.pk, model=model, at=LATER).rows == []
     assert queries.broken_sums() == []
 
 
