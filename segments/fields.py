@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, LiteralString
 
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from leads import countries
@@ -34,6 +35,7 @@ from segments.conditions.fragment import TRUE, Sql, bind, sql
 from segments.conditions.operators import from_wall_clock
 from segments.conditions.periods import ISO_DATE, ISO_MOMENT, Moment, instant, parse_date, parse_moment
 from segments.conditions.tree import MemberLeaf
+from segments.field_help import HELP
 from segments.models import Persona, Segment
 
 if TYPE_CHECKING:
@@ -234,14 +236,14 @@ def _register_contact() -> None:
         register_field(
             Field(
                 key=f"contact.{name}", type="text", label=label, group=GROUP_CONTACT, sql=column(f"contact.{name}"), flavour=flavour,
-                value=_of_contact(name), facets=CONTACT, examples=suggestions.of_column("contact", name),
+                value=_of_contact(name), facets=CONTACT, help=HELP[f"contact.{name}"], examples=suggestions.of_column("contact", name),
             )
         )  # fmt: skip
     register_field(
         Field(
             key="contact.country", type="choice", label=_("Country"), group=GROUP_CONTACT, sql=column("contact.country"),
             value=_of_contact("country"), choices=countries.choices, normal=countries.normal, flavour="country", facets=CONTACT,
-            help=_("Code or name of the country."), examples=suggestions.of_column("contact", "country"),
+            help=HELP["contact.country"], examples=suggestions.of_column("contact", "country"),
         )
     )  # fmt: skip
     register_field(
@@ -253,13 +255,14 @@ def _register_contact() -> None:
                 condition,
             ),
             value=lambda facts, as_type, moment: Either(part for part in facts.owner if part) if facts.owner else None,
-            help=_("By name or e-mail."), examples=_owners,
+            help=HELP["contact.owner"], examples=_owners,
         )
     )  # fmt: skip
     register_field(
         Field(
             key="contact.stage", type="choice", label=_("Stage"), group=GROUP_CONTACT, sql=_stage_sql, value=_stage_value,
             choices=lambda: Stage.objects.order_by("position").values_list("slug", "label"), is_closed=True, is_lower=True, facets=CONTACT,
+            help=HELP["contact.stage"],
         )
     )  # fmt: skip
     register_field(
@@ -271,26 +274,26 @@ def _register_contact() -> None:
                 _covers(scope), condition,
             ),
             value=lambda facts, as_type, moment: next((stay.slug for stay in facts.personas if stay.covers(moment.at)), None),
-            choices=lambda: Persona.objects.values_list("slug", "name"), is_closed=True, facets=DEFINITION,
+            choices=lambda: Persona.objects.values_list("slug", "name"), is_closed=True, facets=DEFINITION, help=HELP["contact.persona"],
         )
     )  # fmt: skip
     register_field(
         Field(
             key="contact.tags", type="choices", label=_("Tags"), group=GROUP_CONTACT, sql=folded_array("contact.tags"), flavour="tags",
-            value=_of_contact("tags"), facets=CONTACT, examples=suggestions.of_tags("contact"),
+            value=_of_contact("tags"), facets=CONTACT, help=HELP["contact.tags"], examples=suggestions.of_tags("contact"),
         )
     )  # fmt: skip
     for name, label in (("created_at", _("Created")), ("updated_at", _("Updated"))):
         register_field(
             Field(
                 key=f"contact.{name}", type="moment", label=label, group=GROUP_CONTACT, sql=column(f"contact.{name}"),
-                value=_of_contact(name), facets=CONTACT,
+                value=_of_contact(name), facets=CONTACT, help=HELP[f"contact.{name}"],
             )
         )  # fmt: skip
     register_field(
         Field(
             key="contact.last_activity_at", type="moment", label=_("Last activity"), group=GROUP_CONTACT, sql=column("latest.at"),
-            within=_last_activity, people=_people_by_last_activity, facets=ACTIVITY,
+            within=_last_activity, people=_people_by_last_activity, facets=ACTIVITY, help=HELP["contact.last_activity_at"],
             value=lambda facts, as_type, moment: max((row.occurred_at for row in facts.until(moment.at)), default=None),
         )
     )  # fmt: skip
@@ -300,7 +303,8 @@ def _register_contact() -> None:
 
 
 def _owners(typed: str) -> list[str]:
-    return list(Owner.objects.filter(name__icontains=typed).order_by("name").values_list("name", flat=True)[:20])
+    found = Owner.objects.filter(Q(name__icontains=typed) | Q(email__icontains=typed)).exclude(name="")
+    return list(found.order_by("name").values_list("name", flat=True)[:20])
 
 
 def _of_contact(name: str) -> Callable[[Facts, str, Moment], Any]:
@@ -386,13 +390,14 @@ def _register_company() -> None:
             Field(
                 key=f"company.{name}", type=type, label=label, group=GROUP_COMPANY, sql=column(f"company.{name}"), within=_in_company,
                 value=_of_company(name), choices=countries.choices if is_country else None, normal=countries.normal if is_country else None,
-                flavour=flavour, facets=COMPANY, examples=None if type == "number" else suggestions.of_column("company", name),
+                flavour=flavour, facets=COMPANY, help=HELP[f"company.{name}"], examples=None if type == "number" else suggestions.of_column("company", name),
             )
         )  # fmt: skip
     register_field(
         Field(
             key="company.tags", type="choices", label=_("Company tags"), group=GROUP_COMPANY, sql=folded_array("company.tags"),
-            within=_in_company, value=_of_company("tags"), flavour="tags", facets=COMPANY, examples=suggestions.of_tags("company"),
+            within=_in_company, value=_of_company("tags"), flavour="tags", facets=COMPANY, help=HELP["company.tags"],
+            examples=suggestions.of_tags("company"),
         )
     )  # fmt: skip
     register_family(
@@ -417,28 +422,29 @@ def _register_activity() -> None:
     register_field(
         Field(
             key="activity.kind", type="choice", label=_("Kind"), group=GROUP_ACTIVITY, sql=column("kind.slug"), facets=ACTIVITY,
+            help=HELP["activity.kind"],
             within=lambda condition, scope: sql(
                 "EXISTS (SELECT 1 FROM leads_activitykind kind WHERE kind.id = activity.kind_id AND {})", condition
             ),
             value=_of_row("kind"), choices=lambda: ActivityKind.objects.order_by("is_custom", "label").values_list("slug", "label"),
         )
     )  # fmt: skip
-    assets: tuple[tuple[LiteralString, StrOrPromise, str, StrOrPromise], ...] = (
-        ("url", _("URL"), "url", ""),
-        ("subject", _("Subject"), "", _("The asset, e-mail, form or campaign.")),
-        ("source", _("Activity source"), "", ""),
+    assets: tuple[tuple[LiteralString, StrOrPromise, str], ...] = (
+        ("url", _("URL"), "url"),
+        ("subject", _("Subject"), ""),
+        ("source", _("Activity source"), ""),
     )
-    for name, label, flavour, help in assets:
+    for name, label, flavour in assets:
         register_field(
             Field(
-                key=f"activity.{name}", type="text", label=label, group=GROUP_ACTIVITY, help=help, sql=column(f"asset.{name}"),
+                key=f"activity.{name}", type="text", label=label, group=GROUP_ACTIVITY, help=HELP[f"activity.{name}"], sql=column(f"asset.{name}"),
                 within=_in_asset, value=_of_row(name), flavour=flavour, facets=ACTIVITY, examples=suggestions.of_column("asset", name),
             )
         )  # fmt: skip
     register_field(
         Field(
             key="activity.occurred_at", type="moment", label=_("Occurred"), group=GROUP_ACTIVITY, sql=column("activity.occurred_at"),
-            value=_of_row("occurred_at"), facets=ACTIVITY,
+            value=_of_row("occurred_at"), facets=ACTIVITY, help=HELP["activity.occurred_at"],
         )
     )  # fmt: skip
     prefix = "activity.properties."
@@ -461,7 +467,7 @@ def _property(key: str) -> Field:
 
     return Field(
         key=key, type="property", label=name, group=GROUP_ACTIVITY, sql=json_key("activity.properties", name, is_typed=False),
-        value=value, facets=ACTIVITY, help=_("A property of the activity, read as the value asks."),
+        value=value, facets=ACTIVITY, help=_("A property of the activity, read as the value asks."), examples=suggestions.of_property(name),
     )  # fmt: skip
 
 
@@ -477,7 +483,7 @@ def _register_deal() -> None:
         return sql("deal.closed_on > {}", bind(scope.moment.today, "date"))
 
     def deal(name: LiteralString, type: str, label: StrOrPromise, **more: Any) -> None:
-        more = {"sql": column(f"deal.{name}"), "value": _of_row(name), **more}
+        more = {"sql": column(f"deal.{name}"), "value": _of_row(name), "help": HELP[f"deal.{name}"], **more}
         register_field(Field(key=f"deal.{name}", type=type, label=label, group=GROUP_DEAL, facets=DEAL, **more))
 
     deal(
