@@ -19,6 +19,7 @@ from segments.conditions.fragment import Sql
 from segments.conditions.periods import Moment
 
 GROUP = _("BANT")
+HELP = _("From the newest fact that has not lapsed.")
 # A fact that is recorded or lapses leaves a mark of this facet.
 FACETS = frozenset({int(Mark.Facet.DEFINITION)})
 VERDICTS = (
@@ -64,7 +65,7 @@ def _register(
     attribute: str,
     choices: Choices | None = None,
     *,
-    help: Any = "",
+    help: Any = HELP,
     flavour: str = "",
 ) -> None:
     register_field(
