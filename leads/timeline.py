@@ -69,6 +69,7 @@ def cause_in_words(cause: str, actor: str = "") -> str:
         "answer": _("by the answer of sales"),
         "program": _("by the program %(name)s") % {"name": name},
         "rule": _("by the rule %(name)s") % {"name": name},
+        "bant": _("by BANT"),
     }
     return words.get(kind, cause.replace("_", " "))
 

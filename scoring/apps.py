@@ -7,7 +7,7 @@ class ScoringConfig(AppConfig):
     name = "scoring"
 
     def ready(self) -> None:
-        from scoring import contact_page, definition_kinds, fields, fields_bant, nodes, nodes_bant
+        from scoring import contact_page, contact_page_bant, definition_kinds, fields, fields_bant, nodes, nodes_bant
         from scoring.actions import hand_over_ripe
         from segments import definitions, graph
         from segments.turn import register_follower
@@ -20,3 +20,4 @@ class ScoringConfig(AppConfig):
         register_follower("hand_offs", 100, hand_over_ripe)
         definitions.register_definition_kind(definition_kinds.KIND)
         contact_page.register()
+        contact_page_bant.register()

@@ -13,7 +13,8 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from scoring.models import DEFAULT_BANT_WEIGHTS, BantFact, Rule, ScoreVersion
+from scoring.models import DEFAULT_BANT_WEIGHTS, BantFact, Rule, ScoreModel, ScoreVersion
+from scoring.queries.bant import bant_of
 from segments.conditions.periods import shift_date
 
 if TYPE_CHECKING:
@@ -135,19 +136,25 @@ def rules_of(version: ScoreVersion) -> list[Rule]:
     """The four facets as rules of a version that includes BANT, never stored; those of no weight left out. The model is read."""
     if not version.includes_bant:
         return []
-    return [
-        Rule(
-            version=version,
-            key=rule_key(version.model.slug, facet),
-            group=Rule.Group.BANT,
-            name=str(LABELS[Facet(facet)]),
-            conditions={"field": f"bant.{facet}_verdict", "op": "is", "value": str(Verdict.MET)},
-            points=weight,
-            position=place,
-        )
-        for place, (facet, weight) in enumerate(zip(FACETS, version.bant_weights, strict=True), start=1)
-        if weight
-    ]
+    weights = zip(FACETS, version.bant_weights, strict=True)
+    return [_rule(version.model, facet, weight, version) for facet, weight in weights if weight]
+
+
+def named(model: ScoreModel) -> dict[uuid.UUID, Rule]:
+    """key -> facet of a model, to be called by name wherever the ledger is told, whatever the versions said."""
+    return {rule_key(model.slug, facet): _rule(model, facet, Decimal(0)) for facet in FACETS}
+
+
+def _rule(model: ScoreModel, facet: str, weight: Decimal, version: ScoreVersion | None = None) -> Rule:
+    return Rule(
+        version=version,
+        key=rule_key(model.slug, facet),
+        group=Rule.Group.BANT,
+        name=str(LABELS[Facet(facet)]),
+        conditions={"field": f"bant.{facet}_verdict", "op": "is", "value": str(Verdict.MET)},
+        points=weight,
+        position=FACETS.index(facet) + 1,
+    )
 
 
 def all_rules(version: ScoreVersion) -> list[Rule]:
@@ -213,6 +220,11 @@ def gaps(facts: Facts) -> list[Question]:
         for facet in ASKED_IN_ORDER
         if known(facts, facet) is None
     ]
+
+
+def next_question(contact_id: int, *, at: datetime) -> Question | None:
+    """What the next form asks this contact, or nothing more to ask. One statement."""
+    return next(iter(gaps(bant_of([contact_id], at=at)[contact_id])), None)
 
 
 @dataclass(frozen=True)

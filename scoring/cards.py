@@ -18,10 +18,11 @@ from leads.countries import name_of
 from leads.models import Contact, DealContact, Suppression
 from leads.text import address_hash
 from leads.workspace import zone
-from scoring import queries
+from scoring import bant, queries
 from scoring.models import Rule, ScoreModel, ScoreVersion
 from scoring.occurrences import rule_in_words
 from scoring.queries import Candidate, Colleague, Deed, LedgerEntry
+from scoring.queries.bant import bant_of
 from scoring.words import EARNED
 from segments.conditions import BadConditions, check, sentence
 from segments.models import PersonaAssignment
@@ -39,7 +40,8 @@ def build(
     """Contact -> card, a JSON document. Some ten statements whatever the number of leads."""
     ids = [candidate.contact_id for candidate in candidates]
     contacts = {one.pk: one for one in Contact.objects.select_related("company").filter(pk__in=ids)}
-    rules = {rule.key: rule for rule in version.rules.all()}
+    rules = {rule.key: rule for rule in bant.all_rules(version)}
+    bant_facts = bant_of(ids, at=now)
     sentences = {key: rule_in_words(rule) for key, rule in rules.items()}
     ledger = queries.ledger_of(ids, model_id=model.pk)
     deeds = queries.latest_deeds(ids, now=now, limit=DEEDS)
@@ -71,6 +73,7 @@ def build(
             "why_now": why_now(
                 rows, rules, version.threshold, deeds[contact.pk], now=now, is_return=candidate.is_return
             ),
+            "bant": bant.frozen(bant_facts[contact.pk], version.bant_weights, version.bant_line),
             "read": _read(deeds[contact.pk]),
             "latest": _deed(deeds[contact.pk][0]) if deeds[contact.pk] else None,
             "persona": {"slug": persona.slug, "name": persona.name, "role": persona.get_role_display()}

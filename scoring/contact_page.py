@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -28,6 +28,7 @@ from leads.panels import (
     register_panel,
     register_timeline,
 )
+from scoring import bant
 from scoring.cards import words
 from scoring.grades import GRADES, WORST
 from scoring.models import HandOff, LedgerRow, Rule, Score, ScoreModel, ScoreVersion
@@ -113,6 +114,7 @@ def _panel(contact: Contact, user: User, now: datetime) -> dict[str, Any]:
             "-counts_from", "-points"
         )
     )
+    names |= _bant_names(rows)
     scores = {score.model_id: score for score in Score.objects.filter(contact=contact)}
     open_ones = {one.model_id: one for one in HandOff.objects.open().filter(contact=contact)}
     return {
@@ -134,6 +136,15 @@ def rule_names(model_ids: Sequence[int]) -> dict[UUID, Rule]:
     """Key -> rule as its newest published version says it. One statement."""
     rules = Rule.objects.filter(version__model__in=list(model_ids)).exclude(version__state=ScoreVersion.State.DRAFT)
     return {rule.key: rule for rule in rules.order_by("version__number")}
+
+
+def _bant_names(rows: Iterable[LedgerRow]) -> dict[UUID, Rule]:
+    """The facets of BANT among the ledger's rows. One statement where there are any."""
+    models = {row.model_id for row in rows if row.group == Rule.Group.BANT}
+    found: dict[UUID, Rule] = {}
+    for model in ScoreModel.objects.filter(pk__in=models) if models else ():
+        found |= bant.named(model)
+    return found
 
 
 def _reasons(rows: Sequence[LedgerRow], names: dict[UUID, Rule]) -> list[Reason]:
@@ -171,7 +182,7 @@ def _ledger_events(contact_id: int, before: datetime | None, limit: int) -> Sequ
     if not moments:
         return []
     chosen = list(rows.filter(counts_from__gte=moments[-1]).order_by("-counts_from", "-points").select_related("model"))
-    names = rule_names(sorted({row.model_id for row in chosen}))
+    names = rule_names(sorted({row.model_id for row in chosen})) | _bant_names(chosen)
     grouped: dict[tuple[datetime, int], list[LedgerRow]] = defaultdict(list)
     for row in chosen:
         grouped[row.counts_from, row.model_id].append(row)

@@ -12,7 +12,18 @@ from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 
 from leads.actions import Refused
-from scoring.actions import change_lines, change_model, delete_rule, draft_of, make_default, publish, restore, save_rule
+from scoring import bant
+from scoring.actions import (
+    change_bant,
+    change_lines,
+    change_model,
+    delete_rule,
+    draft_of,
+    make_default,
+    publish,
+    restore,
+    save_rule,
+)
 from scoring.actions.editing import RESERVED_SLUGS
 from scoring.cards import number
 from scoring.models import Rule, ScoreModel, ScoreVersion
@@ -42,6 +53,7 @@ def export_models(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
                 "threshold": number(version.threshold),
                 "fit_lines": [number(line) for line in version.fit_lines],
                 "behaviour_lines": [number(line) for line in version.behaviour_lines],
+                "bant": bant_of_version(version),
                 "rules": [
                     {
                         "key": str(rule.key),
@@ -73,6 +85,7 @@ def prepare_model(document: dict[str, Any], now: datetime) -> None:
             "threshold": object,
             "fit_lines": list,
             "behaviour_lines": list,
+            "bant": dict,
             "rules": list,
         },
     )
@@ -114,6 +127,38 @@ def apply_model(document: dict[str, Any], actor: User | None, now: datetime) -> 
     return remarks
 
 
+def bant_of_version(version: ScoreVersion) -> dict[str, Any]:
+    """As written: whether it counts, what each of the four is worth, from how many points it passes."""
+    return {
+        "counts": version.includes_bant,
+        "weights": {facet: number(weight) for facet, weight in zip(bant.FACETS, version.bant_weights, strict=True)},
+        "passes_from": number(version.bant_line),
+    }
+
+
+def _bant_said(document: dict[str, Any], version: ScoreVersion) -> dict[str, Any]:
+    """What the file says of BANT; what it leaves out stays."""
+    says, said = bant_of_version(version), document.get("bant") or {}
+    if not set(said) <= set(says) or not isinstance(said.get("weights", {}), dict):
+        raise BadDefinition("bant", _("must be a mapping with %(keys)s.") % {"keys": ", ".join(says)})
+    if not set(said.get("weights", {})) <= set(bant.FACETS):
+        raise BadDefinition("bant.weights", _("must be a mapping with %(keys)s.") % {"keys": ", ".join(bant.FACETS)})
+    if not isinstance(said.get("counts", False), bool):
+        raise BadDefinition("bant.counts", _("must be true or false."))
+    return {**says, **said, "weights": {**says["weights"], **said.get("weights", {})}}
+
+
+def _write_bant(draft: ScoreVersion, document: dict[str, Any], now: datetime) -> None:
+    said = _bant_said(document, draft)
+    change_bant(
+        draft,
+        includes=said["counts"],
+        weights=[_decimal(said["weights"][facet], f"bant.weights.{facet}") for facet in bant.FACETS],
+        line=_decimal(said["passes_from"], "bant.passes_from"),
+        now=now,
+    )
+
+
 def _write(draft: ScoreVersion, document: dict[str, Any], actor: User | None, now: datetime) -> None:
     change_lines(
         draft,
@@ -124,6 +169,7 @@ def _write(draft: ScoreVersion, document: dict[str, Any], actor: User | None, no
         ],
         now=now,
     )
+    _write_bant(draft, document, now)
     known = {str(rule.key): rule for rule in draft.rules.all()}
     by_name = {(rule.group, rule.name): rule for rule in known.values()}
     kept: set[UUID] = set()
@@ -183,6 +229,7 @@ def _says(version: ScoreVersion) -> list[Any]:
         [number(line) for line in version.fit_lines],
         [number(line) for line in version.behaviour_lines],
         [[rule.group, rule.name, number(rule.points), rule.conditions] for rule in _in_order(version)],
+        bant_of_version(version),
     ]
 
 
@@ -196,6 +243,7 @@ def _said(document: dict[str, Any], live: ScoreVersion) -> list[Any]:
             for rule in document["rules"]
             if isinstance(rule, dict)
         ]
+    said[4] = _bant_said(document, live)
     return said
 
 

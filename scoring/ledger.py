@@ -97,7 +97,7 @@ def account(contact_id: int, *, model: ScoreModel, at: datetime) -> Account:
         for version in published
         if version.published_at is not None
     ]
-    names: dict[UUID, str] = {}
+    names: dict[UUID, str] = {key: rule.name for key, rule in bant.named(model).items()}
     rules = (
         Rule.objects.filter(version__in=published)
         .select_related("version")

@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from scoring import queries
+from scoring import bant, queries
 from scoring.business_hours import Calendar, between
 from scoring.cards import words
 from scoring.grades import DIGITS, LETTERS
@@ -25,7 +25,8 @@ GROUPS = (
     (Rule.Group.BEHAVIOUR, gettext_lazy("Behaviour"), gettext_lazy("What they do"), "activity"),
     (Rule.Group.NEGATIVE, gettext_lazy("Negative"), gettext_lazy("What speaks against them"), "mood-sad"),
 )
-LINES = ("threshold", "fit_lines", "behaviour_lines", "hands_over", "lower_line", "hand_off_conditions")
+BANT_GROUP = (Rule.Group.BANT, gettext_lazy("BANT"), gettext_lazy("What sales knows of them"), "checklist")
+LINES = ("threshold", "fit_lines", "behaviour_lines", "hands_over", "lower_line", "hand_off_conditions", "bant_line")
 NO_ANSWERS = {"handed_over": 0, "accepted": 0, "rejected": 0, "recycled": 0, "won": 0}
 
 
@@ -66,19 +67,22 @@ class GroupRows:
 
 def grouped(rows: Iterable[RuleRow]) -> list[GroupRows]:
     listed = list(rows)
+    with_bant = any(row.rule.group == Rule.Group.BANT for row in listed)
     return [
         GroupRows(key, label, help, icon, [row for row in listed if row.rule.group == key])
-        for key, label, help, icon in GROUPS
+        for key, label, help, icon in (*GROUPS, *([BANT_GROUP] if with_bant else []))
     ]
 
 
 def live_rows(version: ScoreVersion, answers: Mapping[UUID, Mapping[str, int]]) -> list[RuleRow]:
-    return [RuleRow(rule, words(rule.conditions), answers.get(rule.key, NO_ANSWERS)) for rule in version.rules.all()]
+    return [
+        RuleRow(rule, words(rule.conditions), answers.get(rule.key, NO_ANSWERS)) for rule in bant.all_rules(version)
+    ]
 
 
 def draft_rows(draft: ScoreVersion, live: ScoreVersion | None, held: set[UUID] | None = None) -> list[RuleRow]:
     """Rules of a draft with how each differs from the live one; removed ones at the end of their group."""
-    before = {rule.key: rule for rule in live.rules.all()} if live else {}
+    before = {rule.key: rule for rule in bant.all_rules(live)} if live else {}
     rows = [
         RuleRow(
             rule,
@@ -88,7 +92,7 @@ def draft_rows(draft: ScoreVersion, live: ScoreVersion | None, held: set[UUID] |
             before=before.get(rule.key),
             holds=None if held is None else rule.key in held,
         )
-        for rule in draft.rules.all()
+        for rule in bant.all_rules(draft)
     ]
     kept = {row.rule.key for row in rows}
     return rows + [

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from scoring.views import models, queue, reports
+from scoring.views import bant, models, queue, reports
 
 app_name = "scoring"
 
@@ -16,12 +16,16 @@ urlpatterns = [
     path("queue/<int:pk>/reject/", queue.hand_off_reject, name="hand-off-reject"),
     path("queue/<int:pk>/recycle/", queue.hand_off_recycle, name="hand-off-recycle"),
     path("queue/<int:pk>/assign/", queue.hand_off_assign, name="hand-off-assign"),
+    path("bant/<int:pk>/", bant.bant_panel, name="bant-panel"),
+    path("bant/<int:pk>/record/", bant.bant_record, name="bant-record"),
+    path("bant/<int:pk>/track/", bant.bant_track, name="bant-track"),
     path("hand-offs/", queue.hand_off_list, name="hand-off-list"),
     path("reports/", reports.report, name="report"),
     path("reports/people/", reports.report_people, name="report-people"),
     path("<slug:slug>/", models.model_detail, name="model-detail"),
     path("<slug:slug>/people/", models.model_people, name="model-people"),
     path("<slug:slug>/draft/", models.model_draft, name="model-draft"),
+    path("<slug:slug>/draft/bant/", bant.draft_bant, name="draft-bant"),
     path("<slug:slug>/draft/test/", models.model_test, name="model-test"),
     path("<slug:slug>/draft/discard/", models.draft_discard, name="draft-discard"),
     path("<slug:slug>/draft/rules/new/", models.rule_new, name="rule-new"),

@@ -4,6 +4,7 @@ from leads.actions import Refused
 from scoring.actions.editing import (
     Outdated,
     archive_model,
+    change_bant,
     change_hand_off,
     change_lines,
     change_model,
@@ -36,6 +37,7 @@ __all__ = [
     "adjust_points",
     "archive_model",
     "assign_lead",
+    "change_bant",
     "change_hand_off",
     "change_lines",
     "change_model",

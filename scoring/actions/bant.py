@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from leads.actions import Refused, audit
+from leads.actions import Refused, add_tag, audit, move_stage
 from leads.models import Contact, Mark
 from leads.queries import mark
 from leads.text import clean
 from leads.workspace import zone
 from scoring import bant
-from scoring.models import BantFact
+from scoring.actions.handing import recycle_lead, reject_lead
+from scoring.models import AnswerReason, BantFact, HandOff
+from scoring.queries.bant import bant_of
 
 MOST_AMOUNT = Decimal(10) ** 12
 FARTHEST = timedelta(days=3660)  # nobody plans further ahead than ten years; a longer one is a slip of the keys
@@ -111,3 +113,43 @@ def forget_bant(contact: Contact, *, facet: str, actor: User | None, now: dateti
     fact = record_bant([NewFact(contact.pk, facet, "unknown")], source=BantFact.Source.CALL, now=now, actor=actor)[0]
     audit(actor, "forgot BANT of", contact, {"facet": facet}, now)
     return fact
+
+
+# --- where the contact goes ------------------------------------------------------------------------------------------------
+
+TAG_OF_INFLUENCERS = "influencer"
+# Track -> the stage, and the reason that an open lead is answered with.
+_GOES_TO = {
+    "influencer": ("recycled", "no-authority"),
+    "later": ("recycled", "no-budget-until"),
+    "out": ("disqualified", "no-need-at-all"),
+}
+
+
+def apply_track(contact: Contact, *, key: str, actor: User, now: datetime) -> bant.Track:
+    """Do what BANT suggests: move the contact with the reason in words, and answer its open leads.
+
+    Refused when BANT suggests something else by now. Later: the leads come back on the day. Influencer: tagged, so that nurture
+    finds them. One transaction.
+    """
+    with transaction.atomic():
+        facts = bant_of([contact.pk], at=now)[contact.pk]
+        track = bant.track(facts, today=now.astimezone(zone()).date())
+        if track is None or track.key != key:
+            raise Refused(_("BANT says something else by now: look again."))
+        stage, reason_slug = _GOES_TO[track.key]
+        move_stage(contact, to=stage, actor=actor, cause=f"bant:{track.key}", reason=track.why, now=now, by_hand=True)
+        reason = AnswerReason.objects.filter(pk=reason_slug).first()
+        for lead in HandOff.objects.open().filter(contact=contact).order_by("pk"):
+            if reason is not None and reason.answer == AnswerReason.Answer.RECYCLED:
+                recycle_lead(lead, reason=reason, actor=actor, now=now, note=track.why, returns_at=_begin(track.until))
+            else:
+                reject_lead(lead, reason=reason, actor=actor, now=now, note=track.why)
+        if track.key == "influencer":
+            add_tag([contact.pk], tag=TAG_OF_INFLUENCERS, now=now)
+    return track
+
+
+def _begin(day: date | None) -> datetime | None:
+    """The day's first moment in the workspace's zone."""
+    return None if day is None else datetime.combine(day, time(0), zone())

@@ -18,7 +18,7 @@ from leads.actions import Refused, audit
 from leads.text import clean
 from scoring import grades, queries
 from scoring.caps import checked_caps
-from scoring.models import Rule, ScoreModel, ScoreVersion
+from scoring.models import BantFact, Rule, ScoreModel, ScoreVersion
 from scoring.occurrences import Counting, check_counting, counting_of, leaf_of, set_counting
 from scoring.patterns import PATTERNS
 from segments import graph
@@ -26,6 +26,7 @@ from segments.conditions import BadConditions, check, reads, to_document
 
 MOST_POINTS = Decimal(10_000)
 MOST_RULES = 200
+MOST_BANT = 1_000
 MOST_PER_DAY = 100_000
 CENT = Decimal("0.01")
 RESERVED_SLUGS = frozenset(
@@ -352,6 +353,34 @@ def change_hand_off(
         draft.save(update_fields=["hands_over", "lower_line", "hand_off_conditions"])
         if actor is not None:
             audit(actor, "edited the hand-off of", draft.model, {"hands_over": hands_over}, now)
+
+
+def change_bant(
+    version: ScoreVersion,
+    *,
+    includes: bool,
+    weights: Sequence[Decimal],
+    line: Decimal,
+    now: datetime,
+    actor: User | None = None,
+    edit_number: int | None = None,
+) -> None:
+    """Whether BANT counts in the draft, what each of the four is worth, and from how many points it passes."""
+    if len(weights) != len(BantFact.Facet.values) or any(not weight.is_finite() or weight < 0 for weight in weights):
+        raise Refused(_("BANT has four weights, none below zero."))
+    if not 0 < sum(weights) <= MOST_BANT:
+        raise Refused(_("The four weights come to more than zero and at most %(most)s.") % {"most": MOST_BANT})
+    if not line.is_finite() or not 0 < line <= sum(weights):
+        raise Refused(_("BANT passes from a number above zero that the four weights can reach."))
+    with transaction.atomic():
+        draft = _edit(version, edit_number, now)
+        draft.includes_bant = includes
+        draft.bant_weights = [weight.quantize(CENT) for weight in weights]
+        draft.bant_line = line.quantize(CENT)
+        draft.save(update_fields=["includes_bant", "bant_weights", "bant_line"])
+        if actor is not None:
+            detail = {"includes_bant": includes, "weights": [str(weight) for weight in draft.bant_weights]}
+            audit(actor, "edited BANT of", draft.model, detail, now)
 
 
 # --- publishing --------------------------------------------------------------------------------------------------------------

@@ -71,3 +71,19 @@ def claim_lapses(now: datetime) -> list[int]:
             [now, LAPSES_IN_ONE_LOOK, now],
         )
         return sorted({contact for (contact,) in cursor.fetchall()})
+
+
+def met_counts(at: datetime) -> dict[str, int]:
+    """facet -> contacts for whom it is met at the moment. One statement over all facts."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT facet, count(*) FROM (
+                SELECT DISTINCT ON (contact_id, facet) facet, verdict FROM scoring_bantfact
+                WHERE known_at <= %s AND (lapses_at IS NULL OR lapses_at > %s)
+                ORDER BY contact_id, facet, known_at DESC, id DESC
+            ) held WHERE verdict = 'met' GROUP BY facet
+            """,
+            [at, at],
+        )
+        return {facet: int(n) for facet, n in cursor.fetchall()}

@@ -25,10 +25,12 @@ from leads.models import Contact
 from scoring import access, actions, bant, cards, pages, queries
 from scoring.actions import Refused
 from scoring.forms import LinesForm, ModelForm, PublishForm, RuleForm, SettingsForm, plain
+from scoring.forms_bant import WeightsForm
 from scoring.grades import GRADES, grade
 from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
 from scoring.nodes import compile_rules, lines_of
 from scoring.queries import Plan
+from scoring.queries.bant import met_counts
 from segments.conditions import BadConditions, moment, time_limit
 from segments.rules import catalogue_stamp, rule_of
 
@@ -107,7 +109,7 @@ def model_detail(request: HttpRequest, slug: str) -> HttpResponse:
         grades, bands = queries.spread(model.pk)
         shown = pages.bars(bands, live.threshold)
         context |= {
-            "groups": pages.grouped(pages.live_rows(live, queries.answers_per_rule(model.pk))),
+            "groups": pages.grouped(_live_rows(live)),
             "grid": pages.grid(grades),
             "bars": shown,
             "line_x": pages.line_x(shown, live.threshold),
@@ -167,6 +169,7 @@ def _choice(request: HttpRequest, model: ScoreModel) -> _Choice:
             .order_by("-version__number")
             .first()
         )
+        rule = rule or bant.named(model).get(key)
         if rule is None:
             raise Http404
         return _Choice(rule.name, {"rule": key}, f"rule={key}")
@@ -190,6 +193,17 @@ def _after(request: HttpRequest) -> tuple[Decimal, int] | None:
     except (InvalidOperation, ValueError):
         return None
     return after if after[0].is_finite() and abs(after[0]) < 10**10 and 0 < after[1] < 2**63 else None
+
+
+def _live_rows(live: ScoreVersion) -> list[pages.RuleRow]:
+    """With how many people meet each facet of BANT, which is no stored rule that could keep its count. Two statements at most."""
+    rows = pages.live_rows(live, queries.answers_per_rule(live.model_id))
+    if live.includes_bant:
+        counts = met_counts(timezone.now())
+        for row in rows:
+            if row.rule.group == Rule.Group.BANT:
+                row.rule.met_count = counts.get(bant.FACETS[row.rule.position - 1], 0)
+    return rows
 
 
 # --- the draft --------------------------------------------------------------------------------------------------------------
@@ -242,6 +256,8 @@ def _draft_context(request: HttpRequest, model: ScoreModel, draft: ScoreVersion)
         "has_changes": pages.has_changes(draft, live),
         "test": test,
         "tab": "draft",
+        "bant_form": WeightsForm.of(draft),
+        "bant_presets": bant.WEIGHT_PRESETS.values(),
     }
 
 
@@ -469,7 +485,7 @@ def publish_difference(request: HttpRequest, slug: str) -> HttpResponse:
     except (BadConditions, DatabaseError) as error:
         return render(request, "scoring/_publish_difference.html", context | {"problem": _problem(error)})
     shown = pages.bars(found.bands_after, draft.threshold, before=found.bands_before if live else None)
-    rules = list(draft.rules.all())
+    rules = bant.all_rules(draft)
     open_leads = HandOff.objects.open().filter(model=model).count()
     context |= {
         "difference": found,

@@ -536,7 +536,7 @@ def test_the_command_prints_the_account(live: ScoreModel, now: Any) -> None:
         "model": "product",
         "total": 10,
         "grade": "A4",
-        "groups": {"fit": 40, "behaviour": 0, "negative": -30},
+        "groups": {"fit": 40, "behaviour": 0, "negative": -30, "bant": 0},
     }
     assert [(row["points"], row["rule"], row["cause"]) for row in found["rows"]] == [
         (40, "Is a VP", "rule_met"),
