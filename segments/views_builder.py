@@ -11,12 +11,16 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from leads.access import require
+from segments.builder import people as found_people
 from segments.builder import preview as previews
 from segments.builder.catalogue import Catalogue
 from segments.builder.changes import NoSuchChange, changed, first_leaf
+from segments.builder.documents import read_rows
 from segments.builder.rows import Rows
 from segments.conditions.check import MOST_CHARACTERS
 from segments.conditions.reading import NotJson
+
+MOST_PATHS = 500  # 200 rows and the groups round them
 
 
 @require_POST
@@ -30,7 +34,7 @@ def conditions_node(request: HttpRequest) -> HttpResponse:
     catalogue = Catalogue()
     rows = Rows(catalogue, offers_everybody=asked.get("offers") == "everybody")
     try:
-        document = previews.read_document(text)
+        document = read_rows(text)
         if asked.get("root"):
             node: Any = rows.root(document, is_everybody=bool(asked.get("everybody")))
         else:
@@ -53,9 +57,9 @@ def conditions_preview(request: HttpRequest) -> HttpResponse:
     """Counts and problems of every part on the page, and of the whole."""
     how = request.POST.get("how", "count")
     found = previews.preview(
-        request.POST.get("text", "")[: MOST_CHARACTERS * 2],
-        request.POST.getlist("path")[:500],
-        how=how if how in ("estimate", "exact") else "count",
+        request.POST.get("text", ""),
+        request.POST.getlist("path")[:MOST_PATHS],
+        how=how if how in previews.HOW else "count",
         now=timezone.now(),
     )
     return render(request, "segments/_conditions_preview.html", {"preview": found})
@@ -66,7 +70,7 @@ def conditions_preview(request: HttpRequest) -> HttpResponse:
 def conditions_people(request: HttpRequest) -> HttpResponse:
     """A few who match, or who miss by one row, with a tick for each row."""
     which = "near" if request.POST.get("which") == "near" else "matches"
-    found = previews.people(request.POST.get("text", "")[: MOST_CHARACTERS * 2], which=which, now=timezone.now())
+    found = found_people.people(request.POST.get("text", "")[: MOST_CHARACTERS * 2], which=which, now=timezone.now())
     return render(request, "segments/_conditions_people.html", {"found": found})
 
 

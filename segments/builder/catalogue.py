@@ -81,11 +81,12 @@ class PickerOption:
     label: str
     help: str = ""
     words: str = ""
+    icon: str = "point"
 
     @property
     def search(self) -> str:
-        """Lower-cased words that the picker looks in; the label comes first."""
-        return f"{self.label} {self.help} {self.words}".lower()
+        """Words that the picker looks in, besides those of the group: the label comes first, the key last."""
+        return fold(f"{self.label} {self.help} {self.words} {self.value}")
 
 
 @dataclass
@@ -244,46 +245,36 @@ class Catalogue:
         """Everything a row can be about, in groups: fields by theirs, custom fields, activities, deals, memberships."""
         groups: dict[str, PickerGroup] = {}
 
-        def put(group: StrOrPromise, option: PickerOption) -> None:
-            groups.setdefault(str(group), PickerGroup(str(group))).options.append(option)
+        def put(group: StrOrPromise, *option: StrOrPromise) -> None:
+            found = groups.setdefault(str(group), PickerGroup(str(group)))
+            found.options.append(PickerOption(*map(str, option)))
 
         listed = self.language.fields()
-        for one in listed:
-            if ".custom." not in one.key:
-                put(one.group, PickerOption(one.key, str(one.label), str(one.help), one.name))
-        for one in listed:
-            if ".custom." in one.key:
-                put(_("Custom fields"), PickerOption(one.key, str(one.label), str(one.help or one.group), one.name))
-        activity = _("Activity")
-        put(
-            activity,
-            PickerOption("did:any", _("Did anything"), _("any activity, how often and when"), "activity behaviour"),
-        )
+        for is_custom in (False, True):
+            for one in listed:
+                if (".custom." in one.key) is is_custom:
+                    group, help = (_("Custom fields"), one.help or one.group) if is_custom else (one.group, one.help)
+                    put(group, one.key, one.label, help, one.group, _icon(one, one.key.partition(".")[0]))
+        activity, icon = _("Activity"), ICONS["activity"]
+        put(activity, "did:any", _("Did anything"), _("any activity, how often and when"), "activity behaviour", icon)
         for slug, label in self.kinds().items():
-            put(activity, PickerOption(f"did:{slug}", label, "", f"did {slug} activity"))
-        put(
-            activity,
-            PickerOption(
-                "sequence", _("One after the other"), _("activities in an order, with a gap at most"), "sequence then"
-            ),
-        )
+            put(activity, f"did:{slug}", label, "", "did activity", icon)
+        help = _("activities in an order, with a gap at most")
+        put(activity, "sequence", _("One after the other"), help, "sequence then", "arrow-ramp-right")
         for related in self.language.all_related():
-            put(
-                related.label,
-                PickerOption(f"has:{related.key}", _("Has a %(words)s") % {"words": related.words}, "", related.key),
-            )
-            for found in self.language.fields(related.key):
-                if found.name == "status":
-                    for value, status in self._choices_of(found):
-                        words = _("Has a %(words)s: %(status)s") % {"words": related.words, "status": status}
-                        put(
-                            related.label,
-                            PickerOption(f"has:{related.key}:{value}", words, "", f"{related.key} {value}"),
-                        )
+            icon, words = ICONS.get(related.key, "list"), {"words": related.words}
+            put(related.label, f"has:{related.key}", _("Has a %(words)s") % words, "", related.key, icon)
+            for value, status in self._statuses(related.key):
+                label = _("Has a %(words)s: %(status)s") % {**words, "status": status}
+                put(related.label, f"has:{related.key}:{value}", label, "", related.key, icon)
         for subject in self.subjects:
-            put(_("Belongs to"), PickerOption(subject.key, str(subject.label), str(subject.help), subject.key))
-        put(_("By hand"), PickerOption("json", _("Write it as JSON"), _("for what no row shows"), "json"))
+            put(_("Belongs to"), subject.key, subject.label, subject.help, "", subject.icon)
+        put(_("By hand"), "json", _("Write it as JSON"), _("for what no row shows"), "", "braces")
         return list(groups.values())
+
+    def _statuses(self, subject: str) -> list[tuple[str, StrOrPromise]]:
+        found = next((one for one in self.language.fields(subject) if one.name == "status"), None)
+        return [] if found is None else self._choices_of(found)
 
     def suggestions(self, key: str, text: str) -> list[Suggestion]:
         """What fits the text typed so far: choices by label, else values from the data. At most one statement."""

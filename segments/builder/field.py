@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from segments.builder.catalogue import Catalogue, PickerGroup
-from segments.builder.preview import read_document
+from segments.builder.documents import line_of, read_document, read_rows
+from segments.builder.lines import lines_of
+from segments.builder.preview import Message
 from segments.builder.rows import Group, Rows
-from segments.conditions import BadConditions, check, sentence, to_document
+from segments.conditions import BadConditions, Problem, check, sentence, to_document
+from segments.conditions.check import MOST_CHARACTERS
 from segments.conditions.reading import NotJson
+from segments.conditions.tree import MOST_LEAVES, MOST_LEVELS
 
 EVERYBODY: dict[str, Any] = {"all": []}
 
@@ -38,6 +43,10 @@ class Builder:
     sentence: str
     is_invalid: bool
     described_by: str
+    problems: Sequence[Message] = ()
+    most_leaves: int = MOST_LEAVES
+    most_levels: int = MOST_LEVELS
+    most_characters: int = MOST_CHARACTERS
 
 
 class ConditionsWidget(forms.Textarea):
@@ -69,10 +78,17 @@ class ConditionsWidget(forms.Textarea):
         catalogue = Catalogue()
         rows = Rows(catalogue, offers_everybody=self.offers_everybody)
         field_id = str(attrs.get("id") or f"id_{name}")
+        problems: list[Message] = []
         try:
-            document, tab = read_document(text), "rows"
-        except NotJson:
-            document, tab = None, "json"
+            if len(text) > MOST_CHARACTERS:
+                raise NotJson(_("This is too large to be a rule."))
+            document, tab = read_rows(text), "rows"
+        except NotJson as error:
+            document, tab, problems = None, "json", [Message(str(error), line=line_of(error))]
+        words, bad = _read_back(document)
+        if bad:
+            lines = lines_of(text, [problem.path for problem in bad])
+            problems = [Message(problem.message, problem.path, lines[problem.path]) for problem in bad]
         return Builder(
             id=f"{field_id}-builder",
             field_id=field_id,
@@ -82,7 +98,8 @@ class ConditionsWidget(forms.Textarea):
             tab=tab,
             root=rows.root(document, is_everybody=document == EVERYBODY),
             picker=catalogue.picker(),
-            sentence=sentence_of(document),
+            sentence=words,
+            problems=problems,
             is_invalid=bool(attrs.get("aria-invalid")) or "is-invalid" in str(attrs.get("class", "")),
             described_by=str(attrs.get("aria-describedby", "")),
         )
@@ -107,6 +124,8 @@ class ConditionsField(forms.Field):
         if value in self.empty_values:
             return None
         try:
+            if isinstance(value, str) and len(value) > MOST_CHARACTERS:
+                raise NotJson(_("This is too large to be a rule."))
             document = read_document(value) if isinstance(value, str) else value
         except NotJson as error:
             raise ValidationError(str(error), code="json") from error
@@ -135,9 +154,14 @@ class ConditionsField(forms.Field):
 
 def sentence_of(document: Any) -> str:
     """The rule read back; empty for none or one that cannot be read."""
+    return _read_back(document)[0]
+
+
+def _read_back(document: Any) -> tuple[str, list[Problem]]:
+    """The rule in words, or what is wrong with it."""
     if document is None:
-        return ""
+        return "", []
     try:
-        return sentence(check(document, allow_unknown_slugs=True))
-    except BadConditions:
-        return ""
+        return sentence(check(document, allow_unknown_slugs=True)), []
+    except BadConditions as error:
+        return "", error.problems

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, LiteralString
 
-from django.db import connection
+from django.db import OperationalError, connection
+from psycopg.errors import QueryCanceled
 
 from leads.text import fold
 from segments.conditions.fragment import Sql, bind, sql
+from segments.conditions.sql import time_limit
 
 NEWEST = 20_000  # rows looked at; read by the primary key in 10–30 ms
 MOST = 20
+SECONDS = 0.5  # nobody waits longer for a suggestion; without one the value can still be typed
 
 Examples = Callable[[str], list[str]]
 
@@ -90,6 +93,12 @@ def _most_frequent(items: Sql, newest: Sql, typed: str) -> list[str]:
 
 
 def _fetch(statement: Sql) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement.text, list(statement.params))
-        return list(cursor.fetchall())
+    """The rows, or none when finding them takes too long."""
+    try:
+        with time_limit(SECONDS), connection.cursor() as cursor:
+            cursor.execute(statement.text, list(statement.params))
+            return list(cursor.fetchall())
+    except OperationalError as error:
+        if isinstance(error.__cause__, QueryCanceled):
+            return []
+        raise

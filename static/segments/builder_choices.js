@@ -4,14 +4,16 @@
 
 const SHOWN = '[role="option"]:not([hidden])';
 
-/** Moves an absolutely placed element below an anchor, inside the builder, never wider than it. */
-function place(element, anchor, home) {
+/** Moves an absolutely placed element below an anchor, or above it where there is no room; inside the builder, never wider than it. */
+export function place(element, anchor, home) {
   const box = anchor.getBoundingClientRect();
   const frame = home.getBoundingClientRect();
   element.hidden = false;
   const left = Math.max(0, Math.min(box.left - frame.left, frame.width - element.offsetWidth));
+  const below = window.innerHeight - box.bottom;
+  const isAbove = element.offsetHeight + 8 > below && box.top > below && element.offsetHeight + 8 < box.top;
   element.style.left = `${left}px`;
-  element.style.top = `${box.bottom - frame.top + 4}px`;
+  element.style.top = isAbove ? `${box.top - frame.top - element.offsetHeight - 4}px` : `${box.bottom - frame.top + 4}px`;
 }
 
 class ListBox {
@@ -54,6 +56,8 @@ class ListBox {
     const at = options.indexOf(this.active);
     if (event.key === "ArrowDown") this.activate(options[(at + 1) % options.length]);
     else if (event.key === "ArrowUp") this.activate(options[(at <= 0 ? options.length : at) - 1]);
+    else if (event.key === "PageDown") this.activate(options[Math.min(at + 8, options.length - 1)]);
+    else if (event.key === "PageUp") this.activate(options[Math.max(at - 8, 0)]);
     else if (event.key === "Enter" && this.active) this.choose(this.active);
     else if (event.key === "Escape") this.close({ refocus: true });
     else return false;
@@ -63,8 +67,9 @@ class ListBox {
 
 /** The picker of fields and subjects: one per builder, opened for a button. */
 export class Picker extends ListBox {
-  constructor(home, popup) {
+  constructor(home, popup, say) {
     super(home, popup);
+    this.say = say;
     this.search = popup.querySelector("input");
     this.input = this.search;
     this.empty = popup.querySelector("[data-nothing]");
@@ -92,13 +97,14 @@ export class Picker extends ListBox {
     this.search.focus();
   }
 
-  /** Options that have every word; those whose label starts with the text come first to the arrow keys. */
+  /** Options that have every word, in their own text or their group's; those that begin with the text are offered first. */
   filter() {
     const words = this.search.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
     for (const group of this.popup.querySelectorAll('[role="group"]')) {
       let shown = 0;
       for (const option of group.querySelectorAll('[role="option"]')) {
-        option.hidden = !words.every((word) => option.dataset.search.includes(word));
+        const text = `${option.dataset.search} ${group.dataset.search}`;
+        option.hidden = !words.every((word) => text.includes(word));
         if (!option.hidden) shown += 1;
       }
       group.hidden = shown === 0;
@@ -106,8 +112,10 @@ export class Picker extends ListBox {
     const options = this.options();
     this.empty.hidden = options.length > 0;
     const start = words.join(" ");
-    this.activate(start ? (options.find((option) => option.dataset.search.startsWith(start)) ?? options[0]) : options[0]);
-    this.popup.querySelector('[role="listbox"]').scrollTop = start ? this.popup.querySelector('[role="listbox"]').scrollTop : 0;
+    const first = start && (options.find((option) => option.dataset.search.startsWith(start)) ?? options.find((option) => ` ${option.dataset.search}`.includes(` ${start}`)));
+    this.activate(first || options[0]);
+    if (!start) this.popup.querySelector('[role="listbox"]').scrollTop = 0;
+    if (start) this.say(options.length);
   }
 
   choose(option) {
@@ -149,6 +157,12 @@ export class Typeahead extends ListBox {
         if (error.name !== "AbortError") this.close({}); // without suggestions the value can still be typed
       }
     }, wait);
+  }
+
+  /** The suggestion that says just what was typed, by label or value. */
+  same(text) {
+    const wanted = text.toLowerCase();
+    return this.isOpen ? this.options().find((option) => [option.dataset.label, option.dataset.value].some((one) => one.toLowerCase() === wanted)) : undefined;
   }
 
   show(input, markup) {

@@ -82,3 +82,24 @@ export function pathsOf(element, path = "", found = []) {
   });
   return found;
 }
+
+/** How large a node of a document is: its conditions, and how many levels deep it goes. */
+export function sizeOf(node) {
+  const [join] = Object.keys(node ?? {}).filter((key) => key === "all" || key === "any");
+  if (join && Array.isArray(node[join])) {
+    const inside = node[join].map(sizeOf);
+    return { leaves: inside.reduce((sum, one) => sum + one.leaves, 0), levels: 1 + Math.max(0, ...inside.map((one) => one.levels)) };
+  }
+  if (typeof node === "object" && node !== null && "not" in node) {
+    const inside = sizeOf(node.not);
+    return { leaves: inside.leaves, levels: inside.levels + 1 };
+  }
+  return { leaves: 1, levels: 1 };
+}
+
+/** How many levels lie above what stands directly in a group. */
+export function levelsAbove(group) {
+  let found = 0;
+  for (let at = group; at; at = at.parentElement.closest('[data-node="group"]')) found += at.dataset.negated === "true" ? 2 : 1;
+  return found;
+}

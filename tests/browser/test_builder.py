@@ -249,7 +249,7 @@ def test_people_with_a_tick_per_row_and_near_misses(page: Page) -> None:
     expect(builder(page).locator("tbody tr")).to_have_count(2)
     builder(page).get_by_role("tab", name="Near misses").click()
     expect(builder(page).locator("tbody tr")).to_have_count(3)
-    expect(builder(page).locator("tbody .is-no")).to_have_count(3)
+    expect(builder(page).locator("tbody .is-missed")).to_have_count(3)
 
 
 def test_without_javascript_the_rule_is_read_and_edited_as_json(

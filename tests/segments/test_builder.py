@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from leads.access import MARKETER, SALES
 from leads.models import CustomField
 from segments.builder import ConditionsField, ConditionsWidget
+from segments.builder import people as shown_people
 from segments.builder import preview as previews
 from segments.builder.catalogue import Catalogue
 from segments.builder.changes import NoSuchChange, changed, first_leaf
+from segments.builder.lines import lines_of
 from segments.builder.rows import DidRow, FieldRow, Group, JsonRow, MemberRow, Row, Rows
-from segments.conditions import check, operators_for
+from segments.conditions import check, explain, moment, operators_for
 from tests.makers import NOW, make_activity, make_contact, make_deal, make_segment, make_user
 
 pytestmark = pytest.mark.django_db
@@ -274,11 +278,19 @@ def test_and_or_change_the_number_and_the_sentence(population: None) -> None:
 
 
 def test_an_unfinished_row_waits_and_the_others_are_counted(population: None) -> None:
-    found = ask({"all": [SOURCE, {"field": "contact.title", "op": "contains"}]}, "", "all[0]", "all[1]")
-    assert found.state == "unfinished"
+    waiting = {"field": "contact.title", "op": "contains"}
+    rule = {"all": [SOURCE, {"any": [waiting, {"not": WON}]}, {"any": [waiting]}]}
+    found = ask(rule, "", "all[0]", "all[1].any[0]", "all[1]", "all[2]", "all[2].any[0]")
+    assert (found.state, found.number) == ("unfinished", 2)  # from paid search, no deal won
     assert [(part.state, part.number, part.at) for part in found.parts] == [
-        ("unfinished", None, ""), ("counted", 4, ""), ("unfinished", None, "value"),
+        ("unfinished", 2, ""), ("counted", 4, ""), ("unfinished", None, "value"), ("unfinished", 3, ""), ("unfinished", None, ""),
+        ("unfinished", None, "value"),
     ]  # fmt: skip
+
+
+def test_a_rule_of_one_unfinished_row_has_no_number(population: None) -> None:
+    found = ask({"all": [{"field": "contact.title", "op": "contains"}]}, "", "all[0]")
+    assert (found.state, found.number, len(found.messages)) == ("unfinished", None, 1)
 
 
 @pytest.mark.parametrize(
@@ -320,13 +332,84 @@ def test_a_problem_stands_at_its_row_and_control() -> None:
 def test_a_problem_of_the_whole_rule_is_said_below_it() -> None:
     found = ask({"any": [SOURCE] * 201}, "")
     assert found.state == "problem"
-    assert "200" in found.messages[0]
+    assert "200" in found.messages[0].text
 
 
-@pytest.mark.parametrize("text", ["{", "NaN", '{"all": [NaN]}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{", "NaN", '{"all": [NaN]}', "[" * 100_000, '{"all": [], "all": []}', "1" * 5_000, " " * 1_000_000, '"' + "x" * 1_000_000 + '"',
+    ],
+    ids=lambda text: text[:20],
+)  # fmt: skip
 def test_text_that_is_no_json_is_told(text: str) -> None:
     found = previews.preview(text, [""], how="count", now=NOW)
     assert (found.state, len(found.messages)) == ("problem", 1)
+
+
+def test_problems_of_a_text_written_by_hand_stand_at_their_lines() -> None:
+    text = """
+    {"all": [
+        {"field": "contact.title", "op": "contains", "value": "vp"},
+        {"not": {"any": [
+            {"did": "call", "where": [{"field": "url", "op": "is",
+                                       "value": 3}]},
+            {"field": "contact.titel", "op": "is", "value": "a \\" b"}
+        ]}},
+        {"in_segment": "gone", "since": [[1, 2],
+            3]}
+    ]}"""
+    found = previews.preview(text, [], how="count", now=NOW)
+    assert found.state == "problem"
+    assert [(message.path, message.line) for message in found.messages] == [
+        ("all[1].not.any[0].where[0].value", 6), ("all[1].not.any[1].field", 7), ("all[2].since", 9), ("all[2].in_segment", 9),
+    ]  # fmt: skip
+    broken = previews.preview('{"all": [\n\n}', [], how="count", now=NOW)
+    assert [message.line for message in broken.messages] == [3]
+
+
+@pytest.mark.parametrize("indent", [None, 0, 2])
+def test_every_place_of_a_text_has_its_line(indent: int | None) -> None:
+    document = {"all": [*LEAVES, {"not": {"any": [{"not": leaf} for leaf in LEAVES[:5]]}}]}
+    text = json.dumps(document, indent=indent)
+
+    def paths(value: Any, path: str) -> list[tuple[str, Any]]:
+        found = [(path, value)]
+        if isinstance(value, dict):
+            for key, inside in value.items():
+                found += paths(inside, f"{path}.{key}" if path else key)
+        elif isinstance(value, list):
+            for place, inside in enumerate(value):
+                found += paths(inside, f"{path}[{place}]")
+        return found
+
+    listed = text.splitlines()
+    for path, line in lines_of(text, [path for path, _value in paths(document, "")]).items():
+        last = path.rpartition(".")[2]
+        assert last.endswith("]") or not path or f'"{last}":' in listed[line - 1], (path, line)
+    assert lines_of(text, ["nowhere", "all[0].value.more"]) == {
+        "nowhere": 1,
+        "all[0].value.more": lines_of(text, ["all[0].value"])["all[0].value"],
+    }
+
+
+def test_a_deep_text_is_read_without_recursion() -> None:
+    depth = 5_000
+    assert lines_of("[\n" * depth + "]" * depth, ["[0][0]"]) == {"[0][0]": 3}
+
+
+def test_rows_about_fields_are_counted_in_one_statement(population: None, django_assert_num_queries: Any) -> None:
+    """The workspace; the whole rule and one pass for all rows, each with five for its time limit."""
+    cities = [{"field": "contact.city", "op": "is", "value": f"{number}"} for number in range(8)]
+    leaves = [SOURCE, *cities]
+    paths = ["", *(f"all[{place}]" for place in range(len(leaves)))]
+    moment(NOW)  # makes the workspace
+    with django_assert_num_queries(13) as asked:
+        found = ask({"all": leaves}, *paths)
+    assert sum("FILTER" in one["sql"] for one in asked.captured_queries) == 1
+    assert [part.number for part in found.parts] == [0, 4, *([0] * 8)]
+    with django_assert_num_queries(7):  # the whole again, the rows are kept
+        assert ask({"any": leaves}, "", *(path.replace("all", "any") for path in paths[1:])).number == 4
 
 
 def test_a_path_that_is_not_there_is_left_out(population: None) -> None:
@@ -336,14 +419,13 @@ def test_a_path_that_is_not_there_is_left_out(population: None) -> None:
 def test_a_count_that_takes_too_long_says_so_and_an_estimate_is_offered(
     population: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from django.db import connection
-
     def slow(*args: Any, **kwargs: Any) -> int:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(5)")
         return 0
 
     monkeypatch.setattr(previews, "count", slow)
+    monkeypatch.setattr(previews, "count_together", slow)
     monkeypatch.setattr(previews, "ONE_COUNT", 0.02)
     found = ask({"all": [SOURCE]}, "", "all[0]")
     assert (found.state, found.number, [part.state for part in found.parts]) == ("slow", None, ["slow", "slow"])
@@ -369,15 +451,43 @@ def test_an_unchanged_row_is_counted_once_in_a_while(population: None) -> None:
     assert (found.number, [part.number for part in found.parts]) == (6, [6, 4])  # the whole is always fresh
 
 
+def test_rows_that_do_not_fit_the_first_answer_come_with_the_next(
+    population: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(previews, "FIRST_ANSWER", 0.0)
+    found = ask({"all": [SOURCE, WON]}, "", "all[0]", "all[1]")
+    assert (found.state, found.number, found.waits) == ("counted", 2, True)
+    assert [(part.state, part.number) for part in found.parts] == [("counted", 2), ("waiting", None), ("waiting", None)]
+    rest = ask({"all": [SOURCE, WON]}, "all[0]", "all[1]", how="rest")
+    assert (rest.state, rest.waits) == ("rest", False)
+    assert [(part.state, part.number) for part in rest.parts] == [("counted", 4), ("counted", 3)]
+
+
+def test_a_row_that_takes_long_is_not_tried_again_at_once(population: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def slow(*args: Any, **kwargs: Any) -> int:
+        tried.append(args)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(5)")
+        return 0
+
+    monkeypatch.setattr(previews, "count", slow)
+    monkeypatch.setattr(previews, "ONE_COUNT", 0.02)
+    for _time in range(2):
+        assert [part.state for part in ask({"all": [WON]}, "all[0]").parts] == ["slow"]
+    assert len(tried) == 3  # the whole twice, the row once
+
+
 def test_people_who_match_have_a_tick_for_each_row(population: None) -> None:
-    found = previews.people(json.dumps({"all": [SOURCE, WON]}), which="matches", now=NOW)
+    found = shown_people.people(json.dumps({"all": [SOURCE, WON]}), which="matches", now=NOW)
     assert [person.contact.first_name for person in found.people] == ["Paid 1", "Paid 0"]
     assert [[tick.holds for tick in person.ticks] for person in found.people] == [[True, True], [True, True]]
     assert len(found.columns) == 2
 
 
 def test_near_misses_fail_exactly_one_row(population: None) -> None:
-    found = previews.people(json.dumps({"all": [SOURCE, WON]}), which="near", now=NOW)
+    found = shown_people.people(json.dumps({"all": [SOURCE, WON]}), which="near", now=NOW)
     assert sorted(tuple(tick.holds for tick in person.ticks) for person in found.people) == [
         (False, True),
         (True, False),
@@ -385,9 +495,21 @@ def test_near_misses_fail_exactly_one_row(population: None) -> None:
     ]
 
 
+def test_near_misses_are_found_in_groups_within_groups(population: None) -> None:
+    """NOT of an OR is an AND: whoever fails one part of it only is a near miss, marked at that row."""
+    lost = {"has": "deal", "where": [{"field": "status", "op": "is", "value": "lost"}]}
+    rule = {
+        "any": [{"field": "contact.city", "op": "is", "value": "x"}, {"not": {"any": [{"not": SOURCE}, WON, lost]}}]
+    }
+    found = shown_people.people(json.dumps(rule), which="near", now=NOW)
+    paths = {"any[1].not.any[0].not": 1, "any[1].not.any[1]": 2, "any[1].not.any[2]": 1}
+    assert Counter(person.missed for person in found.people) == paths
+    assert not any(explain(check(rule), person.contact.pk, moment(NOW)).holds for person in found.people)
+
+
 @pytest.mark.parametrize("document", [SOURCE, {"any": [SOURCE, WON]}])
 def test_near_misses_need_two_rows_joined_by_and(document: Any) -> None:
-    found = previews.people(json.dumps(document), which="near", now=NOW)
+    found = shown_people.people(json.dumps(document), which="near", now=NOW)
     assert (found.people, bool(found.message)) == ((), True)
 
 
