@@ -27,11 +27,12 @@ from scoring.actions import (
 from scoring.actions.editing import RESERVED_SLUGS
 from scoring.cards import number
 from scoring.models import Rule, ScoreModel, ScoreVersion
+from scoring.occurrences import FIELDS, Counting, counting_of
 from segments.conditions import BadConditions
 from segments.definition_kinds import slug_of
 from segments.definitions import BadDefinition, DefinitionKind, demand_choice, demand_keys
 
-RULE_KEYS = ("key", "group", "name", "points", "conditions")
+RULE_KEYS = ("key", "group", "name", "points", "conditions", "per_occurrence")
 
 
 def export_models(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -54,6 +55,7 @@ def export_models(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
                 "fit_lines": [number(line) for line in version.fit_lines],
                 "behaviour_lines": [number(line) for line in version.behaviour_lines],
                 "bant": bant_of_version(version),
+                **({"caps": version.caps} if version.caps else {}),
                 "rules": [
                     {
                         "key": str(rule.key),
@@ -61,11 +63,35 @@ def export_models(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
                         "name": rule.name,
                         "points": number(rule.points),
                         "conditions": rule.conditions,
+                        **_counted(rule),
                     }
                     for rule in _in_order(version)
                 ],
             },
         )
+
+
+def _counted(rule: Rule) -> dict[str, Any]:
+    """The key `per_occurrence` of a rule that gives points for each activity, with its limits."""
+    counting = counting_of(rule)
+    if counting is None:
+        return {}
+    limits = {name: getattr(counting, name) for name in FIELDS if getattr(counting, name) is not None}
+    return {"per_occurrence": {name: number(v) if isinstance(v, Decimal) else v for name, v in limits.items()}}
+
+
+def _counting(wanted: dict[str, Any], path: str) -> Counting | None:
+    limits = wanted.get("per_occurrence")
+    if limits is None:
+        return None
+    if not isinstance(limits, dict) or not set(limits) <= set(FIELDS):
+        raise BadDefinition(
+            f"{path}.per_occurrence", _("must be a mapping with %(keys)s.") % {"keys": ", ".join(FIELDS)}
+        )
+    values = dict(limits)
+    if values.get("cap") is not None:
+        values["cap"] = _decimal(values["cap"], f"{path}.per_occurrence.cap")
+    return Counting(**values)
 
 
 def _in_order(version: ScoreVersion) -> list[Rule]:
@@ -86,6 +112,7 @@ def prepare_model(document: dict[str, Any], now: datetime) -> None:
             "fit_lines": list,
             "behaviour_lines": list,
             "bant": dict,
+            "caps": dict,
             "rules": list,
         },
     )
@@ -167,6 +194,7 @@ def _write(draft: ScoreVersion, document: dict[str, Any], actor: User | None, no
         behaviour_lines=[
             _decimal(line, "behaviour_lines") for line in document.get("behaviour_lines") or draft.behaviour_lines
         ],
+        caps=document.get("caps", {}),
         now=now,
     )
     _write_bant(draft, document, now)
@@ -188,6 +216,7 @@ def _write(draft: ScoreVersion, document: dict[str, Any], actor: User | None, no
                 name=str(wanted.get("name") or ""),
                 points=_decimal(wanted.get("points"), f"{path}.points"),
                 conditions=wanted.get("conditions"),
+                counting=_counting(wanted, path),
                 now=now,
             )
         except BadConditions as error:
@@ -228,8 +257,9 @@ def _says(version: ScoreVersion) -> list[Any]:
         number(version.threshold),
         [number(line) for line in version.fit_lines],
         [number(line) for line in version.behaviour_lines],
-        [[rule.group, rule.name, number(rule.points), rule.conditions] for rule in _in_order(version)],
+        [[rule.group, rule.name, number(rule.points), rule.conditions, _counted(rule)] for rule in _in_order(version)],
         bant_of_version(version),
+        version.caps,
     ]
 
 
@@ -239,11 +269,18 @@ def _said(document: dict[str, Any], live: ScoreVersion) -> list[Any]:
         said[place] = document.get(key, said[place])
     if document.get("rules") is not None:
         said[3] = [
-            [rule.get("group"), rule.get("name"), rule.get("points"), rule.get("conditions")]
+            [
+                rule.get("group"),
+                rule.get("name"),
+                rule.get("points"),
+                rule.get("conditions"),
+                {"per_occurrence": rule["per_occurrence"]} if rule.get("per_occurrence") is not None else {},
+            ]
             for rule in document["rules"]
             if isinstance(rule, dict)
         ]
     said[4] = _bant_said(document, live)
+    said[5] = document.get("caps", {})
     return said
 
 

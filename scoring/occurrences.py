@@ -7,7 +7,7 @@ out from the full points and rounded half away from zero: 5, 2.5, 1.25, 0.63, 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -253,6 +253,12 @@ def limits_in_words(points: Decimal, counting: Counting) -> list[str]:
     return found
 
 
-def read_counting(values: Mapping[str, Any]) -> Counting:
-    """From cleaned values named like the fields of Rule."""
-    return Counting(**{name: values.get(name) for name in FIELDS})
+def steps_in_words(rule: Rule, counting: Counting) -> list[tuple[str, Decimal]]:
+    """(“at once”, “after 14 days”, points that are left of one activity) for people to read."""
+    found, left = [], 0
+    for step in steps(rule.points, counting):
+        left += step.change
+        days = step.after.days
+        when = ngettext("after %(days)s day", "after %(days)s days", days) % {"days": days} if days else _("at once")
+        found.append((str(when), Decimal(left) / 100))
+    return found

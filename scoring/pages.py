@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.utils.dateparse import parse_date, parse_datetime
@@ -15,10 +15,13 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from scoring import bant, queries
 from scoring.business_hours import Calendar, between
-from scoring.cards import words
 from scoring.grades import DIGITS, LETTERS
 from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
+from scoring.occurrences import counting_of, limits_in_words, rule_in_words, says
 from scoring.words import shown
+
+if TYPE_CHECKING:
+    from scoring.trial import Trial
 
 GROUPS = (
     (Rule.Group.FIT, gettext_lazy("Fit"), gettext_lazy("Who they are"), "target"),
@@ -26,7 +29,16 @@ GROUPS = (
     (Rule.Group.NEGATIVE, gettext_lazy("Negative"), gettext_lazy("What speaks against them"), "mood-sad"),
 )
 BANT_GROUP = (Rule.Group.BANT, gettext_lazy("BANT"), gettext_lazy("What sales knows of them"), "checklist")
-LINES = ("threshold", "fit_lines", "behaviour_lines", "hands_over", "lower_line", "hand_off_conditions", "bant_line")
+LINES = (
+    "threshold",
+    "fit_lines",
+    "behaviour_lines",
+    "hands_over",
+    "lower_line",
+    "hand_off_conditions",
+    "bant_line",
+    "caps",
+)
 NO_ANSWERS = {"handed_over": 0, "accepted": 0, "rejected": 0, "recycled": 0, "won": 0}
 
 
@@ -43,6 +55,14 @@ class RuleRow:
     change: str = ""
     before: Rule | None = None
     holds: bool | None = None
+    gives: Decimal | None = None
+    is_unknown: bool = False
+
+    @property
+    def limits(self) -> list[str]:
+        """How a rule per occurrence counts; empty for one that counts once."""
+        counting = counting_of(self.rule)
+        return limits_in_words(self.rule.points, counting) if counting else []
 
     @property
     def accepted_share(self) -> int | None:
@@ -75,28 +95,28 @@ def grouped(rows: Iterable[RuleRow]) -> list[GroupRows]:
 
 
 def live_rows(version: ScoreVersion, answers: Mapping[UUID, Mapping[str, int]]) -> list[RuleRow]:
-    return [
-        RuleRow(rule, words(rule.conditions), answers.get(rule.key, NO_ANSWERS)) for rule in bant.all_rules(version)
-    ]
+    return [RuleRow(rule, rule_in_words(rule), answers.get(rule.key, NO_ANSWERS)) for rule in bant.all_rules(version)]
 
 
-def draft_rows(draft: ScoreVersion, live: ScoreVersion | None, held: set[UUID] | None = None) -> list[RuleRow]:
-    """Rules of a draft with how each differs from the live one; removed ones at the end of their group."""
+def draft_rows(draft: ScoreVersion, live: ScoreVersion | None, test: Trial | None = None) -> list[RuleRow]:
+    """Rules of a draft with how each differs from the live one and what it gives the test contact; removed ones at the end."""
     before = {rule.key: rule for rule in bant.all_rules(live)} if live else {}
     rows = [
         RuleRow(
             rule,
-            words(rule.conditions),
+            rule_in_words(rule),
             NO_ANSWERS,
             change=_change(rule, before.get(rule.key), is_first=live is None),
             before=before.get(rule.key),
-            holds=None if held is None else rule.key in held,
+            holds=None if test is None else rule.key in test.held,
+            gives=None if test is None else test.points.get(rule.key, Decimal(0)),
+            is_unknown=test is not None and rule.key in test.unknown,
         )
         for rule in bant.all_rules(draft)
     ]
     kept = {row.rule.key for row in rows}
     return rows + [
-        RuleRow(rule, words(rule.conditions), NO_ANSWERS, change="removed", before=rule)
+        RuleRow(rule, rule_in_words(rule), NO_ANSWERS, change="removed", before=rule)
         for key, rule in before.items()
         if key not in kept
     ]
@@ -107,8 +127,7 @@ def _change(rule: Rule, before: Rule | None, *, is_first: bool) -> str:
         return ""
     if before is None:
         return "added"
-    is_same = (before.conditions, before.points, before.name) == (rule.conditions, rule.points, rule.name)
-    return "" if is_same else "changed"
+    return "" if says(before) == says(rule) and before.name == rule.name else "changed"
 
 
 def has_changes(draft: ScoreVersion, live: ScoreVersion | None) -> bool:

@@ -36,10 +36,23 @@ class Pattern:
     rules: tuple[PatternRule, ...]
     threshold: Decimal = Decimal(75)
     caps: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    includes_bant: bool = False
 
 
 def _rule(group: str, name: StrOrPromise, points: int, conditions: dict[str, Any]) -> PatternRule:
     return PatternRule(group, name, Decimal(points), conditions)
+
+
+def _each(
+    name: StrOrPromise, points: int, kinds: str | list[str], *, url: str = "", group: str = "behaviour", **limits: Any
+) -> PatternRule:
+    """Points for each activity, with limits named like the fields of Counting."""
+    leaf: dict[str, Any] = {"did": kinds}
+    if url:
+        leaf["where"] = [_field("url", "contains", url)]
+    if "cap" in limits:
+        limits["cap"] = Decimal(limits["cap"])
+    return PatternRule(group, name, Decimal(points), leaf, Counting(**limits))
 
 
 def _field(field: str, op: str, value: Any) -> dict[str, Any]:
@@ -67,17 +80,23 @@ _DECIDER = {
 }
 _DECIDES = _rule("fit", _("Decides: director, head, VP or C-level"), 20, _DECIDER)
 _MANAGES = _rule("fit", _("Manages a team"), 10, _any_title("manager", "lead"))
-_PRICING = _rule("behaviour", _("Looked at pricing in the last 30 days"), 15, _did("page_view", 30, url="/pricing"))
-_DEMO = _rule("behaviour", _("Booked a demo in the last 60 days"), 30, _did("demo_booked", 60))
-_FORM = _rule("behaviour", _("Filled in a form in the last 60 days"), 10, _did("form_submit", 60))
-_DOWNLOAD = _rule("behaviour", _("Downloaded something in the last 90 days"), 5, _did("download", 90))
-_WEBINAR = _rule("behaviour", _("Attended a webinar in the last 90 days"), 15, _did("webinar_attended", 90))
+_PRICING = _each(_("Looks at pricing"), 8, "page_view", url="/pricing", cap=24, halves_after_days=14)
+_DEMO = _each(_("Booked a demo"), 30, "demo_booked", cap=30, expires_after_days=60)
+_FORM = _each(_("Filled in a form"), 10, "form_submit", cap=20, expires_after_days=60)
+_DOWNLOAD = _each(_("Downloaded something"), 5, "download", cap=15, halves_after_days=30, halvings=3)
+_WEBINAR = _each(_("Attended a webinar"), 15, "webinar_attended", first_n=2, halves_after_days=45)
 _KEEN = _rule("behaviour", _("Five page views or more in two weeks"), 10, _did("page_view", 14, at_least=5))
-_CLICKS = _rule("behaviour", _("Clicked in an e-mail in the last 30 days"), 5, _did("email_click", 30))
-_REPLY = _rule(
-    "behaviour", _("Replied or talked to us in the last 60 days"), 15, _did(["reply", "call", "meeting"], 60)
+_CLICKS = _each(_("Clicked in an e-mail"), 3, "email_click", cap=9, expires_after_days=30)
+_REPLY = _each(_("Replied or talked to us"), 15, ["reply", "call", "meeting"], cap=30, expires_after_days=60)
+_CAREERS = _each(
+    _("Looks for a job: careers page"),
+    -10,
+    "page_view",
+    url="/careers",
+    group="negative",
+    cap=20,
+    expires_after_days=90,
 )
-_CAREERS = _rule("negative", _("Looks for a job: careers page"), -20, _did("page_view", 90, at_least=2, url="/careers"))
 _STUDENT = _rule("negative", _("Student or intern"), -30, _any_title("student", "intern"))
 _SILENT = _rule(
     "negative",
@@ -86,6 +105,9 @@ _SILENT = _rule(
     {"did": "any", "count": {"op": "exactly", "value": 0}, "when": {"op": "in_last", "value": 180, "unit": "days"}},
 )
 _LEFT = _rule("negative", _("Unsubscribed or complained"), -25, {"did": ["email_unsubscribe", "email_complaint"]})
+
+# Curiosity alone never makes a lead: behaviour stays under the line, so that somebody who fits nowhere is not handed over.
+_CAPS = {"behaviour": {"least": 0, "most": 60}, "negative": {"least": -60}, "total": {"least": -40, "most": 120}}
 
 PATTERNS: dict[str, Pattern] = {
     pattern.key: pattern
@@ -117,6 +139,7 @@ PATTERNS: dict[str, Pattern] = {
                 _SILENT,
                 _LEFT,
             ),
+            caps=_CAPS,
         ),
         Pattern(
             "services",
@@ -135,6 +158,7 @@ PATTERNS: dict[str, Pattern] = {
                 _SILENT,
                 _LEFT,
             ),
+            caps=_CAPS,
         ),
         Pattern(
             "manufacturing",
@@ -158,6 +182,7 @@ PATTERNS: dict[str, Pattern] = {
                 _SILENT,
                 _LEFT,
             ),
+            caps=_CAPS,
         ),
         Pattern(
             "product-led",
@@ -170,11 +195,19 @@ PATTERNS: dict[str, Pattern] = {
                 _rule("behaviour", _("Ten activities or more in a week"), 25, _did("any", 7, at_least=10)),
                 _PRICING,
                 _DEMO,
-                _rule("behaviour", _("Bought something in the last 180 days"), 20, _did("purchase", 180)),
+                _each(_("Bought something"), 20, "purchase", cap=40, expires_after_days=180),
                 _SILENT,
                 _LEFT,
             ),
             Decimal(60),
+            caps={"behaviour": {"least": 0, "most": 80}, "total": {"least": -40, "most": 120}},
+        ),
+        Pattern(
+            "bant-only",
+            _("BANT only"),
+            _("Nothing but what sales asks: budget, authority, need and timeframe, 25 points each, 75 pass."),
+            (),
+            includes_bant=True,
         ),
     )
 }

@@ -29,6 +29,7 @@ urlpatterns = [
     path("<slug:slug>/draft/test/", models.model_test, name="model-test"),
     path("<slug:slug>/draft/discard/", models.draft_discard, name="draft-discard"),
     path("<slug:slug>/draft/rules/new/", models.rule_new, name="rule-new"),
+    path("<slug:slug>/draft/rules/preview/", models.rule_preview, name="rule-preview"),
     path("<slug:slug>/draft/rules/<uuid:key>/", models.rule_edit, name="rule-edit"),
     path("<slug:slug>/draft/rules/<uuid:key>/delete/", models.rule_delete, name="rule-delete"),
     path("<slug:slug>/publish/", models.model_publish, name="model-publish"),

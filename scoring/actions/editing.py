@@ -70,7 +70,9 @@ def _free_slug(wanted: str) -> str:
 
 def _fill(version: ScoreVersion, pattern: str) -> None:
     chosen = PATTERNS[pattern]
-    ScoreVersion.objects.filter(pk=version.pk).update(threshold=chosen.threshold, caps=checked_caps(chosen.caps))
+    ScoreVersion.objects.filter(pk=version.pk).update(
+        threshold=chosen.threshold, caps=checked_caps(chosen.caps), includes_bant=chosen.includes_bant
+    )
     rules = []
     for place, chosen_rule in enumerate(chosen.rules, start=1):
         conditions = to_document(check(chosen_rule.conditions, allow_unknown_slugs=True))

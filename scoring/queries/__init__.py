@@ -9,6 +9,7 @@ from scoring.queries.moments import (
     CapEra,
     Era,
     Timed,
+    contributions,
     due_contacts,
     points_given_exist,
 )
@@ -35,7 +36,6 @@ from scoring.queries.sheets import (
     moved_people,
     people,
     people_count,
-    rules_held,
     spread,
 )
 
@@ -69,6 +69,7 @@ __all__ = [
     "broken_sums",
     "candidates",
     "compare",
+    "contributions",
     "due_contacts",
     "funnel",
     "funnel_people",
@@ -88,6 +89,5 @@ __all__ = [
     "recount_rules",
     "refresh_all",
     "refresh_some",
-    "rules_held",
     "spread",
 ]

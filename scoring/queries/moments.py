@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from django.db import connection
@@ -521,3 +522,86 @@ def write_by_moments(plan: Plan, rows: Sql, *, now: datetime, mark_over: int | N
         cursor.execute(text, params)
         contacts, ledger_rows, ids = cursor.fetchone()
     return Written(int(contacts), int(ledger_rows), tuple(ids or ()))
+
+
+# --- what a draft would give now --------------------------------------------------------------------------------------------------
+
+
+def contributions_sql(plan: Plan, contacts: Sequence[int] | None, now: datetime) -> Sql:
+    """WITH parts up to `contribution` (contact_id, key, "group", points): what each rule of a draft gives now, had it always been live.
+
+    Rules that count once and eras without an end; the plan and its eras must be compiled for the contacts.
+    """
+    text = _Text()
+    table = rule_table_sql(plan.rules)
+    verdicts = verdicts_sql(plan.rules, contacts)
+    text.add(f"rule {RULE_COLUMNS} AS MATERIALIZED ({table.text}),", *table.params)
+    counted = ""
+    if plan.timed is not None and plan.timed.eras:
+        parts = occurrence_parts(plan.timed.eras)
+        text.add("\n".join(parts.parts), *parts.params)
+        text.add(
+            """
+            counted AS (
+                SELECT m.contact_id, era.key, era."group",
+                       GREATEST(-era.cap, LEAST(era.cap, sum(m.change)))::bigint AS points
+                FROM moved m JOIN era ON era.era = m.era WHERE m.at <= %s::timestamptz
+                GROUP BY m.contact_id, era.era, era.key, era."group", era.cap HAVING sum(m.change) <> 0
+            ),
+            """,
+            now,
+        )
+        counted = 'UNION ALL SELECT contact_id, key, "group", points FROM counted'
+    text.add(
+        f"""
+        contribution AS MATERIALIZED (
+            SELECT v.contact_id, rule.key, rule."group", rule.points::bigint AS points
+            FROM ({verdicts.text}) v JOIN rule ON rule.number = v.number {counted}
+        )
+        """,
+        *verdicts.params,
+    )
+    return text.sql
+
+
+def summed_sql(plan: Plan, contacts: Sequence[int] | None, now: datetime) -> Sql:
+    """WITH part `summed` (contact_id, total, fit, behaviour, keys of the rules that give points) after caps, points given included."""
+    assert plan.timed is not None
+    limits = {cap.group: cap for cap in plan.timed.caps}
+
+    def clamped(points: str, group: str) -> str:
+        cap = limits.get(group)
+        if cap is None:
+            return points
+        found = points if cap.least is None else f"GREATEST({points}, {cap.least})"
+        return found if cap.most is None else f"LEAST({found}, {cap.most})"
+
+    sums = {group: f"COALESCE(sum(points) FILTER (WHERE \"group\" = '{group}'), 0)" for group in GROUPS}
+    groups = ", ".join(f"{clamped(points, group)} AS {group}" for group, points in sums.items())
+    total = clamped(" + ".join(f"COALESCE(g.{group}, 0)" for group in GROUPS) + " + COALESCE(p.points, 0)", "total")
+    of_contact = "" if contacts is None else " AND contact_id = ANY (%s::bigint[])"
+    return Sql(
+        f"""
+        of_group AS (
+            SELECT contact_id, {groups}, array_agg(key) FILTER (WHERE points > 0) AS keys FROM contribution GROUP BY 1
+        ),
+        given AS (
+            SELECT contact_id, sum(points * 100)::bigint AS points FROM scoring_pointsgiven
+            WHERE model_id = %s AND given_at <= %s AND (ends_at IS NULL OR ends_at > %s){of_contact} GROUP BY 1
+        ),
+        summed AS (
+            SELECT contact_id, ({total})::bigint AS total, COALESCE(g.fit, 0)::bigint AS fit,
+                   COALESCE(g.behaviour, 0)::bigint AS behaviour, g.keys
+            FROM of_group g FULL JOIN given p USING (contact_id)
+        )
+        """,
+        (plan.model_id, now, now, *(() if contacts is None else (list(contacts),))),
+    )
+
+
+def contributions(plan: Plan, contact_id: int, now: datetime) -> dict[UUID, Decimal]:
+    """What each rule of a draft gives one contact now; rules that give nothing are left out. One statement."""
+    parts = contributions_sql(plan, [contact_id], now)
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH {parts.text} SELECT key, points * 0.01 FROM contribution", list(parts.params))
+        return dict(cursor.fetchall())

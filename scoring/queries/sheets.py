@@ -11,7 +11,8 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from scoring.queries.handing import BEFORE_SALES, SAME_REASONS
-from scoring.queries.rules import RULE_COLUMNS, Plan, grade_sql, hundredths, rule_table_sql, verdicts_sql
+from scoring.queries.moments import contributions_sql, summed_sql
+from scoring.queries.rules import Plan, grade_sql, hundredths
 from segments.conditions import Sql
 
 BAND = 10  # points in one bar of the distribution
@@ -38,23 +39,15 @@ MOVES = {
 
 
 def _compared(plan: Plan, *, old_line: Decimal | None, new_line: Decimal, now: datetime) -> Sql:
-    """WITH parts `verdict` and `compared`: everybody under the draft beside what is stored.
+    """WITH parts `contribution` and `compared`: everybody under the draft beside what is stored.
 
     compared (contact_id, before_total, after_total — in hundredths —, before_grade, after_grade, old_line, new_line, is_handed_over).
     Without a live version nobody stood over a line before.
     """
-    table = rule_table_sql(plan.rules)
-    verdicts = verdicts_sql(plan.rules, None)
+    given = contributions_sql(plan, None, now)
+    summed = summed_sql(plan, None, now)
     text = f"""
-        rule {RULE_COLUMNS} AS MATERIALIZED ({table.text}),
-        verdict AS MATERIALIZED ({verdicts.text}),
-        summed AS (
-            SELECT v.contact_id, sum(rule.points) AS total,
-                   COALESCE(sum(rule.points) FILTER (WHERE rule."group" = 'fit'), 0) AS fit,
-                   COALESCE(sum(rule.points) FILTER (WHERE rule."group" = 'behaviour'), 0) AS behaviour,
-                   array_agg(rule.key) FILTER (WHERE rule.points > 0) AS keys
-            FROM verdict v JOIN rule ON rule.number = v.number GROUP BY v.contact_id
-        ),
+        {given.text}, {summed.text},
         compared AS MATERIALIZED (
             SELECT contact.id AS contact_id,
                    (COALESCE(old.total, 0) * 100)::bigint AS before_total, COALESCE(s.total, 0) AS after_total,
@@ -73,8 +66,8 @@ def _compared(plan: Plan, *, old_line: Decimal | None, new_line: Decimal, now: d
     return Sql(
         text,
         (
-            *table.params,
-            *verdicts.params,
+            *given.params,
+            *summed.params,
             "D4",
             None if old_line is None else hundredths(old_line),
             hundredths(new_line),
@@ -98,7 +91,7 @@ class Difference:
     grades_after: dict[str, int]
     bands_before: dict[int, int]
     bands_after: dict[int, int]
-    met: dict[int, int]
+    met: dict[UUID, int]
 
 
 def compare(plan: Plan, *, old_line: Decimal | None, new_line: Decimal, now: datetime) -> Difference:
@@ -115,7 +108,7 @@ def compare(plan: Plan, *, old_line: Decimal | None, new_line: Decimal, now: dat
         UNION ALL SELECT 'grade after', after_grade, count(*) FROM compared GROUP BY after_grade
         UNION ALL SELECT 'band before', ({band_sql("before_total")})::text, count(*) FROM compared GROUP BY 2
         UNION ALL SELECT 'band after', ({band_sql("after_total")})::text, count(*) FROM compared GROUP BY 2
-        UNION ALL SELECT 'met', number::text, count(*) FROM verdict GROUP BY number
+        UNION ALL SELECT 'met', key::text, count(*) FROM contribution WHERE points <> 0 GROUP BY key
     """
     found: dict[str, dict[str, int]] = {}
     with transaction.atomic(), connection.cursor() as cursor:
@@ -130,7 +123,7 @@ def compare(plan: Plan, *, old_line: Decimal | None, new_line: Decimal, now: dat
         grades_after=found.get("grade after", {}),
         bands_before={int(band): n for band, n in found.get("band before", {}).items()},
         bands_after={int(band): n for band, n in found.get("band after", {}).items()},
-        met={int(rule): n for rule, n in found.get("met", {}).items()},
+        met={UUID(rule): n for rule, n in found.get("met", {}).items()},
     )
 
 
@@ -282,11 +275,3 @@ def answers_per_rule(model_id: int) -> dict[UUID, dict[str, int]]:
         )
         names = ("handed_over", "accepted", "rejected", "recycled", "won")
         return {key: dict(zip(names, counts, strict=True)) for key, *counts in cursor.fetchall()}
-
-
-def rules_held(plan: Plan, contact_id: int) -> set[int]:
-    """Numbers (from 1) of the plan's rules that hold for one contact; the plan must be compiled for it. One statement."""
-    verdicts = verdicts_sql(plan.rules, [contact_id])
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT number FROM ({verdicts.text}) v", list(verdicts.params))
-        return {int(number) for (number,) in cursor.fetchall()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
@@ -22,17 +21,16 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from leads import lists
 from leads.access import can, require
 from leads.models import Contact
-from scoring import access, actions, bant, cards, pages, queries
+from scoring import access, actions, bant, caps, pages, queries
 from scoring.actions import Refused
 from scoring.forms import LinesForm, ModelForm, PublishForm, RuleForm, SettingsForm, plain
 from scoring.forms_bant import WeightsForm
-from scoring.grades import GRADES, grade
+from scoring.grades import GRADES
 from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
-from scoring.nodes import compile_rules, lines_of
-from scoring.queries import Plan
+from scoring.occurrences import counting_of, rule_in_words, steps_in_words
 from scoring.queries.bant import met_counts
-from segments.conditions import BadConditions, moment, time_limit
-from segments.rules import catalogue_stamp, rule_of
+from scoring.trial import draft_plan, try_on
+from segments.conditions import BadConditions, time_limit
 
 PAGE_SIZE = 50
 SHEET_SECONDS = 60.0  # the difference over 1 M contacts takes some 10 s; a rule that cannot be worked out stops here
@@ -104,6 +102,7 @@ def model_detail(request: HttpRequest, slug: str) -> HttpResponse:
         "live": live,
         "draft": draft if draft and pages.has_changes(draft, live) else None,
         "tab": "live",
+        "caps": caps.in_words(live.caps) if live else [],
     }
     if live is not None:
         grades, bands = queries.spread(model.pk)
@@ -225,6 +224,7 @@ def model_draft(request: HttpRequest, slug: str) -> HttpResponse:
                     threshold=form.cleaned_data["threshold"],
                     fit_lines=form.fit_lines,
                     behaviour_lines=form.behaviour_lines,
+                    caps=form.caps,
                     edit_number=form.cleaned_data["edit_number"],
                     actor=_user(request),
                     now=timezone.now(),
@@ -246,13 +246,13 @@ def _draft(model: ScoreModel) -> ScoreVersion:
 
 def _draft_context(request: HttpRequest, model: ScoreModel, draft: ScoreVersion) -> dict[str, Any]:
     live = access.live_version(model)
-    test = _test(request, draft)
-    held = test.held if test else None
+    pinned = _pinned(request)
+    test = try_on(pinned, draft, now=timezone.now()) if pinned else None
     return {
         "model": model,
         "live": live,
         "draft": draft,
-        "groups": pages.grouped(pages.draft_rows(draft, live, held)),
+        "groups": pages.grouped(pages.draft_rows(draft, live, test)),
         "has_changes": pages.has_changes(draft, live),
         "test": test,
         "tab": "draft",
@@ -261,56 +261,9 @@ def _draft_context(request: HttpRequest, model: ScoreModel, draft: ScoreVersion)
     }
 
 
-@dataclass(frozen=True)
-class Test:
-    """What the draft says of one contact."""
-
-    contact: Contact
-    held: set[UUID]
-    total: Decimal
-    groups: list[tuple[Any, Decimal]]
-    grade: str
-    is_ripe: bool
-    live_total: Decimal | None
-    problem: str = ""
-
-
-def _test(request: HttpRequest, draft: ScoreVersion) -> Test | None:
-    contact = Contact.objects.filter(pk=request.session.get(TEST_CONTACT) or 0).select_related("company").first()
-    if contact is None:
-        return None
-    stored = contact.scores.filter(model=draft.model).first()
-    live_total = stored.total if stored else None
-    try:
-        with time_limit(5):
-            plan = _plan(draft, timezone.now(), [contact.pk])
-            numbers = queries.rules_held(plan, contact.pk)
-    except (BadConditions, DatabaseError) as error:
-        return Test(contact, set(), Decimal(0), [], "", False, live_total, problem=str(error))
-    held = [rule for number, rule in enumerate(plan.rules, start=1) if number in numbers]
-    sums = {key: sum((rule.points for rule in held if rule.group == key), Decimal(0)) for key in Rule.Group.values}
-    total = sum(sums.values(), Decimal(0))
-    return Test(
-        contact,
-        {rule.key for rule in held},
-        total,
-        [(label, sums[key]) for key, label, _help, _icon in pages.GROUPS],
-        grade(sums["fit"], sums["behaviour"], draft.fit_lines, draft.behaviour_lines),
-        total >= draft.threshold,
-        live_total,
-    )
-
-
-def _plan(draft: ScoreVersion, now: datetime, contacts: list[int] | None) -> Plan:
-    stamp = catalogue_stamp()
-    rules = [(rule, rule_of(rule.conditions, stamp)) for rule in bant.all_rules(draft)]
-    return Plan(
-        model_id=draft.model_id,
-        version_id=draft.pk,
-        rules=compile_rules(rules, moment(now), contacts),
-        past_keys=(),
-        lines=lines_of(draft),
-    )
+def _pinned(request: HttpRequest) -> Contact | None:
+    """The contact that the marketer tries drafts on."""
+    return Contact.objects.filter(pk=request.session.get(TEST_CONTACT) or 0).select_related("company").first()
 
 
 @require_http_methods(["GET", "POST"])
@@ -367,6 +320,7 @@ def rule_edit(request: HttpRequest, slug: str, key: UUID) -> HttpResponse:
         "group": rule.group,
         "points": plain(rule.points),
         "conditions": rule.conditions,
+        **RuleForm.counting_of(rule),
     }
     return _edit_rule(request, draft, rule, RuleForm(request.POST or None, initial=initial))
 
@@ -382,6 +336,7 @@ def _edit_rule(request: HttpRequest, draft: ScoreVersion, rule: Rule | None, for
                 name=data["name"],
                 conditions=data["conditions"],
                 points=data["points"],
+                counting=form.counting,
                 edit_number=data["edit_number"],
                 actor=_user(request),
                 now=timezone.now(),
@@ -396,6 +351,31 @@ def _edit_rule(request: HttpRequest, draft: ScoreVersion, rule: Rule | None, for
             return redirect("scoring:model-draft", draft.model.slug)
     context = {"form": form, "rule": rule, "model": draft.model, "draft": draft}
     return render(request, "scoring/rule_form.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+@require("edit_rules")
+def rule_preview(request: HttpRequest, slug: str) -> HttpResponse:
+    """What the rule being typed says, and what the draft with it gives the test contact. Nothing is saved."""
+    model = access.editable_model_or_404(slug)
+    draft = access.draft_or_404(model)
+    form = RuleForm(request.POST)
+    context: dict[str, Any] = {"model": model, "draft": draft, "form": form}
+    if form.is_valid():
+        rule = form.as_rule(draft, request.POST.get("key", ""))
+        others = [one for one in bant.all_rules(draft) if one.key != rule.key]
+        pinned = _pinned(request)
+        counting = counting_of(rule)
+        context |= {
+            "rule": rule,
+            "sentence": rule_in_words(rule),
+            "steps": steps_in_words(rule, counting) if counting else [],
+            "test": try_on(pinned, draft, now=timezone.now(), rules=[*others, rule]) if pinned else None,
+        }
+        test = context["test"]
+        context["gives"] = test.points.get(rule.key, Decimal(0)) if test else None
+        context["is_unknown"] = test is not None and rule.key in test.unknown
+    return render(request, "scoring/_rule_preview.html", context)
 
 
 @require_POST
@@ -465,6 +445,8 @@ def model_publish(request: HttpRequest, slug: str) -> HttpResponse:
         "form": form,
         "changes": [row for row in rows if row.change] if live else rows,
         "has_changes": pages.has_changes(draft, live),
+        "caps_now": caps.in_words(live.caps) if live else [],
+        "caps_then": caps.in_words(draft.caps),
     }
     return render(request, "scoring/model_publish.html", context, status=422 if form.errors else 200)
 
@@ -480,9 +462,9 @@ def publish_difference(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {"model": model, "draft": draft, "live": live}
     try:
         with time_limit(SHEET_SECONDS):
-            plan = _plan(draft, now, None)
+            plan = draft_plan(draft, now, None)
             found = queries.compare(plan, old_line=live.threshold if live else None, new_line=draft.threshold, now=now)
-    except (BadConditions, DatabaseError) as error:
+    except (BadConditions, Refused, DatabaseError) as error:
         return render(request, "scoring/_publish_difference.html", context | {"problem": _problem(error)})
     shown = pages.bars(found.bands_after, draft.threshold, before=found.bands_before if live else None)
     rules = bant.all_rules(draft)
@@ -492,13 +474,9 @@ def publish_difference(request: HttpRequest, slug: str) -> HttpResponse:
         "grid": pages.grid(found.grades_after, before=found.grades_before if live else None),
         "bars": shown,
         "line_x": pages.line_x(shown, draft.threshold),
-        "met": [(rule, found.met.get(number, 0)) for number, rule in enumerate(rules, start=1)],
-        "nobody": [rule for number, rule in enumerate(rules, start=1) if not found.met.get(number)],
-        "everybody": [
-            rule
-            for number, rule in enumerate(rules, start=1)
-            if found.contacts and found.met.get(number) == found.contacts
-        ],
+        "met": [(rule, found.met.get(rule.key, 0)) for rule in rules],
+        "nobody": [rule for rule in rules if not found.met.get(rule.key)],
+        "everybody": [rule for rule in rules if found.contacts and found.met.get(rule.key) == found.contacts],
         "open_leads": open_leads,
         "is_flood": found.moves["handed_over"] > max(50, 3 * open_leads),
     }
@@ -506,6 +484,8 @@ def publish_difference(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _problem(error: Exception) -> str:
+    if isinstance(error, Refused):
+        return str(error)
     if isinstance(error, BadConditions):
         return "; ".join(str(problem.message) for problem in error.problems)
     return _("The numbers could not be worked out in time. Look for a rule that reads very many activities.")
@@ -524,7 +504,7 @@ def publish_people(request: HttpRequest, slug: str) -> HttpResponse:
     now = timezone.now()
     with time_limit(SHEET_SECONDS):
         rows = queries.moved_people(
-            _plan(draft, now, None),
+            draft_plan(draft, now, None),
             move,
             old_line=live.threshold if live else None,
             new_line=draft.threshold,
@@ -585,7 +565,7 @@ def version_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse
     """An earlier version, read only."""
     model = access.model_or_404(slug)
     version = _version(model, number)
-    rows = [pages.RuleRow(rule, cards.words(rule.conditions), pages.NO_ANSWERS) for rule in version.rules.all()]
+    rows = [pages.RuleRow(rule, rule_in_words(rule), pages.NO_ANSWERS) for rule in version.rules.all()]
     return render(
         request,
         "scoring/version_detail.html",

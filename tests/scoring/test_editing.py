@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from leads.models import AuditEntry
 from scoring import actions, queries
+from scoring.actions.bant import NewFact, record_bant
 from scoring.models import HandOff, Rule, Score, ScoreModel, ScoreVersion
 from scoring.patterns import PATTERNS
-from scoring.views.models import _plan
+from scoring.trial import draft_plan
 from segments.conditions import BadConditions
 from segments.definitions import export_to, import_from
 from tests.makers import NOW, make_activity, make_company, make_contact, make_user
@@ -150,7 +151,8 @@ def test_a_segment_that_is_gone_stops_the_publication(model: ScoreModel) -> None
 
 @pytest.mark.parametrize("key", sorted(PATTERNS))
 def test_every_pattern_makes_a_model_that_can_be_published(key: str) -> None:
-    make_contact(title="VP Engineering", company=make_company(employees=300, industry="Manufacturing"))
+    contact = make_contact(title="VP Engineering", company=make_company(employees=300, industry="Manufacturing"))
+    record_bant([NewFact(contact.pk, "need", "urgent")], source="call", now=NOW)
     model = actions.create_model(f"From {key}", pattern=key, now=NOW)
     actions.publish(actions.draft_of(model, now=NOW), reason="Start", now=NOW)
     beat(NOW)
@@ -184,7 +186,7 @@ def test_the_sheet_says_what_will_happen(model: ScoreModel) -> None:
         now=LATER,
     )
     draft = ScoreVersion.objects.prefetch_related("rules").get(pk=draft.pk)
-    plan = _plan(draft, LATER, None)
+    plan = draft_plan(draft, LATER, None)
     told = queries.compare(plan, old_line=Decimal(75), new_line=Decimal(70), now=LATER)
     listed = {
         move: {
@@ -216,8 +218,8 @@ def test_the_sheet_says_what_will_happen(model: ScoreModel) -> None:
     assert told.contacts == len(people)
     grades, bands = queries.spread(model.pk)
     assert (told.grades_after, told.bands_after) == (grades, bands)
-    met = [rule.met_count for rule in ScoreVersion.objects.get(pk=draft.pk).rules.all()]
-    assert [told.met.get(number, 0) for number in range(1, len(met) + 1)] == met
+    met = {rule.key: rule.met_count for rule in ScoreVersion.objects.get(pk=draft.pk).rules.all()}
+    assert {key: told.met.get(key, 0) for key in met} == met
     assert counted["handed_over"] > 0
 
 

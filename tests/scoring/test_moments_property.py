@@ -47,7 +47,25 @@ CAPS: list[dict[str, Any]] = [
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from("visit visit late late ahead same title wait wait publish give take full delete crash".split()),
+        st.sampled_from(
+            [
+                "visit",
+                "visit",
+                "late",
+                "late",
+                "ahead",
+                "same",
+                "title",
+                "wait",
+                "wait",
+                "publish",
+                "give",
+                "take",
+                "full",
+                "delete",
+                "crash",
+            ]
+        ),
         st.integers(0, 10_000),
     ),
     min_size=4,

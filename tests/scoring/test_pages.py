@@ -323,7 +323,7 @@ def test_the_test_contact_is_scored_rule_by_rule(
     assert [one.pk for one in found] == [contact.pk]
     client.post(path("model-test", "product"), {"contact": contact.pk})
     test = client.get(path("model-draft", "product")).context["test"]
-    assert (test.total, test.grade, test.is_ripe) == (10, "A4", False)
+    assert (test.total.held, test.grade, test.is_ripe) == (10, "A4", False)
     draft = live.versions.get(state="draft")
     names = dict(draft.rules.values_list("key", "name"))
     assert {names[key] for key in test.held} == {"Is a VP", "Student"}
