@@ -293,7 +293,7 @@ class WorkspaceForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Workspace
         fields = [
             "name", "postal_address", "timezone", "week_start", "currency", "business_days", "business_start",
-            "business_end", "sender_name", "sender_email", "reply_to",
+            "business_end", "sender_name", "sender_email", "reply_to", "jump_factor",
         ]  # fmt: skip
         widgets = {
             "postal_address": forms.Textarea(attrs={"rows": 3}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Coalesce, Concat, Lower, Now
 from django.utils.translation import gettext_lazy as _
@@ -36,6 +37,15 @@ class Workspace(models.Model):
     sender_name = models.CharField(_("sender name"), max_length=200, blank=True)
     sender_email = models.EmailField(_("sender e-mail"), blank=True)
     reply_to = models.EmailField(_("reply to"), blank=True)
+    jump_factor = models.PositiveSmallIntegerField(
+        _("ask again when a segment grows or shrinks by more than this factor"),
+        default=3,
+        db_default=3,
+        validators=[MinValueValidator(2), MaxValueValidator(1000)],
+        help_text=_(
+            "Saving a rule then asks to type the new size: an “any” in place of an “all” looks just like that."
+        ),
+    )
 
     class Meta:
         verbose_name = _("workspace")

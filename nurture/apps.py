@@ -7,9 +7,11 @@ class NurtureConfig(AppConfig):
     name = "nurture"
 
     def ready(self) -> None:
-        from nurture import contact_page, definition_kinds, subjects
+        from nurture import consequences, contact_page, definition_kinds, subjects
         from nurture.turn import follow
         from segments import definitions, graph
+        from segments.consequences import register_consequence
+        from segments.renaming import register_rewriter
         from segments.turn import register_follower
 
         subjects.register()
@@ -18,3 +20,6 @@ class NurtureConfig(AppConfig):
         for kind in definition_kinds.KINDS_OF_DEFINITIONS:
             definitions.register_definition_kind(kind)
         contact_page.register()
+        register_consequence("program", consequences.tell_program)
+        register_consequence("steps", consequences.tell_steps)
+        register_rewriter(consequences.rewrite)

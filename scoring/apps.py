@@ -7,9 +7,20 @@ class ScoringConfig(AppConfig):
     name = "scoring"
 
     def ready(self) -> None:
-        from scoring import contact_page, contact_page_bant, definition_kinds, fields, fields_bant, nodes, nodes_bant
+        from scoring import (
+            consequences,
+            contact_page,
+            contact_page_bant,
+            definition_kinds,
+            fields,
+            fields_bant,
+            nodes,
+            nodes_bant,
+        )
         from scoring.actions import hand_over_ripe
         from segments import definitions, graph
+        from segments.consequences import register_consequence
+        from segments.renaming import register_rewriter
         from segments.turn import register_follower
 
         fields.register()
@@ -21,3 +32,5 @@ class ScoringConfig(AppConfig):
         definitions.register_definition_kind(definition_kinds.KIND)
         contact_page.register()
         contact_page_bant.register()
+        register_consequence("score", consequences.tell)
+        register_rewriter(consequences.rewrite)

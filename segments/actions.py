@@ -14,6 +14,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from leads.actions import audit
+from leads.text import clean, fold
 from segments import graph, queries
 from segments.conditions import Sql, check, matching, moment, to_document
 from segments.models import Segment, SegmentOverride, SegmentVersion
@@ -21,7 +22,10 @@ from segments.retry import retrying
 
 EVERYBODY: dict[str, Any] = {"all": []}
 NO_CONDITION: tuple[dict[str, Any] | None, ...] = ({"all": []}, {"any": []}, None)
-RESERVED_SLUGS = frozenset({"new", "personas", "conditions"})  # words of the addresses below segments/
+LONGEST_LABEL = 50
+RESERVED_SLUGS = frozenset(
+    {"new", "personas", "conditions", "bulk", "sizes", "contacts"}
+)  # words of the addresses below segments/
 
 
 class SegmentRefused(Exception):
@@ -94,6 +98,7 @@ def save_segment(
     mode: str = Segment.Mode.DYNAMIC,
     notes: str = "",
     folder: str = "",
+    labels: Sequence[str] | None = None,
     owner: User | None = None,
     version: int | None = None,
     reason: str = "",
@@ -103,7 +108,8 @@ def save_segment(
 ) -> Segment:
     """Make or change a segment; each save is a version. A changed rule leaves the mark for the turn (stale_since).
 
-    `version` is what the editor started from: SavedMeanwhile if somebody saved since. Slug and mode never change.
+    `version` is what the editor started from: SavedMeanwhile if somebody saved since. The mode never changes. Labels are left as they
+    are without any given. A rule that stays the same is not checked again, so that a name can change while the rule is broken.
     Refused: BadConditions, NeedsConditions, Loop. `joining` and `leaving` are what the person was told before saving.
     """
     with transaction.atomic():
@@ -113,11 +119,16 @@ def save_segment(
             stored = Segment.objects.select_for_update(no_key=True).get(pk=segment.pk)
             if version is not None and stored.version != version:
                 raise SavedMeanwhile(stored)
-        document = refuse_rule(stored, slug=stored.slug, mode=stored.mode, conditions=conditions, everybody=everybody)
+        document = conditions
+        if segment is None or conditions != stored.conditions:
+            document = refuse_rule(
+                stored, slug=stored.slug, mode=stored.mode, conditions=conditions, everybody=everybody
+            )
         wanted = {
             "name": name,
             "notes": notes,
-            "folder": folder,
+            "folder": folder.strip(),
+            "labels": stored.labels if labels is None else clean_labels(labels),
             "owner_id": owner.pk if owner else None,
             "conditions": document,
         }
@@ -149,6 +160,50 @@ def save_segment(
             now=now,
         )
     return stored
+
+
+def clean_labels(labels: Sequence[str]) -> list[str]:
+    """Trimmed, by name, each once whatever its case; the first spelling stays."""
+    found: dict[str, str] = {}
+    for label in labels:
+        name = clean(label)[:LONGEST_LABEL].strip()
+        if name:
+            found.setdefault(fold(name), name)
+    return sorted(found.values(), key=fold)
+
+
+def change_words(
+    segments: Sequence[Segment],
+    *,
+    actor: User | None,
+    now: datetime,
+    reason: str,
+    folder: str | None = None,
+    add_labels: Sequence[str] = (),
+    remove_labels: Sequence[str] = (),
+    owner: User | None = None,
+) -> int:
+    """Move, label or hand over many segments at once; how many changed. Each becomes a version, since others may be editing it."""
+    changed = 0
+    gone = {fold(clean(label)) for label in remove_labels}
+    with transaction.atomic():
+        for segment in sorted(segments, key=lambda one: one.pk):
+            labels = [label for label in segment.labels if fold(label) not in gone]
+            saved = save_segment(
+                segment,
+                name=segment.name,
+                conditions=segment.conditions,
+                actor=actor,
+                now=now,
+                notes=segment.notes,
+                folder=segment.folder if folder is None else folder,
+                labels=[*labels, *add_labels],
+                owner=owner or segment.owner,
+                reason=reason,
+                everybody=True,
+            )
+            changed += saved.version != segment.version
+    return changed
 
 
 def restore_version(segment: Segment, *, number: int, actor: User, now: datetime) -> Segment:
@@ -279,6 +334,7 @@ def duplicate_segment(segment: Segment, *, name: str, as_fixed: bool, actor: Use
             mode=Segment.Mode.FIXED if as_fixed else segment.mode,
             notes=segment.notes,
             folder=segment.folder,
+            labels=segment.labels,
             owner=actor,
             actor=actor,
             now=now,

@@ -33,7 +33,16 @@ MOST_SHOWN = 50
 
 
 def register() -> None:
-    register_panel(Panel("segments", gettext_lazy("Segments"), "segments/_segment_panel.html", _panel, order=30))
+    register_panel(
+        Panel(
+            "segments",
+            gettext_lazy("Segments"),
+            "segments/_segment_panel.html",
+            _panel,
+            order=30,
+            stylesheet="segments/segments.css",
+        )
+    )
     register_timeline(TimelineSource("segments", gettext_lazy("Segments"), _events, order=40))
     register_filter(ListFilter("segment", gettext_lazy("Segment"), _choices, _in_segment, order=30))
     register_bulk_action(

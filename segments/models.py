@@ -35,6 +35,9 @@ class Segment(models.Model):
     name = models.CharField(_("name"), max_length=200)
     notes = models.TextField(_("notes"), blank=True, default="")
     folder = models.CharField(_("folder"), max_length=100, blank=True, default="")
+    labels = ArrayField(
+        models.CharField(max_length=50), verbose_name=_("labels"), default=list, blank=True, db_default=[]
+    )
     mode = models.CharField(_("mode"), max_length=7, choices=Mode, default=Mode.DYNAMIC)
     conditions = models.JSONField(_("conditions"), null=True, blank=True)
     owner = models.ForeignKey(

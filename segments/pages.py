@@ -1,9 +1,10 @@
-"""What the pages of segments show: the decision before saving, who uses a segment, why somebody is in it."""
+"""What the pages of segments show: the decision before saving, who uses a segment, rules in words, the export."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,24 +13,49 @@ from django.db import OperationalError
 from django.utils.translation import gettext as _
 
 from leads.models import Contact
-from segments import graph, queries
+from leads.queries import estimated_rows
+from leads.workspace import workspace
+from segments import graph, queries_pages
 from segments.actions import free_slug, refuse_rule
-from segments.conditions import BadConditions, Catalogue, Verdict, check, explain, matching, moment, sentence
-from segments.models import Membership, Segment, SegmentOverride
-from segments.words import why_in_words
+from segments.conditions import BadConditions, Catalogue, Tree, check, leaves, matching, moment, sentence
+from segments.conditions.tree import All, AnyOf, Not
+from segments.consequences import told
+from segments.models import Membership, Segment
 
-JUMP_FACTOR = 3  # grown or shrunk by more than this factor …
-JUMP_PEOPLE = 100  # … and by more than that many people: the save must be meant
+JUMP_PEOPLE = (
+    100  # grown or shrunk beyond the workspace's factor and by more than this many people: the save must be meant
+)
+CLOSE_ENOUGH = 0.01  # a size typed from the sheet still counts when that share of people came or went meanwhile
 EXAMPLES = 5
 REVIEW_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
 class Affected:
-    """A definition that reads the segment, itself or through another one."""
+    """A definition that reads the segment, itself or through another one, and what the save does to it."""
 
     definition: graph.Definition
     through: str = ""
+    consequences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a save changes in numbers."""
+
+    before: int
+    after: int
+    joining: int
+    leaving: int
+    everybody: int = 0  # about how many contacts there are
+
+
+@dataclass(frozen=True)
+class Change:
+    """One condition that came or went between two rules, or how they are joined."""
+
+    sign: str  # + − ±
+    words: str
 
 
 @dataclass
@@ -39,11 +65,13 @@ class Proposal:
     conditions: dict[str, Any] | None
     sentence: str
     is_new_rule: bool
-    difference: queries.SaveDifference | None = None
+    factor: int
+    difference: Difference | None = None
     joining: list[Contact] = field(default_factory=list)
     leaving: list[Contact] = field(default_factory=list)
     affected: list[Affected] = field(default_factory=list)
     was: str = ""
+    changes: list[Change] = field(default_factory=list)
 
     @property
     def is_jump(self) -> bool:
@@ -53,7 +81,23 @@ class Proposal:
         before, after = self.difference.before, self.difference.after
         if abs(after - before) <= JUMP_PEOPLE or before == 0:
             return False
-        return after > before * JUMP_FACTOR or after * JUMP_FACTOR < before
+        return after > before * self.factor or after * self.factor < before
+
+    @property
+    def share(self) -> int | None:
+        """About how many of a hundred contacts would be in; None where that is unknown."""
+        if self.difference is None or not self.difference.everybody:
+            return None
+        return min(100, round(100 * self.difference.after / self.difference.everybody))
+
+    def is_meant(self, answer: str) -> bool:
+        """Whether the person answered the guard: the size typed as it was shown, or “yes” where no size is known."""
+        if self.difference is None:
+            return answer == "yes"
+        digits = "".join(char for char in answer if char.isdigit())
+        if not digits or len(digits) > 12:
+            return False
+        return abs(int(digits) - self.difference.after) <= CLOSE_ENOUGH * self.difference.after
 
 
 def propose(
@@ -61,33 +105,48 @@ def propose(
 ) -> Proposal:
     """The difference that saving makes. Refused like the save itself: BadConditions, NeedsConditions, Loop.
 
-    Some eight statements; one evaluates the rule over everybody, bounded by REVIEW_SECONDS.
+    Some dozen statements; one evaluates the rule over everybody, bounded by REVIEW_SECONDS.
     """
     slug = segment.slug if segment else free_slug(name)
-    document = refuse_rule(segment, slug=slug, mode=mode, conditions=conditions, everybody=everybody)
+    document = conditions
+    if segment is None or conditions != segment.conditions:
+        document = refuse_rule(segment, slug=slug, mode=mode, conditions=conditions, everybody=everybody)
+    catalogue = Catalogue()
     is_new_rule = document is not None and (segment is None or segment.conditions != document)
-    proposal = Proposal(document, in_words(document), is_new_rule)
+    proposal = Proposal(document, in_words(document, catalogue), is_new_rule, workspace().jump_factor)
     if not is_new_rule:
         return proposal
+    if segment is not None:
+        proposal.was = in_words(segment.conditions, catalogue)
+        proposal.changes = changes_between(segment.conditions, document, catalogue)
+        proposal.affected = affected_by(segment.key)
     rule = matching(check(document), moment(now), stored=True)
     try:
-        difference = queries.difference_of_rule(
-            segment.pk if segment else None, rule, examples=EXAMPLES, seconds=REVIEW_SECONDS
-        )
+        with queries_pages.staged_difference(segment.pk if segment else None, rule, seconds=REVIEW_SECONDS) as staged:
+            _count(proposal, segment, staged)
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", None) != "57014":
             raise
-    else:
-        proposal.difference = difference
-        people = Contact.objects.select_related("company").in_bulk(
-            [*difference.joining_examples, *difference.leaving_examples]
-        )
-        proposal.joining = [people[pk] for pk in difference.joining_examples if pk in people]
-        proposal.leaving = [people[pk] for pk in difference.leaving_examples if pk in people]
-    if segment is not None:
-        proposal.was = in_words(segment.conditions)
-        proposal.affected = affected_by(segment.key)
+        proposal.difference = None
     return proposal
+
+
+def _count(proposal: Proposal, segment: Segment | None, staged: queries_pages.Staged) -> None:
+    joining = staged.examples(joins=True, most=EXAMPLES)
+    leaving = staged.examples(joins=False, most=EXAMPLES)
+    people = Contact.objects.select_related("company").in_bulk([*joining, *leaving])
+    proposal.joining = [people[pk] for pk in joining if pk in people]
+    proposal.leaving = [people[pk] for pk in leaving if pk in people]
+    if segment is not None:
+        proposal.affected = [
+            affected
+            if affected.through
+            else Affected(affected.definition, "", tuple(told(affected.definition, segment, staged)))
+            for affected in proposal.affected
+        ]
+    proposal.difference = Difference(
+        staged.before, staged.after, staged.joining, staged.leaving, estimated_rows("leads_contact")
+    )
 
 
 def affected_by(key: str) -> list[Affected]:
@@ -116,45 +175,42 @@ def in_words(document: Any, catalogue: Catalogue | None = None) -> str:
         return _("This rule cannot be read any more: %(problem)s") % {"problem": error.problems[0].message}
 
 
-@dataclass
-class Why:
-    """Why a contact is in a segment or not: what was decided by hand, what the rule says leaf by leaf, since when."""
+def changes_between(before: Any, after: Any, catalogue: Catalogue) -> list[Change]:
+    """Which conditions went, which came, and whether what stayed is joined in another way; empty where one of the two cannot be read."""
+    try:
+        old, new = (
+            check(document, allow_unknown_slugs=True, catalogue=catalogue) for document in (before or {}, after or {})
+        )
+    except BadConditions:
+        return []
+    went, came = _leaf_words(old), _leaf_words(new)
+    found = [Change("−", words) for words in (went - came).elements()]
+    found += [Change("+", words) for words in (came - went).elements()]
+    kept = went & came
+    if kept and _joined(old, kept) != _joined(new, kept):
+        found.append(
+            Change("±", _("What stays is joined in another way: look at “and”, “or”, “not” and the brackets."))
+        )
+    return found
 
-    contact: Contact
-    stay: Membership | None
-    stay_why: str
-    last_left: Membership | None
-    last_left_why: str
-    override: SegmentOverride | None
-    override_cause: str
-    verdict: Verdict | None
-    problem: str = ""
+
+def _leaf_words(tree: Tree) -> Counter[str]:
+    return Counter(sentence(leaf) for _path, leaf in leaves(tree))
 
 
-def why(segment: Segment, contact: Contact, *, now: datetime) -> Why:
-    """Three statements, and those that read the facts the rule asks for."""
-    stay = Membership.objects.filter(segment=segment, contact=contact, until=None).first()
-    last_left = (
-        Membership.objects.filter(segment=segment, contact=contact).exclude(until=None).order_by("-until").first()
-    )
-    override = SegmentOverride.objects.filter(segment=segment, contact=contact).select_related("actor").first()
-    verdict, problem = None, ""
-    if segment.mode == Segment.Mode.DYNAMIC and segment.conditions is not None:
-        try:
-            verdict = explain(check(segment.conditions), contact.pk, moment(now))
-        except BadConditions as error:
-            problem = error.problems[0].message
-    return Why(
-        contact,
-        stay,
-        why_in_words(stay.why) if stay else "",
-        last_left,
-        why_in_words(last_left.left_why) if last_left else "",
-        override,
-        why_in_words(override.cause) if override else "",
-        verdict,
-        problem,
-    )
+def _joined(tree: Tree, kept: Counter[str]) -> Any:
+    """How the conditions that stayed hang together, whatever their order; groups of one are none."""
+    match tree:
+        case Not(child):
+            inside = _joined(child, kept)
+            return None if inside is None else ("not", inside)
+        case All(nodes) | AnyOf(nodes):
+            parts = [part for node in nodes if (part := _joined(node, kept)) is not None]
+            if len(parts) < 2:
+                return parts[0] if parts else None
+            return (type(tree).__name__, sorted(parts, key=repr))
+    words = sentence(tree)
+    return words if words in kept else None
 
 
 EXPORT_COLUMNS = {
@@ -190,11 +246,3 @@ def _harmless(text: str | None) -> str:
     """A cell that a spreadsheet does not run as a formula."""
     text = text or ""
     return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def folders() -> list[str]:
-    """Names of folders in use. One statement."""
-    names: Iterable[str] = (
-        Segment.objects.in_use().exclude(folder="").order_by("folder").values_list("folder", flat=True)
-    )
-    return list(dict.fromkeys(names))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from typing import Any, cast
-from zoneinfo import ZoneInfo
 
 import psycopg
-from django.db import connection, transaction
+from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from leads.models import Mark
@@ -483,74 +482,9 @@ def write_personas(rows: Sql, *, now: datetime, mark: bool, tell: bool, facet: i
 # --- pages ------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class SaveDifference:
-    """What a rule would change: exact numbers, and some of the people."""
-
-    before: int
-    after: int
-    joining: int
-    leaving: int
-    joining_examples: tuple[int, ...]
-    leaving_examples: tuple[int, ...]
-
-
-def difference_of_rule(segment_id: int | None, matching: Sql, *, examples: int, seconds: float) -> SaveDifference:
-    """What members = (matches ∪ added) − removed would be under a rule, against what is stored now. One statement over everybody.
-
-    Bounded by `seconds`: past it OperationalError (query canceled), which the page says.
-    """
-    rows = _difference(segment_id or 0, matching, None, has_overrides=True)
-    with transaction.atomic(), connection.cursor() as cursor:
-        bound_statements(seconds)
-        cursor.execute(
-            f"""
-            WITH changes AS MATERIALIZED (
-                SELECT d.contact_id, m.contact_id IS NULL AS joins
-                FROM ({rows.text}) d
-                LEFT JOIN segments_membership m ON m.segment_id = %s AND m.contact_id = d.contact_id AND m.until IS NULL
-            )
-            SELECT (SELECT count(*) FROM segments_membership WHERE segment_id = %s AND until IS NULL),
-                   (SELECT count(*) FROM changes WHERE joins), (SELECT count(*) FROM changes WHERE NOT joins),
-                   ARRAY(SELECT contact_id FROM changes WHERE joins ORDER BY contact_id DESC LIMIT %s),
-                   ARRAY(SELECT contact_id FROM changes WHERE NOT joins ORDER BY contact_id DESC LIMIT %s)
-            """,
-            [*rows.params, segment_id or 0, segment_id or 0, examples, examples],
-        )
-        before, joining, leaving, joining_examples, leaving_examples = cursor.fetchone()
-    return SaveDifference(
-        before, before + joining - leaving, joining, leaving, tuple(joining_examples), tuple(leaving_examples)
-    )
-
-
-def trend(
-    segment_id: int, member_count: int, *, days: int, today: date, zone: ZoneInfo
-) -> list[tuple[date, int, int, int]]:
-    """(day, members at its end, joined, left) of the last days, oldest first. One statement over intervals that begin or end then."""
-    first = today - timedelta(days=days - 1)
-    begins = datetime(first.year, first.month, first.day, tzinfo=zone)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT day, sum(joined)::bigint, sum(gone)::bigint FROM (
-                SELECT (since AT TIME ZONE %s)::date AS day, count(*) AS joined, 0 AS gone
-                FROM segments_membership WHERE segment_id = %s AND since >= %s GROUP BY 1
-                UNION ALL
-                SELECT (until AT TIME ZONE %s)::date, 0, count(*)
-                FROM segments_membership WHERE segment_id = %s AND until >= %s GROUP BY 1
-            ) moves GROUP BY day
-            """,
-            [zone.key, segment_id, begins, zone.key, segment_id, begins],
-        )
-        moves = {day: (int(joined), int(gone)) for day, joined, gone in cursor.fetchall()}
-    rows: list[tuple[date, int, int, int]] = []
-    size = member_count - sum(joined - gone for day, (joined, gone) in moves.items() if day > today)
-    for back in range(days):
-        day = today - timedelta(days=back)
-        joined, gone = moves.get(day, (0, 0))
-        rows.append((day, size, joined, gone))
-        size -= joined - gone
-    return rows[::-1]
+def difference_of(segment_id: int, matching: Sql) -> Sql:
+    """Rows (contact_id, matches) of everybody whose membership is not what it should be under a rule."""
+    return _difference(segment_id, matching, None, has_overrides=True)
 
 
 def wrong_counts() -> list[tuple[str, int, int]]:

@@ -2,12 +2,15 @@
 
 from django.urls import include, path
 
-from segments import views
+from segments import views, views_list
 
 app_name = "segments"
 
 urlpatterns = [
-    path("", views.segment_list, name="segment-list"),
+    path("", views_list.segment_list, name="segment-list"),
+    path("sizes/", views_list.segment_sizes, name="segment-sizes"),
+    path("bulk/", views_list.segment_bulk, name="segment-bulk"),
+    path("contacts/<int:pk>/", views.contact_why, name="contact-why"),
     path("new/", views.segment_new, name="segment-new"),
     path("personas/", include("segments.urls_personas")),
     path("conditions/", include("segments.urls_builder")),
@@ -19,6 +22,7 @@ urlpatterns = [
     path("<slug:slug>/why/", views.segment_why, name="segment-why"),
     path("<slug:slug>/people/", views.segment_people, name="segment-people"),
     path("<slug:slug>/duplicate/", views.segment_duplicate, name="segment-duplicate"),
+    path("<slug:slug>/rename/", views.segment_rename, name="segment-rename"),
     path("<slug:slug>/archive/", views.segment_archive, name="segment-archive"),
     path("<slug:slug>/unarchive/", views.segment_unarchive, name="segment-unarchive"),
     path("<slug:slug>/delete/", views.segment_delete, name="segment-delete"),

@@ -1,8 +1,9 @@
-"""Pages of segments: list, page, save as a decision, members, why, versions, by hand, archive, export."""
+"""Pages of segments: page, save as a decision, members, why, versions, by hand, archive, export."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,7 +23,7 @@ from leads import lists
 from leads.access import require
 from leads.actions import audit
 from leads.models import Contact, Stage
-from segments import actions, graph, pages, queries
+from segments import actions, graph, overview, pages, queries_pages, renaming, why
 from segments.conditions import BadConditions, Catalogue
 from segments.definition_kinds import contacts_named
 from segments.forms import PeopleForm, SegmentForm
@@ -31,6 +32,7 @@ from segments.words import why_in_words
 
 MOST_LISTED = 500
 TREND_DAYS = 90
+TREND_PERIODS = ("30", "90", "365")
 MOST_CANDIDATES = 8
 MEMBERS_A_PAGE = 25
 
@@ -38,44 +40,44 @@ JOINED = lists.Order("joined", "", ("since", "id"), True, (datetime, int))
 LEFT = lists.Order("left", "", ("until", "id"), True, (datetime, int))
 
 
-@require_GET
-@require("see")
-def segment_list(request: HttpRequest) -> HttpResponse:
-    """Some eight statements, whatever the number of segments."""
-    text, folder, mode = (request.GET.get(key, "").strip()[:200] for key in ("q", "folder", "mode"))
-    is_archive = request.GET.get("archived") == "yes"
-    segments = Segment.objects.exclude(archived_at=None) if is_archive else Segment.objects.in_use()
-    if text:
-        segments = segments.filter(Q(name__icontains=text) | Q(notes__icontains=text) | Q(slug__icontains=text))
-    if folder:
-        segments = segments.filter(folder=folder)
-    if mode in Segment.Mode.values:
-        segments = segments.filter(mode=mode)
-    found = list(segments.select_related("owner").order_by("folder", "name")[: MOST_LISTED + 1])
-    users = graph.users_of(graph.definitions())
-    catalogue = Catalogue()
-    return render(
-        request,
-        "segments/_segment_list.html"
-        if request.headers.get("HX-Target") == "segment-list"
-        else "segments/segment_list.html",
-        {
-            "rows": [
-                (segment, pages.in_words(segment.conditions, catalogue), users.get(segment.key, []))
-                for segment in found[:MOST_LISTED]
-            ],
-            "has_more": len(found) > MOST_LISTED,
-            "most": MOST_LISTED,
-            "folders": pages.folders(),
-            "modes": Segment.Mode.choices,
-            "text": text,
-            "folder": folder,
-            "mode": mode,
-            "is_archive": is_archive,
-            "is_filtered": bool(text or folder or mode),
-            "archived_count": Segment.objects.exclude(archived_at=None).count(),
-        },
-    )
+@dataclass(frozen=True)
+class Period:
+    """Days that the lists of members, joined and left are narrowed to, in the workspace's zone; each end may be open."""
+
+    first: date | None = None
+    last: date | None = None
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> Period:
+        return cls(_day(request.GET.get("from", "")), _day(request.GET.get("to", "")))
+
+    @property
+    def kept(self) -> str:
+        """For the addresses of further pages."""
+        days = {"from": self.first, "to": self.last}
+        return "".join(f"&{key}={day.isoformat()}" for key, day in days.items() if day)
+
+    def of_stays(self, stays: QuerySet[Membership], column: str) -> QuerySet[Membership]:
+        if self.first:
+            stays = stays.filter(**{f"{column}__gte": datetime.combine(self.first, time(), _zone())})
+        if self.last:
+            stays = stays.filter(**{f"{column}__lt": datetime.combine(self.last + timedelta(days=1), time(), _zone())})
+        return stays
+
+
+def _day(text: str) -> date | None:
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if 1900 <= found.year <= 2100 else None
+
+
+def _zone() -> ZoneInfo:
+    """The workspace's (WorkspaceMiddleware)."""
+    here = timezone.get_current_timezone()
+    assert isinstance(here, ZoneInfo)
+    return here
 
 
 @require_GET
@@ -83,12 +85,11 @@ def segment_list(request: HttpRequest) -> HttpResponse:
 def segment_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """Some twelve statements; members are read by page."""
     segment = _segment(slug)
-    now = timezone.now()
-    here = timezone.get_current_timezone()  # the workspace's (WorkspaceMiddleware)
-    assert isinstance(here, ZoneInfo)
-    days = queries.trend(
-        segment.pk, segment.member_count, days=TREND_DAYS, today=now.astimezone(here).date(), zone=here
-    )
+    asked = request.GET.get("days", "")
+    period = int(asked) if asked in TREND_PERIODS else TREND_DAYS
+    today = timezone.now().astimezone(_zone()).date()
+    sizes = queries_pages.sizes_by_day({segment.pk: segment.member_count}, days=period, today=today, zone=_zone())
+    days = sizes[segment.pk]
     by_hand = SegmentOverride.objects.filter(segment=segment).aggregate(
         added_count=Count("pk", filter=Q(verdict="added")), removed_count=Count("pk", filter=Q(verdict="removed"))
     )
@@ -107,9 +108,14 @@ def segment_detail(request: HttpRequest, slug: str) -> HttpResponse:
                 "joined": [joined for _day, _size, joined, _left in days],
                 "left": [-left for _day, _size, _joined, left in days],
                 "words": {"members": _("Members"), "joined": _("Joined"), "left": _("Left")},
+                "address": reverse("segments:segment-detail", args=[slug]),
             },
-            "joined_30": sum(joined for _day, _size, joined, _left in days[-30:]),
-            "left_30": sum(left for _day, _size, _joined, left in days[-30:]),
+            "period": period,
+            "periods": [int(days) for days in TREND_PERIODS],
+            "joined_count": sum(joined for _day, _size, joined, _left in days),
+            "left_count": sum(left for _day, _size, _joined, left in days),
+            "first_day": days[0][0].isoformat(),
+            "last_day": today.isoformat(),
         },
     )
 
@@ -137,6 +143,8 @@ def _members(request: HttpRequest, segment: Segment) -> dict[str, Any]:
         return _by_hand(segment)
     elif which != "joined":
         which, stays = "members", stays.filter(until=None)
+    period = Period.of(request)
+    stays = period.of_stays(stays, "until" if which == "left" else "since")
     words = lists.words_of(text)
     if words:
         stays = stays.filter(contact__in=lists.search_contacts(Contact.objects.all(), words))
@@ -146,6 +154,9 @@ def _members(request: HttpRequest, segment: Segment) -> dict[str, Any]:
     return {
         "which": which,
         "text": text,
+        "period_from": period.first,
+        "period_to": period.last,
+        "kept": period.kept,
         "page": page,
         "stage_labels": dict(Stage.objects.values_list("slug", "label")),
         "people": [(stay, why_in_words(stay.left_why if which == "left" else stay.why)) for stay in page.rows],
@@ -184,17 +195,22 @@ def segment_edit(request: HttpRequest, slug: str) -> HttpResponse:
         )
         return redirect("segments:segment-detail", slug=slug)
     if request.method != "POST":
-        initial = {
-            "version": segment.version,
-            "name": segment.name,
-            "folder": segment.folder,
-            "notes": segment.notes,
-            "owner": segment.owner_id,
-            "conditions": segment.conditions,
-            "everybody": segment.conditions == actions.EVERYBODY,
-        }
-        return _form_page(request, SegmentForm(initial=initial, segment=segment), segment)
+        form = SegmentForm(initial=_initial(segment, segment.conditions), segment=segment)
+        return _form_page(request, form, segment)
     return _decide(request, segment)
+
+
+def _initial(segment: Segment, conditions: Any) -> dict[str, Any]:
+    return {
+        "version": segment.version,
+        "name": segment.name,
+        "folder": segment.folder,
+        "labels": ", ".join(segment.labels),
+        "notes": segment.notes,
+        "owner": segment.owner_id,
+        "conditions": conditions,
+        "everybody": conditions == actions.EVERYBODY,
+    }
 
 
 def _decide(request: HttpRequest, segment: Segment | None) -> HttpResponse:
@@ -217,7 +233,7 @@ def _decide(request: HttpRequest, segment: Segment | None) -> HttpResponse:
             everybody=bool(form.cleaned_data.get("everybody")),
             now=now,
         )
-        is_meant = not proposal.is_jump or request.POST.get("is_meant") == "yes"
+        is_meant = not proposal.is_jump or proposal.is_meant(request.POST.get("is_meant", ""))
         if proposal.is_new_rule and (step != "save" or not is_meant):
             return _review_page(request, segment, proposal, is_asked=step == "save")
         saved = _save(request, form, segment, proposal)
@@ -251,6 +267,7 @@ def _save(request: HttpRequest, form: SegmentForm, segment: Segment | None, prop
         mode=form.chosen_mode,
         notes=cleaned["notes"],
         folder=cleaned["folder"],
+        labels=cleaned["labels"],
         owner=cleaned["owner"],
         version=cleaned["version"] if segment else None,
         reason=cleaned.get("reason", ""),
@@ -263,7 +280,8 @@ def _save(request: HttpRequest, form: SegmentForm, segment: Segment | None, prop
 def _form_page(
     request: HttpRequest, form: SegmentForm, segment: Segment | None, *, status: int = 200, **more: Any
 ) -> HttpResponse:
-    context = {"form": form, "segment": segment, "folders": pages.folders(), **more}
+    offered = overview.choices()
+    context = {"form": form, "segment": segment, "folders": offered.folders, "labels": offered.labels, **more}
     return render(request, "segments/segment_form.html", context, status=status)
 
 
@@ -278,7 +296,7 @@ def _review_page(
         "proposal": proposal,
         "typed": typed,
         "is_asked": is_asked,
-        "factor": pages.JUMP_FACTOR,
+        "factor": proposal.factor,
     }
     return render(request, "segments/segment_review.html", context, status=422 if is_asked else 200)
 
@@ -296,7 +314,23 @@ def _told(request: HttpRequest, form: SegmentForm, theirs: Segment) -> HttpRespo
         theirs=theirs,
         their_version=last,
         their_sentence=pages.in_words(theirs.conditions),
+        mine_sentence=pages.in_words(form.cleaned_data.get("conditions")),
+        their_changes=pages.changes_between(theirs.conditions, form.cleaned_data.get("conditions"), Catalogue()),
+        their_words=_words_of_theirs(form, theirs),
     )
+
+
+def _words_of_theirs(form: SegmentForm, theirs: Segment) -> list[tuple[str, str]]:
+    """What the other editor's words are, where they differ from mine: label and their value."""
+    stored = _initial(theirs, None)
+    found = []
+    for name in ("name", "folder", "labels", "notes"):
+        mine = form.cleaned_data[name]
+        if (", ".join(mine) if name == "labels" else mine) != stored[name]:
+            found.append((str(form.fields[name].label), stored[name]))
+    if (form.cleaned_data["owner"].pk if form.cleaned_data["owner"] else None) != theirs.owner_id:
+        found.append((str(form.fields["owner"].label), str(theirs.owner or "")))
+    return found
 
 
 # --- versions ---------------------------------------------------------------------------------------------------------------
@@ -308,14 +342,11 @@ def segment_versions(request: HttpRequest, slug: str) -> HttpResponse:
     segment = _segment(slug)
     catalogue = Catalogue()
     versions = list(SegmentVersion.objects.filter(segment=segment).select_related("saved_by")[:MOST_LISTED])
-    rows = [
-        (
-            version,
-            pages.in_words(version.conditions, catalogue),
-            index + 1 < len(versions) and versions[index + 1].conditions == version.conditions,
-        )
-        for index, version in enumerate(versions)
-    ]
+    rows = []
+    for version, before in zip(versions, [*versions[1:], None], strict=True):
+        is_same = before is not None and before.conditions == version.conditions
+        changes = pages.changes_between(before.conditions, version.conditions, catalogue) if before else []
+        rows.append((version, pages.in_words(version.conditions, catalogue), is_same, changes))
     return render(request, "segments/segment_versions.html", {"segment": segment, "rows": rows})
 
 
@@ -324,16 +355,7 @@ def segment_restore(request: HttpRequest, slug: str, number: int) -> HttpRespons
     """An earlier rule goes through the same decision as an edit: its difference is shown before it is saved."""
     segment = _segment(slug)
     version = get_object_or_404(SegmentVersion, segment=segment, number=number)
-    initial = {
-        "version": segment.version,
-        "name": segment.name,
-        "folder": segment.folder,
-        "notes": segment.notes,
-        "owner": segment.owner_id,
-        "conditions": version.conditions,
-        "everybody": version.conditions == actions.EVERYBODY,
-        "reason": _("Version %(number)s restored") % {"number": number},
-    }
+    initial = _initial(segment, version.conditions) | {"reason": _("Version %(number)s restored") % {"number": number}}
     return _form_page(request, SegmentForm(initial=initial, segment=segment), segment, restored=version)
 
 
@@ -350,12 +372,33 @@ def segment_why(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {"segment": segment, "text": text, "candidates": [], "why": None}
     if chosen.isascii() and chosen.isdigit() and len(chosen) < 19:
         contact = get_object_or_404(Contact.objects.select_related("company"), pk=int(chosen))
-        context["why"] = pages.why(segment, contact, now=timezone.now())
+        context["why"] = why.why(segment, contact, now=timezone.now())
     elif text:
         people = lists.search_contacts(Contact.objects.select_related("company"), lists.words_of(text))
         context["candidates"] = list(people.order_by("-created_at", "-id")[:MOST_CANDIDATES])
     is_fragment = bool(request.headers.get("HX-Request"))
     return render(request, "segments/_segment_why.html" if is_fragment else "segments/segment_why.html", context)
+
+
+@require_GET
+@require("see")
+def contact_why(request: HttpRequest, pk: int) -> HttpResponse:
+    """For the page of a contact: find a segment, then see why they are in it or not. Some eight statements."""
+    contact = get_object_or_404(Contact.objects.select_related("company"), pk=pk)
+    text = request.GET.get("q", "").strip()[:200]
+    context: dict[str, Any] = {"contact": contact, "text": text, "candidates": [], "why": None}
+    if slug := request.GET.get("segment", ""):
+        context["why"] = why.why(_segment(slug), contact, now=timezone.now())
+    elif text:
+        found = Segment.objects.in_use()
+        for word in text.split():
+            found = found.filter(Q(name__icontains=word) | Q(slug__icontains=word))
+        candidates = list(found.order_by("name")[:MOST_CANDIDATES])
+        stays = Membership.objects.filter(contact=contact, until=None, segment__in=candidates)
+        inside = set(stays.values_list("segment_id", flat=True))
+        context["candidates"] = [(segment, segment.pk in inside) for segment in candidates]
+    is_fragment = bool(request.headers.get("HX-Request"))
+    return render(request, "segments/_contact_why.html" if is_fragment else "segments/contact_why.html", context)
 
 
 # --- by hand ----------------------------------------------------------------------------------------------------------------
@@ -366,7 +409,7 @@ def segment_why(request: HttpRequest, slug: str) -> HttpResponse:
 def segment_people(request: HttpRequest, slug: str) -> HttpResponse:
     """Put people in, take them out, or leave them to the rule again."""
     segment = _segment(slug)
-    form = PeopleForm(request.POST)
+    form = PeopleForm(request.POST, request.FILES)
     if not form.is_valid():
         messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
         return redirect("segments:segment-detail", slug=slug)
@@ -429,6 +472,30 @@ def segment_duplicate(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("segments:segment-detail", slug=slug)
     messages.success(request, _("“%(name)s” is made.") % {"name": copy.name})
     return redirect("segments:segment-detail", slug=copy.slug)
+
+
+@require_POST
+@require("edit_rules")
+def segment_rename(request: HttpRequest, slug: str) -> HttpResponse:
+    """Another slug; every stored rule that names the segment follows."""
+    segment = _segment(slug)
+    try:
+        renamed = renaming.rename_segment(
+            segment, slug=request.POST.get("slug", "").strip(), actor=_user(request), now=timezone.now()
+        )
+    except actions.SegmentRefused as refused:
+        messages.error(request, str(refused))
+        return redirect("segments:segment-detail", slug=slug)
+    messages.success(
+        request,
+        ngettext(
+            "The slug is “%(slug)s” now; %(count)s rule followed.",
+            "The slug is “%(slug)s” now; %(count)s rules followed.",
+            renamed.documents,
+        )
+        % {"slug": renamed.slug, "count": renamed.documents},
+    )
+    return redirect("segments:segment-detail", slug=renamed.slug)
 
 
 @require_POST

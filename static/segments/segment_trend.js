@@ -36,6 +36,13 @@
         { name: data.words.left, type: "bar", stack: "moves", xAxisIndex: 1, yAxisIndex: 1, data: data.left, color: red },
       ],
     }, true);
+    // A day opens the people who joined or left on it.
+    chart.off("click");
+    chart.on("click", (point) => {
+      const which = ["members", "joined", "left"][point.seriesIndex];
+      if (which === "members") return;
+      location.assign(`${data.address}?which=${which}&from=${point.name}&to=${point.name}#segment-members`);
+    });
   };
   const places = document.querySelectorAll("[data-trend]");
   places.forEach((place) => {

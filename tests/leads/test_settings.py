@@ -26,6 +26,7 @@ WORKSPACE = {
     "sender_name": "Nordwind",
     "sender_email": "hello@nordwind.test",
     "reply_to": "",
+    "jump_factor": "5",
 }
 
 
@@ -46,6 +47,7 @@ def test_the_workspace_is_kept_and_audited(admin: Client) -> None:
     assert admin.post(reverse("leads:settings"), WORKSPACE).status_code == 302
     row = workspace()
     assert (row.name, row.currency, row.week_start, row.business_days) == ("Nordwind", "USD", 7, [1, 2])
+    assert row.jump_factor == 5
     assert zone().key == "Europe/Berlin"
     assert audited() == [("changed", "workspace")]
 
@@ -58,6 +60,7 @@ def test_the_workspace_is_kept_and_audited(admin: Client) -> None:
         ({"currency": "1€A"}, "currency"),
         ({"business_end": "07:00"}, "business_end"),
         ({"business_days": ["9"]}, "business_days"),
+        ({"jump_factor": "1"}, "jump_factor"),
         ({"business_days": []}, "business_days"),
         ({"sender_email": "nobody"}, "sender_email"),
         ({"name": ""}, "name"),

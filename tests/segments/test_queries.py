@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from leads.actions import change_contact
 from leads.models import Contact, Mark
-from segments import queries, turn
+from segments import queries, queries_pages, turn
 from segments.actions import add_to_segment
 from segments.conditions import Sql
 from segments.models import Membership, Persona, Segment
@@ -98,12 +98,13 @@ def test_the_difference_of_a_rule_counts_and_shows_some() -> None:
         tell=False,
     )
     rule = Sql("SELECT id FROM leads_contact WHERE title LIKE %s", ("CFO%",))
-    assert queries.difference_of_rule(segment.pk, rule, examples=5, seconds=5) == queries.SaveDifference(
-        2, 2, 1, 1, (joins.pk,), (leaves.pk,)
-    )
-    assert queries.difference_of_rule(None, rule, examples=1, seconds=5) == queries.SaveDifference(
-        0, 2, 2, 0, (joins.pk,), ()
-    )
+    with queries_pages.staged_difference(segment.pk, rule, seconds=5) as staged:
+        assert (staged.before, staged.after, staged.joining, staged.leaving) == (2, 2, 1, 1)
+        assert (staged.examples(joins=True, most=5), staged.examples(joins=False, most=5)) == ([joins.pk], [leaves.pk])
+        clerks = Contact.objects.filter(title="Clerk").values("pk")
+        assert (staged.count_among(clerks, joins=True), staged.count_among(clerks, joins=False)) == (0, 1)
+    with queries_pages.staged_difference(None, rule, seconds=5) as staged:
+        assert (staged.before, staged.after, staged.examples(joins=True, most=1)) == (0, 2, [joins.pk])
 
 
 def test_the_trend_follows_the_intervals_in_the_zone() -> None:
@@ -117,15 +118,16 @@ def test_the_trend_follows_the_intervals_in_the_zone() -> None:
         ]
     )
     today = date(2026, 3, 2)
-    assert queries.trend(segment.pk, 1, days=4, today=today, zone=ZoneInfo("UTC")) == [
+    sizes = queries_pages.sizes_by_day({segment.pk: 1, 0: 7}, days=4, today=today, zone=ZoneInfo("UTC"))
+    assert sizes[0] == [(today - back * day, 7, 0, 0) for back in (3, 2, 1, 0)]
+    assert sizes[segment.pk] == [
         (date(2026, 2, 27), 1, 0, 0),
         (date(2026, 2, 28), 2, 1, 0),
         (date(2026, 3, 1), 1, 0, 1),
         (today, 1, 0, 0),
     ]
-    assert (
-        queries.trend(segment.pk, 1, days=4, today=today, zone=ZoneInfo("Asia/Tokyo"))[2][2] == 1
-    )  # it was March there
+    in_tokyo = queries_pages.sizes_by_day({segment.pk: 1}, days=4, today=today, zone=ZoneInfo("Asia/Tokyo"))
+    assert in_tokyo[segment.pk][2][2] == 1  # it was March there
 
 
 def test_wrong_counts_are_found() -> None:

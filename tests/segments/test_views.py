@@ -6,16 +6,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from leads.access import ADMIN, MARKETER, SALES
 from leads.actions import change_contact
-from leads.models import AuditEntry, Contact
+from leads.models import AuditEntry, Contact, Workspace
+from nurture.models import Enrolment, Program, ProgramVersion
+from scoring.models import Rule, ScoreModel, ScoreVersion
 from segments import contact_page, pages, turn
 from segments.actions import add_to_segment, archive_segment, save_segment
+from segments.forms import names_in_file
 from segments.models import Membership, Segment, SegmentVersion
 from tests.makers import NOW, make_contact, make_segment, make_user
 
@@ -23,6 +28,7 @@ pytestmark = pytest.mark.django_db
 
 CFO = {"field": "contact.title", "op": "contains", "value": "cfo"}
 GERMAN = {"field": "contact.country", "op": "is", "value": "DE"}
+SWISS = {"field": "contact.country", "op": "is", "value": "CH"}
 BAD = {"field": "contact.title", "op": "at_least", "value": 3}
 
 
@@ -55,6 +61,11 @@ def typed(conditions: Any, segment: Segment | None = None, **values: Any) -> dic
     return data | values
 
 
+def listed(client: Client, **query: str) -> list[str]:
+    folders = client.get(url("list"), query).context["overview"].folders
+    return [row.segment.name for folder in folders for row in folder.rows]
+
+
 def people(response: Any) -> list[str]:
     return [str(stay.contact.external_id) for stay, _why in response.context["people"]]
 
@@ -69,7 +80,10 @@ def test_rights(client: Client, role: str, reading: int, writing: int, exporting
     for name in ("detail", "members", "versions", "why"):
         answer = client.get(url(name, segment.slug), headers={"HX-Request": "true"})
         assert answer.status_code == reading, name
-    assert client.get(url("list")).status_code == reading
+    for address in (url("list"), url("sizes"), reverse("segments:contact-why", args=[make_contact().pk])):
+        assert client.get(address).status_code == reading, address
+    assert client.get(url("bulk")).status_code in (405, 403)
+    assert client.post(url("bulk"), {"verb": "archive", "slugs": []}).status_code == writing
     assert client.get(url("export", segment.slug)).status_code == exporting
     form = 200 if writing == 302 else 403
     assert client.get(url("new")).status_code == form
@@ -77,6 +91,7 @@ def test_rights(client: Client, role: str, reading: int, writing: int, exporting
     assert client.get(url("restore", segment.slug, 1)).status_code == form
     for name, data in (
         ("people", {"verb": "add", "names": "x"}),
+        ("rename", {"slug": segment.slug}),
         ("duplicate", {}),
         ("archive", {}),
         ("unarchive", {}),
@@ -157,9 +172,41 @@ def test_the_guard_stops_an_accidental_or(marketer: Client, monkeypatch: pytest.
     assert b"segment-guard" in asked.content
     segment.refresh_from_db()
     assert segment.version == 1
-    assert marketer.post(url("edit", segment.slug), accident | {"step": "save", "is_meant": "yes"}).status_code == 302
+    for answer in ("yes", "2", "100"):
+        assert (
+            marketer.post(url("edit", segment.slug), accident | {"step": "save", "is_meant": answer}).status_code == 422
+        )
+    assert marketer.post(url("edit", segment.slug), accident | {"step": "save", "is_meant": "10"}).status_code == 302
     segment.refresh_from_db()
     assert segment.conditions == {"any": [CFO, GERMAN]}
+
+
+def test_the_factor_of_the_guard_is_the_workspaces(marketer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "JUMP_PEOPLE", 1)
+    Workspace.objects.update_or_create(pk=1, defaults={"jump_factor": 5})
+    for n in range(8):
+        make_contact(title="CFO" if n < 2 else "Clerk", country="DE")
+    segment = make_segment(CFO)
+    turn.turn(NOW)
+    review = marketer.post(url("edit", segment.slug), typed(GERMAN, segment, step="review"))
+    assert (review.context["proposal"].difference.after, review.context["proposal"].is_jump) == (8, False)
+    Workspace.objects.update(jump_factor=3)
+    review = marketer.post(url("edit", segment.slug), typed(GERMAN, segment, step="review"))
+    assert (review.context["factor"], review.context["proposal"].is_jump) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("typed_size", "after", "expected"),
+    [
+        ("940,000", 940_000, True),
+        ("940.000", 941_000, True),
+        ("94000", 940_000, False),
+        ("", 0, False),
+        ("9" * 40, 9, False),
+    ],
+)
+def test_the_new_size_is_typed_as_people_write_it(typed_size: str, after: int, expected: bool) -> None:
+    assert pages.Proposal({}, "", True, 3, pages.Difference(0, after, 0, 0)).is_meant(typed_size) is expected
 
 
 @pytest.mark.parametrize(
@@ -176,9 +223,7 @@ def test_the_guard_stops_an_accidental_or(marketer: Client, monkeypatch: pytest.
     ],
 )
 def test_what_counts_as_a_jump(before: int, after: int, expected: bool) -> None:
-    from segments.queries import SaveDifference
-
-    proposal = pages.Proposal({}, "", True, SaveDifference(before, after, 0, 0, (), ()))
+    proposal = pages.Proposal({}, "", True, 3, pages.Difference(before, after, 0, 0))
     assert proposal.is_jump is expected
 
 
@@ -187,10 +232,51 @@ def test_what_depends_on_it_is_told_before_saving(marketer: Client) -> None:
     make_segment({"in_segment": "a"}, name="B")
     make_segment({"in_segment": "b"}, name="C")
     review = marketer.post(url("edit", "a"), typed(GERMAN, segment, step="review"))
-    assert [(one.definition.label, one.through) for one in review.context["proposal"].affected] == [
-        ("B", ""),
-        ("C", "B"),
+    assert [(one.definition.label, one.through, one.consequences) for one in review.context["proposal"].affected] == [
+        ("B", "", ()),
+        ("C", "B", ()),
     ]
+    make_contact(country="DE")
+    review = marketer.post(url("edit", "a"), typed(GERMAN, segment, step="review"))
+    assert review.context["proposal"].affected[0].consequences == ("1 person is looked at again",)
+
+
+def test_programs_and_score_models_are_told_with_numbers(marketer: Client) -> None:
+    segment = make_segment(CFO, name="A")
+    joins, known, leaves = make_contact(country="DE"), make_contact(country="DE"), make_contact(title="CFO")
+    turn.turn(NOW)
+    program = Program.objects.create(slug="welcome", name="Welcome", state=Program.State.LIVE)
+    version = ProgramVersion.objects.create(
+        program=program, number=1, state=ProgramVersion.State.LIVE, trigger_segment=segment, tree={"steps": []}
+    )
+    for contact in (known, leaves):
+        Enrolment.objects.create(
+            program=program, version=version, contact=contact, entered_at=NOW, step="end", next_step_at=NOW
+        )
+    model = ScoreModel.objects.create(slug="second", name="Second")
+    live = ScoreVersion.objects.create(model=model, number=1, state=ScoreVersion.State.LIVE)
+    Rule.objects.create(version=live, group="fit", name="Chiefs", points=10, conditions={"in_segment": "a"})
+    review = marketer.post(url("edit", "a"), typed(GERMAN, segment, step="review"))
+    assert {one.definition.label: one.consequences for one in review.context["proposal"].affected} == {
+        "Welcome": ("1 person would be taken in", "1 of those who leave the segment is in it now"),
+        "Second": ("up to 3 people are looked at again", "rule “Chiefs” (+10 points)"),
+    }
+    assert joins.pk in [contact.pk for contact in review.context["proposal"].joining]
+
+
+def test_what_changed_between_two_rules_is_told(marketer: Client) -> None:
+    segment = make_segment({"all": [CFO, GERMAN]})
+    review = marketer.post(url("edit", segment.slug), typed({"any": [GERMAN, CFO]}, segment, step="review"))
+    assert [change.sign for change in review.context["proposal"].changes] == ["±"]
+    review = marketer.post(url("edit", segment.slug), typed({"all": [GERMAN, {"not": CFO}]}, segment, step="review"))
+    assert [change.sign for change in review.context["proposal"].changes] == ["±"]
+    review = marketer.post(url("edit", segment.slug), typed({"all": [GERMAN, SWISS]}, segment, step="review"))
+    assert [(change.sign, change.words) for change in review.context["proposal"].changes] == [
+        ("−", pages.in_words(CFO)), ("+", pages.in_words(SWISS)),
+    ]  # fmt: skip
+    save_segment(segment, name=segment.name, conditions={"all": [GERMAN, SWISS]}, actor=None, now=NOW)
+    rows = marketer.get(url("versions", segment.slug)).context["rows"]
+    assert [[change.sign for change in changes] for _version, _sentence, _same, changes in rows] == [["−", "+"], []]
 
 
 def test_a_rule_that_takes_too_long_can_be_saved_knowingly(marketer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +302,11 @@ def test_the_second_of_two_editors_is_told_and_loses_nothing(marketer: Client) -
     form = told.context["form"]
     assert (form["name"].value(), form["version"].value()) == ("Mine", "2")
     assert b"rival" in told.content
+    assert (told.context["their_sentence"], told.context["mine_sentence"]) == (
+        pages.in_words(GERMAN), pages.in_words({"any": [CFO, GERMAN]}),
+    )  # fmt: skip
+    assert [(change.sign, change.words) for change in told.context["their_changes"]] == [("+", pages.in_words(CFO))]
+    assert told.context["their_words"] == [("Name", "Theirs")]
     assert marketer.post(url("edit", segment.slug), mine | {"version": "2"}).status_code == 302
     segment.refresh_from_db()
     assert (segment.name, segment.version) == ("Mine", 3)
@@ -236,7 +327,7 @@ def test_an_earlier_version_goes_through_the_same_decision(marketer: Client) -> 
     segment = save_segment(segment, name=segment.name, conditions=GERMAN, actor=None, now=NOW)
     page = marketer.get(url("restore", segment.slug, 1))
     assert page.context["form"].initial["conditions"] == CFO
-    assert [sentence for _version, sentence, _same in marketer.get(url("versions", segment.slug)).context["rows"]] == [
+    assert [sentence for _version, sentence, _same, _changes in marketer.get(url("versions", segment.slug)).context["rows"]] == [
         pages.in_words(GERMAN), pages.in_words(CFO),
     ]  # fmt: skip
 
@@ -250,6 +341,16 @@ def test_members_joined_left_and_by_hand(marketer: Client) -> None:
     for which, expected in (("members", ["stays"]), ("joined", ["left", "stays"]), ("left", ["left"])):
         answer = marketer.get(url("members", segment.slug), {"which": which}, headers={"HX-Request": "true"})
         assert people(answer) == expected
+    today = timezone.now().date().isoformat()
+    for which, first, last, expected in (
+        ("joined", "2026-03-02", "2026-03-02", ["left", "stays"]),
+        ("joined", "2026-03-03", "", []),
+        ("left", "", "2026-03-02", []),
+        ("left", today, today, ["left"]),
+        ("left", "rubbish", "99999-01-01", ["left"]),
+    ):
+        answer = marketer.get(url("detail", segment.slug), {"which": which, "from": first, "to": last})
+        assert people(answer) == expected, (which, first, last)
     by_hand = marketer.get(url("detail", segment.slug), {"which": "by_hand"})
     assert [row.contact.external_id for row, _cause in by_hand.context["overrides"]] == ["stays"]
 
@@ -303,6 +404,36 @@ def test_by_hand_from_the_page(marketer: Client) -> None:
     assert list(Membership.objects.filter(until=None).values_list("contact__email", flat=True)) == ["bob@x.test"]
 
 
+def test_people_come_from_a_file(marketer: Client) -> None:
+    make_contact("ada@x.test", external_id="ada"), make_contact("bob@x.test", external_id=None)
+    segment = make_segment()
+    file = SimpleUploadedFile("list.csv", b"Name;E-Mail\nBob;BOB@x.test\nEve;eve@x.test\n")
+    answer = marketer.post(url("people", segment.slug), {"verb": "add", "names": "ada", "file": file}, follow=True)
+    assert [str(message) for message in answer.context["messages"]] == [
+        "2 people joined.", "Not known here: eve@x.test",
+    ]  # fmt: skip
+    broken = SimpleUploadedFile("list.csv", b"\xff\xfe\x00")
+    answer = marketer.post(url("people", segment.slug), {"verb": "add", "file": broken}, follow=True)
+    assert [str(message) for message in answer.context["messages"]] == ["The file is not UTF-8 text."]
+    answer = marketer.post(url("people", segment.slug), {"verb": "add"}, follow=True)
+    assert [str(message) for message in answer.context["messages"]] == ["Name somebody, or choose a file."]
+    assert segment.memberships.filter(until=None).count() == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a@x.test\nb@x.test\na@x.test\n", ["a@x.test", "b@x.test"]),
+        ("external_id,email\nc1,a@x.test\n,b@x.test\n", ["c1", "b@x.test"]),
+        ("title\te-mail\nVP\t a@x.test \n", ["a@x.test"]),
+        ('{"external_id": "c1"}\n{"email": "b@x.test"}\nnonsense\n[1]\n', ["c1", "b@x.test"]),
+        ("", []),
+    ],
+)
+def test_names_are_found_in_files(text: str, names: list[str]) -> None:
+    assert names_in_file(text) == names
+
+
 def test_use_and_archive(marketer: Client) -> None:
     segment = make_segment(CFO, name="A")
     make_segment({"in_segment": "a"}, name="B")
@@ -311,7 +442,7 @@ def test_use_and_archive(marketer: Client) -> None:
     assert [user.label for user in marketer.get(url("detail", "a")).context["users"]] == ["B"]
     marketer.post(url("archive", "b"))
     marketer.post(url("archive", "a"))
-    assert [row[0].name for row in marketer.get(url("list"), {"archived": "yes"}).context["rows"]] == ["A", "B"]
+    assert listed(marketer, archived="yes") == ["A", "B"]
     assert marketer.get(url("edit", "a")).status_code == 302
     marketer.post(url("unarchive", "a"))
     marketer.post(url("delete", "b"))
@@ -325,9 +456,9 @@ def test_the_list_is_filtered_and_says_what_to_do_when_empty(marketer: Client) -
     archive_segment(make_segment(CFO, name="Old"), actor=None, now=NOW)
 
     def names(**query: str) -> list[str]:
-        return [row[0].name for row in marketer.get(url("list"), query).context["rows"]]
+        return listed(marketer, **query)
 
-    assert names() == ["By hand", "Chiefs"]
+    assert names() == ["Chiefs", "By hand"]  # folders first
     assert (names(q="chief"), names(folder="Finance"), names(mode="fixed"), names(q="zz")) == (
         ["Chiefs"],
         ["Chiefs"],

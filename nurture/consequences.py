@@ -1,0 +1,77 @@
+"""What the saved rule of a segment does to the programs that it starts or that ask for it, and their steps under its new slug."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from nurture.models import Enrolment, Program, ProgramVersion
+from segments.graph import Definition
+from segments.models import Segment
+from segments.queries_pages import Staged
+from segments.renaming import Rename
+
+
+def tell_program(definition: Definition, segment: Segment, staged: Staged) -> list[str]:
+    """How many would be taken in, and how many of those who leave are in the program now. Three statements."""
+    program = Program.objects.get(slug=definition.key.partition(":")[2])
+    if program.state != Program.State.LIVE:
+        return [_("it is %(state)s: nobody is taken in now") % {"state": program.get_state_display()}]
+    enrolments = Enrolment.objects.filter(program=program)
+    entering = staged.joining - staged.count_among(enrolments.values("contact_id"), joins=True)
+    inside = staged.count_among(enrolments.filter(state=Enrolment.State.ACTIVE).values("contact_id"), joins=False)
+    return [
+        ngettext("%(number)s person would be taken in", "%(number)s people would be taken in", entering)
+        % {"number": f"{entering:,}"},
+        ngettext(
+            "%(number)s of those who leave the segment is in it now",
+            "%(number)s of those who leave the segment are in it now",
+            inside,
+        )
+        % {"number": f"{inside:,}"},
+    ]
+
+
+def tell_steps(definition: Definition, segment: Segment, staged: Staged) -> list[str]:
+    """Steps ask when somebody comes by: whoever is in the program and changes sides may go another way. Two statements."""
+    walking = Enrolment.objects.filter(
+        program__slug=definition.key.partition(":")[2], state=Enrolment.State.ACTIVE
+    ).values("contact_id")
+    number = staged.count_among(walking, joins=True) + staged.count_among(walking, joins=False)
+    if not number:
+        return []
+    return [
+        ngettext(
+            "%(number)s person in it now may go another way", "%(number)s people in it now may go another way", number
+        )
+        % {"number": f"{number:,}"}
+    ]
+
+
+def rewrite(rename: Rename) -> int:
+    """Trees of every version, past ones too: people may still walk in them. Two statements."""
+    changed = []
+    for version in ProgramVersion.objects.filter(tree__icontains=rename.old).select_for_update(no_key=True):
+        steps = [_step(step, rename) for step in version.tree.get("steps", [])]
+        if steps != version.tree.get("steps", []):
+            version.tree = {**version.tree, "steps": steps}
+            changed.append(version)
+    if changed:
+        ProgramVersion.objects.bulk_update(changed, ["tree"])
+    return len(changed)
+
+
+def _step(step: Any, rename: Rename) -> Any:
+    """A step and the ways below it; whatever holds a list of steps is a way."""
+    if not isinstance(step, dict):
+        return step
+    fresh = {
+        key: [_step(one, rename) for one in value] if isinstance(value, list) else value for key, value in step.items()
+    }
+    if fresh.get("segment") == rename.old:
+        fresh["segment"] = rename.new
+    if "conditions" in fresh:
+        fresh["conditions"] = rename.document(step["conditions"])
+    return fresh
