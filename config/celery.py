@@ -57,6 +57,9 @@ app.conf.beat_schedule = {
     "turn": _every("nurture.turn", 1.0),
     # Mail leaves soon after its step; the outbox is asked through one partial index.
     "sendings": _every("nurture.send_due", 2.0),
+    # Business hours are counted in minutes: ten seconds late is not late. Both ask one partial index.
+    "escalations": _every("scoring.escalate_late", 10.0),
+    "notices": _every("nurture.send_notices", 5.0),
 }
 
 

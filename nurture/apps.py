@@ -7,8 +7,9 @@ class NurtureConfig(AppConfig):
     name = "nurture"
 
     def ready(self) -> None:
-        from nurture import consequences, contact_page, definition_kinds, subjects
+        from nurture import consequences, contact_page, definition_kinds, recycled, subjects
         from nurture.turn import follow
+        from scoring.recycling import register_programs
         from segments import definitions, graph
         from segments.consequences import register_consequence
         from segments.renaming import register_rewriter
@@ -17,6 +18,8 @@ class NurtureConfig(AppConfig):
         subjects.register()
         graph.register_definitions(definition_kinds.program_definitions)
         register_follower("enrolments", 200, follow)
+        register_follower("recycled", 210, recycled.follow)
+        register_programs(recycled.choices)
         for kind in definition_kinds.KINDS_OF_DEFINITIONS:
             definitions.register_definition_kind(kind)
         contact_page.register()

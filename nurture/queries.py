@@ -72,6 +72,31 @@ def enrol_members(contact_ids: Sequence[int], *, now: datetime) -> int:
         return int(cursor.rowcount)
 
 
+def enrol_recycled(contact_ids: Sequence[int], *, now: datetime) -> int:
+    """Take those of these contacts in whom sales recycled into a live program; whoever was in it before stays as they are.
+
+    One statement: the wish is taken up in the row either way, so it is asked once.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH wish AS (
+                UPDATE scoring_handoff SET program_entered_at = %(now)s
+                WHERE contact_id = ANY(%(contacts)s) AND program <> '' AND program_entered_at IS NULL
+                RETURNING contact_id, program
+            )
+            INSERT INTO nurture_enrolment
+                (program_id, version_id, contact_id, state, step, visit, next_step_at, entered_at, entered_why, ended_why, problem)
+            SELECT DISTINCT p.id, v.id, wish.contact_id, 'active', 'start', 1, %(now)s, %(now)s, 'recycled', '', ''
+            FROM wish JOIN nurture_program p ON p.slug = wish.program AND p.state = 'live'
+            JOIN nurture_programversion v ON v.program_id = p.id AND v.state = 'live'
+            ON CONFLICT (program_id, contact_id) DO NOTHING
+            """,
+            {"now": now, "contacts": list(contact_ids)},
+        )
+        return int(cursor.rowcount)
+
+
 def enrol_page(version_id: int, *, after: int, size: int, now: datetime) -> tuple[int, int | None]:
     """Take in the next `size` members of one live version's segment: (taken in, last contact looked at or None at the end).
 

@@ -7,7 +7,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from nurture import sending
+from nurture import notices, sending
 from nurture.turn import turn
 
 log = logging.getLogger(__name__)
@@ -41,3 +41,12 @@ def send_due() -> int:
     elif report.problem:
         log.warning("mail waits", extra={"why": report.problem})
     return report.sent
+
+
+@shared_task(name="nurture.send_notices")
+def send_notices() -> int:
+    """Each five seconds: mail to our own people about leads; safe to run twice, late or never. Mails sent."""
+    sent = notices.send_due(timezone.now())
+    if sent:
+        log.info("notices", extra={"mails": sent})
+    return sent

@@ -12,10 +12,12 @@ class ScoringConfig(AppConfig):
             contact_page,
             contact_page_bant,
             definition_kinds,
+            definition_kinds_routing,
             fields,
             fields_bant,
             nodes,
             nodes_bant,
+            queue_nodes,
         )
         from scoring.actions import hand_over_ripe
         from segments import definitions, graph
@@ -28,8 +30,11 @@ class ScoringConfig(AppConfig):
         graph.register_nodes(nodes.score_nodes, waiting=nodes.models_wait)
         graph.register_nodes(nodes_bant.bant_nodes, waiting=nodes_bant.lapses_wait)
         graph.register_definitions(nodes.score_definitions)
+        graph.register_nodes(queue_nodes.queue_nodes, waiting=lambda now: False)  # nodes.models_wait asks for them too
+        graph.register_definitions(queue_nodes.queue_definitions)
         register_follower("hand_offs", 100, hand_over_ripe)
         definitions.register_definition_kind(definition_kinds.KIND)
+        definitions.register_definition_kind(definition_kinds_routing.KIND)
         contact_page.register()
         contact_page_bant.register()
         register_consequence("score", consequences.tell)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -24,10 +24,11 @@ class Calendar:
     days: frozenset[int] = MONDAY_TO_FRIDAY
     start: time = time(9)
     end: time = time(17)
+    holidays: frozenset[date] = frozenset()
 
     def shift(self, day: date) -> tuple[datetime, datetime] | None:
-        """When work begins and ends on that day, in UTC; None on a day off, or when a change of clocks swallows it."""
-        if day.isoweekday() not in self.days:
+        """When work begins and ends on that day, in UTC; None on a day off or holiday, or when a change of clocks swallows it."""
+        if day.isoweekday() not in self.days or day in self.holidays:
             return None
         last = day if self.end > self.start else day + timedelta(days=1)
         opens = datetime.combine(day, self.start, self.zone).astimezone(UTC)
@@ -48,7 +49,7 @@ class Calendar:
             worked_until = max(worked_until, closes)
 
 
-def calendar_of(workspace: Workspace) -> Calendar:
+def calendar_of(workspace: Workspace, holidays: Iterable[date] = ()) -> Calendar:
     """From Settings; a company that named no business day works Monday to Friday."""
     days = frozenset(day for day in workspace.business_days if 1 <= day <= 7)
     return Calendar(
@@ -56,7 +57,13 @@ def calendar_of(workspace: Workspace) -> Calendar:
         days=days or MONDAY_TO_FRIDAY,
         start=_as_time(workspace.business_start),
         end=_as_time(workspace.business_end),
+        holidays=frozenset(holidays),
     )
+
+
+def opening(since: datetime, calendar: Calendar) -> datetime:
+    """When work begins next, strictly after the moment; UTC."""
+    return next((opens for opens, _closes in calendar.shifts(since) if opens > since), since + timedelta(days=1))
 
 
 def after(start: datetime, hours: float, calendar: Calendar) -> datetime:

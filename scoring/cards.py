@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from leads.countries import name_of
-from leads.models import Contact, DealContact, Suppression
+from leads.models import ConsentEvent, Contact, DealContact, Suppression
 from leads.text import address_hash
 from leads.workspace import zone
 from scoring import bant, queries
@@ -23,12 +23,16 @@ from scoring.models import Rule, ScoreModel, ScoreVersion
 from scoring.occurrences import rule_in_words
 from scoring.queries import Candidate, Colleague, Deed, LedgerEntry
 from scoring.queries.bant import bant_of
+from scoring.queries.cards import open_leads
+from scoring.unknowns import asks_of_unknown, only_known
 from scoring.words import EARNED
-from segments.conditions import BadConditions, check, sentence
-from segments.models import PersonaAssignment
+from segments import conditions
+from segments.conditions import BadConditions, check, match_ids, sentence
+from segments.models import Persona, PersonaAssignment
 
 DEEDS = 40
 READ = 5
+CALLS = ("phone", "call")
 COLLEAGUES = 6
 ACTIVE_WITHIN = timedelta(days=60)
 CONTENT = ("page_view", "download", "video_watched", "webinar_attended", "webinar_registered", "email_click")
@@ -54,14 +58,17 @@ def build(
     colleagues = queries.active_colleagues(
         companies, model_id=model.pk, since=now - ACTIVE_WITHIN, now=now, limit=COLLEAGUES
     )
-    refused = _not_to_be_mailed(contacts.values())
+    waiting = open_leads([one.contact_id for group in colleagues.values() for one in group], model_id=model.pk)
+    unknown = _of_unknown_values(rules, ids, now)
+    refused = _refusals(contacts.values(), now)
     here = zone()
     cards: dict[int, dict[str, Any]] = {}
     for candidate in candidates:
         contact = contacts[candidate.contact_id]
         rows = ledger[contact.pk]
         persona = personas.get(contact.pk)
-        reasons = _reasons(rows, rules, sentences)
+        hidden = {key for key, people in unknown.items() if contact.pk in people}
+        reasons = [one for one in _reasons(rows, rules, sentences) if UUID(one["rule"]) not in hidden]
         cards[contact.pk] = {
             "who": _who(contact),
             "total": number(candidate.total),
@@ -81,10 +88,14 @@ def build(
             else None,
             "deals": deals[contact.pk],
             "colleagues": [
-                _colleague(one) for one in colleagues.get(contact.company_id or 0, ()) if one.contact_id != contact.pk
+                _colleague(one) | {"lead": waiting.get(one.contact_id)}
+                for one in colleagues.get(contact.company_id or 0, ())
+                if one.contact_id != contact.pk
             ],
-            "may_be_mailed": contact.email is not None and contact.pk not in refused,
-            "opener": opener(contact, deeds[contact.pk], now=now, here=here),
+            "may_be_mailed": contact.email is not None and "mail" not in refused[contact.pk],
+            "may_be_called": bool(contact.phone) and "call" not in refused[contact.pk],
+            "consent": _consent_words(refused[contact.pk]),
+            "opener": opener(contact, deeds[contact.pk], now=now, here=here, persona=persona),
         }
     return cards
 
@@ -266,14 +277,64 @@ def _deals(ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
     return found
 
 
-def _not_to_be_mailed(contacts: Any) -> set[int]:
-    digests = {address_hash(one.email): one.pk for one in contacts if one.email}
-    rows = Suppression.objects.filter(address_hash__in=digests).values_list("address_hash", flat=True)
-    return {digests[digest] for digest in rows}
+def _refusals(contacts: Any, now: datetime) -> dict[int, dict[str, str]]:
+    """contact -> what they do not want: “mail” and “call”, each with why. Two statements over the ledger of consent, by address.
+
+    Purpose “marketing” speaks for every purpose together; “phone” and “call” speak for calls alone.
+    """
+    people = {address_hash(one.email): one.pk for one in contacts if one.email}
+    found: dict[int, dict[str, str]] = {one.pk: {} for one in contacts}
+    for digest, why in Suppression.objects.filter(address_hash__in=people).values_list("address_hash", "reason"):
+        found[people[digest]]["mail"] = str(Suppression.Reason(why).label)
+    latest: dict[tuple[str, str], ConsentEvent] = {}
+    events = ConsentEvent.objects.filter(address_hash__in=people, occurred_at__lte=now).exclude(state="asked")
+    for event in events.filter(purpose__in=("marketing", *CALLS)).order_by("occurred_at", "id"):
+        latest[(event.address_hash, event.purpose)] = event
+    for (digest, purpose), event in latest.items():
+        if event.state == ConsentEvent.State.WITHDRAWN:
+            said = _("withdrawn on %(day)s") % {"day": date_format(event.occurred_at, "SHORT_DATE_FORMAT")}
+            kinds = ("call",) if purpose in CALLS else ("mail", "call")
+            for kind in kinds:
+                found[people[digest]].setdefault(kind, said)
+    return found
 
 
-def opener(contact: Contact, deeds: Sequence[Deed], *, now: datetime, here: ZoneInfo) -> str:
-    """One line to open the talk with, from what the person did last that is worth talking about."""
+def _consent_words(refused: Mapping[str, str]) -> str:
+    """One line for the card; empty when nothing was refused."""
+    words = {"mail": _("No marketing mail: %(why)s."), "call": _("No calls: %(why)s.")}
+    return " ".join(words[kind] % {"why": why} for kind, why in refused.items())
+
+
+def _of_unknown_values(rules: Mapping[UUID, Rule], contacts: Sequence[int], now: datetime) -> dict[UUID, set[int]]:
+    """rule -> those of the contacts for whom it holds only because a value is unknown. One statement for each rule that can."""
+    found: dict[UUID, set[int]] = {}
+    at = None
+    for key, rule in rules.items():
+        if not isinstance(rule.conditions, dict) or not asks_of_unknown(rule.conditions):
+            continue
+        try:
+            tree = check(only_known(rule.conditions), allow_unknown_slugs=True)
+        except BadConditions:
+            continue
+        at = at or conditions.moment(now)
+        found[key] = set(contacts) - set(match_ids(tree, at, contacts=list(contacts), stored=True))
+    return found
+
+
+def opener(
+    contact: Contact, deeds: Sequence[Deed], *, now: datetime, here: ZoneInfo, persona: Persona | None = None
+) -> str:
+    """One line to open the talk with: what the person did last that is worth talking about, then what weighs on such people."""
+    line = _first_line(contact, deeds, now=now, here=here)
+    objection = next(
+        (one.strip(" -•*") for one in (persona.objections if persona else "").splitlines() if one.strip(" -•*")), ""
+    )
+    if not objection:
+        return line
+    return line + " " + _("(Be ready for: “%(objection)s”)") % {"objection": objection[:160]}
+
+
+def _first_line(contact: Contact, deeds: Sequence[Deed], *, now: datetime, here: ZoneInfo) -> str:
     for kinds, line in _openers():
         deed = next((one for one in deeds if one.kind in kinds and now - one.at <= ACTIVE_WITHIN), None)
         if deed is None or ("%(subject)s" in line and not (deed.subject or deed.url)):

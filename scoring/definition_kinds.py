@@ -15,6 +15,7 @@ from leads.actions import Refused
 from scoring import bant
 from scoring.actions import (
     change_bant,
+    change_hand_off,
     change_lines,
     change_model,
     delete_rule,
@@ -56,6 +57,7 @@ def export_models(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
                 "behaviour_lines": [number(line) for line in version.behaviour_lines],
                 "bant": bant_of_version(version),
                 **({"caps": version.caps} if version.caps else {}),
+                "hand_off": hand_off_of(version),
                 "rules": [
                     {
                         "key": str(rule.key),
@@ -113,6 +115,7 @@ def prepare_model(document: dict[str, Any], now: datetime) -> None:
             "behaviour_lines": list,
             "bant": dict,
             "caps": dict,
+            "hand_off": dict,
             "rules": list,
         },
     )
@@ -186,6 +189,42 @@ def _write_bant(draft: ScoreVersion, document: dict[str, Any], now: datetime) ->
     )
 
 
+def hand_off_of(version: ScoreVersion) -> dict[str, Any]:
+    """As written: whether it hands over at all, what must hold besides the threshold, the line to fall below."""
+    return {
+        "hands_over": version.hands_over,
+        "conditions": version.hand_off_conditions,
+        "lower_line": None if version.lower_line is None else number(version.lower_line),
+    }
+
+
+def _hand_off_said(document: dict[str, Any], version: ScoreVersion) -> dict[str, Any]:
+    """What the file says of the hand-off; what it leaves out stays."""
+    says, said = hand_off_of(version), document.get("hand_off") or {}
+    if not set(said) <= set(says):
+        raise BadDefinition("hand_off", _("must be a mapping with %(keys)s.") % {"keys": ", ".join(says)})
+    if not isinstance(said.get("hands_over", True), bool):
+        raise BadDefinition("hand_off.hands_over", _("must be true or false."))
+    return {**says, **said}
+
+
+def _write_hand_off(draft: ScoreVersion, document: dict[str, Any], now: datetime) -> None:
+    said = _hand_off_said(document, draft)
+    line = said["lower_line"]
+    try:
+        change_hand_off(
+            draft,
+            hands_over=said["hands_over"],
+            lower_line=None if line is None else _decimal(line, "hand_off.lower_line"),
+            conditions=said["conditions"],
+            now=now,
+        )
+    except BadConditions as error:
+        first = error.problems[0]
+        path = f"hand_off.conditions{'.' if first.path else ''}{first.path}"
+        raise BadDefinition(path, str(first.message)) from error
+
+
 def _write(draft: ScoreVersion, document: dict[str, Any], actor: User | None, now: datetime) -> None:
     change_lines(
         draft,
@@ -198,6 +237,7 @@ def _write(draft: ScoreVersion, document: dict[str, Any], actor: User | None, no
         now=now,
     )
     _write_bant(draft, document, now)
+    _write_hand_off(draft, document, now)
     known = {str(rule.key): rule for rule in draft.rules.all()}
     by_name = {(rule.group, rule.name): rule for rule in known.values()}
     kept: set[UUID] = set()
@@ -260,6 +300,7 @@ def _says(version: ScoreVersion) -> list[Any]:
         [[rule.group, rule.name, number(rule.points), rule.conditions, _counted(rule)] for rule in _in_order(version)],
         bant_of_version(version),
         version.caps,
+        hand_off_of(version),
     ]
 
 
@@ -281,6 +322,7 @@ def _said(document: dict[str, Any], live: ScoreVersion) -> list[Any]:
         ]
     said[4] = _bant_said(document, live)
     said[5] = document.get("caps", {})
+    said[6] = _hand_off_said(document, live)
     return said
 
 

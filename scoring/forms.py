@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from leads.models import Owner
 from scoring import grades
 from scoring.actions import Refused
-from scoring.actions.editing import MOST_POINTS, MOST_RULES, checked_points
+from scoring.actions.editing import MOST_PER_DAY, MOST_POINTS, MOST_RULES, checked_points
 from scoring.caps import ENDS, LABELS, checked_caps
 from scoring.models import AnswerReason, Rule, ScoreModel, ScoreVersion
 from scoring.occurrences import FIELDS as COUNTING_FIELDS
@@ -388,11 +388,25 @@ class PublishForm(forms.Form):
         initial=ScoreVersion.Backlog.ALL,
         widget=forms.RadioSelect,
     )
+    backlog_per_day = forms.IntegerField(
+        label=gettext_lazy("With the best first: how many a working day"),
+        required=False,
+        min_value=1,
+        max_value=MOST_PER_DAY,
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.helper = FormHelper()
         self.helper.form_tag = False
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        is_missing = cleaned.get("backlog_per_day") is None and "backlog_per_day" not in self.errors
+        if cleaned.get("backlog") == ScoreVersion.Backlog.BEST and is_missing:
+            self.add_error("backlog_per_day", _("Say how many a working day."))
+        return cleaned
 
 
 class AnswerForm(forms.Form):

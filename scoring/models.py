@@ -49,6 +49,10 @@ class ScoreModelQuerySet(models.QuerySet["ScoreModel"]):
         """Stale or due; one that failed waits for its due time."""
         return self.published().filter(models.Q(stale_since__isnull=False, problem="") | models.Q(due_at__lte=now))
 
+    def queue_due(self, now: datetime) -> ScoreModelQuerySet:
+        """A share of a backlog is due, or time may have changed the hand-off condition."""
+        return self.published().filter(models.Q(backlog_next_at__lte=now) | models.Q(hand_off_due_at__lte=now))
+
 
 class ScoreModel(models.Model):
     """One way to score, of one product line say; exactly one is the default. What it says stands in its live version."""
@@ -484,6 +488,11 @@ class HandOff(models.Model):
             ),
             models.Index(  # tab “recycled”
                 fields=["-answered_at", "-id"], condition=models.Q(state="recycled"), name="scoring_recycled"
+            ),
+            models.Index(  # reader: nurture.queries.enrol_recycled
+                fields=["contact"],
+                condition=~models.Q(program="") & models.Q(program_entered_at__isnull=True),
+                name="scoring_program_wishes",
             ),
             models.Index(  # reader: actions.escalate_late
                 fields=["escalate_at"],

@@ -309,12 +309,9 @@ def node_of(
 
 
 def models_wait(now: datetime) -> bool:
-    """Whether a model or somebody's points are due, or a recycled lead comes back. Three statements along small indexes."""
-    return (
-        ScoreModel.objects.waiting(now).exists()
-        or ScoreDue.objects.ready(now).exists()
-        or HandOff.objects.returning(now).exists()
-    )
+    """Whether a model, its queue or somebody's points are due, or a recycled lead comes back. Three statements along small indexes."""
+    models = ScoreModel.objects.waiting(now) | ScoreModel.objects.queue_due(now)
+    return models.exists() or ScoreDue.objects.ready(now).exists() or HandOff.objects.returning(now).exists()
 
 
 def score_definitions() -> list[Definition]:

@@ -245,6 +245,62 @@ def band_label(band: int) -> str:
     }
 
 
+# --- ready for sales ----------------------------------------------------------------------------------------------------------
+
+READY_STEP, READY_BAR, READY_TOP, READY_FLOOR = 60.0, 36.0, 12.0, 112.0
+
+
+@dataclass(frozen=True)
+class ReadyColumn:
+    """One month (and threshold) of the chart, in its own units. Coordinates are text: no locale may put a comma into them."""
+
+    row: queries.ReadyRow
+    x: str
+    middle: str
+    y: str
+    height: str
+    label_y: str
+
+
+@dataclass(frozen=True)
+class ReadyChart:
+    columns: list[ReadyColumn]
+    line: str
+    low: Decimal
+    high: Decimal
+    width: str
+    bar: str
+    grid: list[dict[str, str]]
+
+
+def ready_chart(rows: Sequence[queries.ReadyRow]) -> ReadyChart:
+    """Bars of the share that sales accepted, and the threshold as a line over them, between its lowest and highest."""
+    tall = READY_FLOOR - READY_TOP
+    low = min((row.threshold for row in rows), default=Decimal(0))
+    high = max((row.threshold for row in rows), default=Decimal(0))
+    columns, points = [], []
+    for place, row in enumerate(rows):
+        height = tall * row.share / 100
+        middle = READY_STEP * place + READY_STEP / 2
+        columns.append(
+            ReadyColumn(
+                row,
+                x=f"{middle - READY_BAR / 2:.1f}",
+                middle=f"{middle:.1f}",
+                y=f"{READY_FLOOR - height:.1f}",
+                height=f"{height:.1f}",
+                label_y=f"{max(READY_FLOOR - height - 3, READY_TOP - 2):.1f}",
+            )
+        )
+        level = 0.5 if high == low else float((row.threshold - low) / (high - low)) * 0.8 + 0.1
+        points.append(f"{middle:.1f},{READY_FLOOR - tall * level:.1f}")
+    if len(points) == 1:
+        points = [f"0,{points[0].split(',')[1]}", f"{READY_STEP:.0f},{points[0].split(',')[1]}"]
+    grid = [{"y": f"{READY_FLOOR - tall * share / 100:.1f}"} for share in (0, 25, 50, 75, 100)]
+    width = max(READY_STEP * len(rows), READY_STEP * 6)
+    return ReadyChart(columns, " ".join(points), low, high, f"{width:.0f}", f"{READY_BAR:.0f}", grid)
+
+
 # --- leads ------------------------------------------------------------------------------------------------------------------
 
 
@@ -273,6 +329,11 @@ class Lead:
     @property
     def reasons(self) -> list[dict[str, Any]]:
         return list(self.card.get("reasons", []))
+
+    @property
+    def misled(self) -> list[str]:
+        """Rules that sales marked as misleading, as the card names them."""
+        return [str(key) for key in self.hand_off.misleading]
 
     @property
     def top_reasons(self) -> list[dict[str, Any]]:
@@ -316,6 +377,7 @@ CAUSE_WORDS = {
     "threshold": gettext_lazy("stands over the line"),
     "returned": gettext_lazy("came back on its day"),
     "by_hand": gettext_lazy("handed over by hand"),
+    "backlog": gettext_lazy("stood over the line at a publication; its day has come"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from scoring.views import bant, models, queue, reports
+from scoring.views import arranging, bant, models, notices, queue, reports
 
 app_name = "scoring"
 
@@ -19,6 +19,25 @@ urlpatterns = [
     path("bant/<int:pk>/", bant.bant_panel, name="bant-panel"),
     path("bant/<int:pk>/record/", bant.bant_record, name="bant-record"),
     path("bant/<int:pk>/track/", bant.bant_track, name="bant-track"),
+    path("queue/<int:pk>/undo/", queue.hand_off_undo, name="hand-off-undo"),
+    path("queue/<int:pk>/deal/", queue.hand_off_deal, name="hand-off-deal"),
+    path("queue/bulk/", queue.queue_bulk, name="queue-bulk"),
+    path("queue/rows/", queue.queue_rows, name="queue-rows"),
+    path("routing/", arranging.routing_page, name="routing"),
+    path("routing/test/", arranging.routing_test, name="routing-test"),
+    path("routing/new/", arranging.routing_edit, name="routing-new"),
+    path("routing/<int:pk>/", arranging.routing_edit, name="routing-edit"),
+    path("routing/<int:pk>/move/", arranging.routing_move, name="routing-move"),
+    path("routing/of/<slug:slug>/", arranging.answering_edit, name="answering-edit"),
+    path("desks/", arranging.desk_list, name="desk-list"),
+    path("desks/<int:pk>/", arranging.desk_edit, name="desk-edit"),
+    path("reasons/", arranging.reason_list, name="reason-list"),
+    path("reasons/new/", arranging.reason_edit, name="reason-new"),
+    path("reasons/<slug:pk>/", arranging.reason_edit, name="reason-edit"),
+    path("notices/", notices.notice_list, name="notice-list"),
+    path("notices/bell/", notices.notice_bell, name="notice-bell"),
+    path("notices/read/", notices.notice_read, name="notices-read"),
+    path("notices/<int:pk>/read/", notices.notice_read, name="notice-read"),
     path("hand-offs/", queue.hand_off_list, name="hand-off-list"),
     path("reports/", reports.report, name="report"),
     path("reports/people/", reports.report_people, name="report-people"),
@@ -34,6 +53,8 @@ urlpatterns = [
     path("<slug:slug>/draft/rules/<uuid:key>/delete/", models.rule_delete, name="rule-delete"),
     path("<slug:slug>/publish/", models.model_publish, name="model-publish"),
     path("<slug:slug>/publish/difference/", models.publish_difference, name="publish-difference"),
+    path("<slug:slug>/publish/backlog/", arranging.publish_backlog, name="publish-backlog"),
+    path("<slug:slug>/draft/hand-off/", arranging.draft_hand_off, name="draft-hand-off"),
     path("<slug:slug>/publish/people/", models.publish_people, name="publish-people"),
     path("<slug:slug>/versions/", models.version_list, name="version-list"),
     path("<slug:slug>/versions/<int:number>/", models.version_detail, name="version-detail"),

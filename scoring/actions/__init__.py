@@ -1,6 +1,29 @@
-"""Verbs over score models (editing.py), points given (giving.py) and the queue (handing.py)."""
+"""Verbs: score models (editing.py), points given (giving.py), who enters the queue (handing.py), answers (answering.py), routing and hours (arranging.py)."""
 
 from leads.actions import Refused
+from scoring.actions.answering import (
+    AlreadyAnswered,
+    accept_lead,
+    assign_lead,
+    escalate_late,
+    may_undo,
+    merge_hand_offs,
+    open_deal,
+    owner_leaves,
+    owner_returns,
+    recycle_lead,
+    reject_lead,
+    undo_answer,
+)
+from scoring.actions.arranging import (
+    change_answering,
+    delete_routing_rule,
+    move_routing_rule,
+    save_company_holidays,
+    save_desk,
+    save_reason,
+    save_routing_rule,
+)
 from scoring.actions.editing import (
     Outdated,
     archive_model,
@@ -19,15 +42,11 @@ from scoring.actions.editing import (
 )
 from scoring.actions.giving import adjust_points, give_points, take_back_points
 from scoring.actions.handing import (
-    AlreadyAnswered,
-    accept_lead,
-    assign_lead,
     hand_over,
+    hand_over_backlog,
     hand_over_ripe,
-    owner_for,
-    recycle_lead,
-    reject_lead,
 )
+from scoring.desks import owner_for
 
 __all__ = [
     "AlreadyAnswered",
@@ -37,23 +56,38 @@ __all__ = [
     "adjust_points",
     "archive_model",
     "assign_lead",
+    "change_answering",
     "change_bant",
     "change_hand_off",
     "change_lines",
     "change_model",
     "create_model",
+    "delete_routing_rule",
     "delete_rule",
     "discard_draft",
     "draft_of",
+    "escalate_late",
     "give_points",
     "hand_over",
+    "hand_over_backlog",
     "hand_over_ripe",
     "make_default",
+    "may_undo",
+    "merge_hand_offs",
+    "move_routing_rule",
+    "open_deal",
     "owner_for",
+    "owner_leaves",
+    "owner_returns",
     "publish",
     "recycle_lead",
     "reject_lead",
     "restore",
+    "save_company_holidays",
+    "save_desk",
+    "save_reason",
+    "save_routing_rule",
     "save_rule",
     "take_back_points",
+    "undo_answer",
 ]

@@ -16,7 +16,7 @@ from leads.queries import mark
 from leads.text import clean
 from leads.workspace import zone
 from scoring import bant
-from scoring.actions.handing import recycle_lead, reject_lead
+from scoring.actions.answering import recycle_lead, reject_lead
 from scoring.models import AnswerReason, BantFact, HandOff
 from scoring.queries.bant import bant_of
 

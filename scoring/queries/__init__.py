@@ -1,7 +1,19 @@
 """Statements over many scores and hand-offs: raw SQL of the room stands in these files only."""
 
 from scoring.queries.cards import Colleague, Deed, LedgerEntry, active_colleagues, latest_deeds, ledger_of
-from scoring.queries.handing import BEFORE_SALES, Candidate, candidates, lock_ripe
+from scoring.queries.handing import (
+    BEFORE_SALES,
+    COUNT_UP_TO,
+    Candidate,
+    best_of_backlog,
+    candidates,
+    last_leads,
+    last_turns,
+    lock_ripe,
+    lock_routing,
+    open_loads,
+    queue_counts,
+)
 from scoring.queries.health import broken_sums, ledger_sums_hold, one_open_hand_off_each
 from scoring.queries.moments import (
     CAP_KEYS,
@@ -13,7 +25,16 @@ from scoring.queries.moments import (
     due_contacts,
     points_given_exist,
 )
-from scoring.queries.reports import AnswerRow, FunnelRow, answers, funnel, funnel_people
+from scoring.queries.reports import (
+    AnswerRow,
+    FunnelRow,
+    ReadyRow,
+    answers,
+    funnel,
+    funnel_people,
+    misleading_marks,
+    sales_ready,
+)
 from scoring.queries.rules import CompiledRule, Lines, Plan, Written, grade_sql
 from scoring.queries.running import (
     EVERYBODY,
@@ -44,6 +65,7 @@ __all__ = [
     "BEFORE_SALES",
     "CAPPED",
     "CAP_KEYS",
+    "COUNT_UP_TO",
     "EVERYBODY",
     "HIGHEST_BAND",
     "LOWEST_BAND",
@@ -61,11 +83,13 @@ __all__ = [
     "Listed",
     "Moved",
     "Plan",
+    "ReadyRow",
     "Timed",
     "Written",
     "active_colleagues",
     "answers",
     "answers_per_rule",
+    "best_of_backlog",
     "broken_sums",
     "candidates",
     "compare",
@@ -74,20 +98,27 @@ __all__ = [
     "funnel",
     "funnel_people",
     "grade_sql",
+    "last_leads",
+    "last_turns",
     "latest_deeds",
     "ledger_keys",
     "ledger_of",
     "ledger_sums_hold",
     "lock_model",
     "lock_ripe",
+    "lock_routing",
     "mark_ripe",
+    "misleading_marks",
     "moved_people",
     "one_open_hand_off_each",
+    "open_loads",
     "people",
     "people_count",
     "points_given_exist",
+    "queue_counts",
     "recount_rules",
     "refresh_all",
     "refresh_some",
+    "sales_ready",
     "spread",
 ]

@@ -114,3 +114,13 @@ def active_colleagues(
         for company, *values in cursor.fetchall():
             found[company].append(Colleague(*values))
         return found
+
+
+def open_leads(contacts: Sequence[int], *, model_id: int) -> dict[int, int]:
+    """contact -> its open hand-off of the model. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT contact_id, id FROM scoring_handoff WHERE state = 'open' AND model_id = %s AND contact_id = ANY (%s::bigint[])",
+            [model_id, list(contacts)],
+        )
+        return dict(cursor.fetchall())

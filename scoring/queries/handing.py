@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
+from segments.conditions import Sql
+
 # Stages from which the engine hands over; whoever is further, or disqualified, stays where they are.
 BEFORE_SALES = ("visitor", "subscriber", "inquiry", "recycled", "lost")
+ROUTING = 0x524F5554  # “ROUT”: first half of the advisory lock of routing
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,46 @@ SAME_REASONS = """
 """
 
 
+# Causes of ledger rows that are our own doing: nobody did or became anything.
+OUR_DOING = ("version_published", "points_changed", "rule_removed")
+
+# Crossed anew: fell below the lower line after the last answer, and rose by something the person did or became since.
+CROSSED_ANEW = """
+    SELECT FROM (
+        SELECT step.moment, sum(step.points) OVER (ORDER BY step.moment) AS total
+        FROM (
+            SELECT l.counts_from AS moment, sum(l.points) AS points FROM scoring_ledgerrow l
+            WHERE l.contact_id = c.id AND l.model_id = %s AND l.counts_from <= %s GROUP BY 1
+        ) step
+    ) run
+    WHERE run.total < %s
+      AND run.moment >= (SELECT max(h.answered_at) FROM scoring_handoff h WHERE h.contact_id = c.id AND h.model_id = %s)
+      AND EXISTS (SELECT FROM scoring_ledgerrow n WHERE n.contact_id = c.id AND n.model_id = %s AND n.points > 0
+                  AND n.counts_from > run.moment AND n.cause <> ALL (%s))
+"""
+
+
 def candidates(
-    contacts: Sequence[int], *, model_id: int, now: datetime, again: bool, news_since: datetime | None
+    contacts: Sequence[int],
+    *,
+    model_id: int,
+    now: datetime,
+    again: bool,
+    news_since: datetime | None,
+    lower_line: Decimal | None = None,
 ) -> list[Candidate]:
     """Those of the locked contacts who may enter the queue now, best first. One statement.
 
     `again` asks nothing of the reasons. `news_since`: only people who met a rule since then by something they did or became.
+    `lower_line`: who fell below it since the last answer and rose again may come back for the same reasons.
     """
-    same = "" if again else f"AND NOT EXISTS ({SAME_REASONS.format(contact='c.id', keys='met.keys')})"
+    same, same_params = "", list[Any]()
+    if not again:
+        same, same_params = f"NOT EXISTS ({SAME_REASONS.format(contact='c.id', keys='met.keys')})", [model_id, now]
+        if lower_line is not None:
+            same = f"({same} OR EXISTS ({CROSSED_ANEW}))"
+            same_params += [model_id, now, lower_line, model_id, model_id, list(OUR_DOING)]
+        same = f"AND {same}"
     news = (
         ""
         if news_since is None
@@ -95,7 +131,7 @@ def candidates(
                 model_id,
                 list(contacts),
                 model_id,
-                *(() if again else (model_id, now)),
+                *same_params,
                 *(() if news_since is None else (model_id, news_since)),
             ],
         )
@@ -111,3 +147,103 @@ def candidates(
             )
             for contact_id, owner_id, total, grade, fit, behaviour, negative, bant, keys, is_return in cursor.fetchall()
         ]
+
+
+def lock_routing() -> None:
+    """Whoever gives leads away counts alone until the transaction ends. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [ROUTING])
+
+
+def open_loads(owner_ids: Sequence[int]) -> dict[int, int]:
+    """owner -> open leads; without an entry for none. One statement along the index of open leads by owner."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT owner_id, count(*) FROM scoring_handoff WHERE state = 'open' AND owner_id = ANY (%s::bigint[]) GROUP BY 1",
+            [list(owner_ids)],
+        )
+        return dict(cursor.fetchall())
+
+
+def last_turns() -> dict[tuple[int, int], int]:
+    """(routing rule, owner) -> number of the last lead given. One statement that reads one index entry a seat."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT s.rule_id, s.owner_id, l.id FROM scoring_routingseat s CROSS JOIN LATERAL (
+                SELECT h.id FROM scoring_handoff h WHERE h.routing_rule_id = s.rule_id AND h.owner_id = s.owner_id
+                ORDER BY h.id DESC LIMIT 1
+            ) l
+            """
+        )
+        return {(rule, owner): last for rule, owner, last in cursor.fetchall()}
+
+
+def last_leads(owner_ids: Sequence[int]) -> dict[int, int]:
+    """owner -> number of the last lead they got. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT owner_id, max(id) FROM scoring_handoff WHERE owner_id = ANY (%s::bigint[]) GROUP BY 1",
+            [list(owner_ids)],
+        )
+        return dict(cursor.fetchall())
+
+
+def best_of_backlog(
+    model_id: int, *, threshold: Decimal, now: datetime, limit: int, holds: Sql | None = None
+) -> list[int]:
+    """Who stands over the line without having been handed over, by grade and total, the best first. One pass over the model's scores.
+
+    `holds`: a statement of contact ids, the hand-off condition.
+    """
+    condition = "" if holds is None else f"AND c.id IN (SELECT id FROM ({holds.text}) AS holding(id))"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT c.id FROM scoring_score s JOIN leads_contact c ON c.id = s.contact_id
+            CROSS JOIN LATERAL (
+                SELECT COALESCE(array_agg(held.rule_key), '{{}}'::uuid[]) AS keys FROM (
+                    SELECT l.rule_key FROM scoring_ledgerrow l
+                    WHERE l.contact_id = c.id AND l.model_id = %s GROUP BY l.rule_key HAVING sum(l.points) > 0
+                ) held
+            ) met
+            WHERE s.model_id = %s AND s.total >= %s AND c.stage = ANY (%s)
+              AND NOT EXISTS (SELECT FROM scoring_handoff h WHERE h.contact_id = c.id AND h.model_id = %s AND h.state = 'open')
+              AND NOT EXISTS ({SAME_REASONS.format(contact="c.id", keys="met.keys")})
+              {condition}
+            ORDER BY s.grade, s.total DESC, c.id LIMIT %s
+            """,
+            [
+                model_id,
+                model_id,
+                threshold,
+                list(BEFORE_SALES),
+                model_id,
+                model_id,
+                now,
+                *(() if holds is None else holds.params),
+                limit,
+            ],
+        )
+        return [contact for (contact,) in cursor.fetchall()]
+
+
+COUNT_UP_TO = 1_000  # leads in a tab; beyond, the number is “more than”
+
+
+def queue_counts(user_id: int, *, now: datetime) -> dict[str, int]:
+    """Open leads: mine, unassigned, all, late; COUNT_UP_TO + 1 stands for more. One statement that reads so many index entries a tab."""
+    tests = {
+        "mine": "owner_id = (SELECT id FROM leads_owner WHERE user_id = %(user)s)",
+        "unassigned": "owner_id IS NULL",
+        "all": "TRUE",
+        "late": "due_at < %(now)s",
+    }
+    parts = [
+        f"(SELECT count(*) FROM (SELECT 1 FROM scoring_handoff WHERE state = 'open' AND {test}"
+        f" ORDER BY due_at LIMIT {COUNT_UP_TO + 1}) of_{name})"
+        for name, test in tests.items()
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(parts)}", {"user": user_id, "now": now})
+        return dict(zip(tests, cursor.fetchone(), strict=True))

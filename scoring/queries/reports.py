@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
@@ -107,6 +109,7 @@ class AnswerRow:
     rejected: int
     recycled: int
     late: int
+    won: int
 
 
 def answers(*, zone: str, since: datetime, until: datetime, now: datetime) -> dict[str, list[AnswerRow]]:
@@ -119,9 +122,12 @@ def answers(*, zone: str, since: datetime, until: datetime, now: datetime) -> di
             SELECT grouping(month, source, persona, model, reason), COALESCE(month, source, persona, model, reason, ''), count(*),
                    count(*) FILTER (WHERE state = 'open'), count(*) FILTER (WHERE state = 'accepted'),
                    count(*) FILTER (WHERE state = 'rejected'), count(*) FILTER (WHERE state = 'recycled'),
-                   count(*) FILTER (WHERE COALESCE(answered_at, %s) > due_at)
+                   count(*) FILTER (WHERE COALESCE(answered_at, %s) > due_at), count(*) FILTER (WHERE is_won)
             FROM (
-                SELECT h.state, h.answered_at, h.due_at, to_char(h.handed_over_at AT TIME ZONE %s, 'YYYY-MM') AS month,
+                SELECT h.state, h.answered_at, h.due_at, h.state = 'accepted' AND EXISTS (
+                           SELECT FROM leads_dealcontact dc JOIN leads_deal d ON d.id = dc.deal_id
+                           WHERE dc.contact_id = h.contact_id AND d.status = 'won' AND d.closed_on >= h.handed_over_at::date
+                       ) AS is_won, to_char(h.handed_over_at AT TIME ZONE %s, 'YYYY-MM') AS month,
                        c.source, COALESCE(h.card -> 'persona' ->> 'name', '') AS persona, m.slug AS model,
                        COALESCE(h.answer_reason_id, '') AS reason
                 FROM scoring_handoff h JOIN leads_contact c ON c.id = h.contact_id JOIN scoring_scoremodel m ON m.id = h.model_id
@@ -135,3 +141,44 @@ def answers(*, zone: str, since: datetime, until: datetime, now: datetime) -> di
             found[names[level]].append(AnswerRow(name, *counts))
     found["month"].sort(key=lambda row: row.name)
     return found
+
+
+@dataclass(frozen=True)
+class ReadyRow:
+    """One month of one model: hand-offs answered, how many sales found ready, under which threshold."""
+
+    month: str
+    threshold: Decimal
+    answered: int
+    accepted: int
+
+    @property
+    def share(self) -> int:
+        return round(100 * self.accepted / self.answered)
+
+
+def sales_ready(model_id: int, *, zone: str, since: datetime, until: datetime) -> list[ReadyRow]:
+    """By month of the hand-off and threshold in use then, the oldest first. One statement over the model's answered hand-offs."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT to_char(h.handed_over_at AT TIME ZONE %s, 'YYYY-MM'), v.threshold, count(*),
+                   count(*) FILTER (WHERE h.state = 'accepted')
+            FROM scoring_handoff h JOIN scoring_scoreversion v ON v.id = h.version_id
+            WHERE h.model_id = %s AND h.answered_at IS NOT NULL AND h.handed_over_at >= %s AND h.handed_over_at <= %s
+            GROUP BY 1, 2 ORDER BY 1, 2
+            """,
+            [zone, model_id, since, until],
+        )
+        return [ReadyRow(*values) for values in cursor.fetchall()]
+
+
+def misleading_marks(model_id: int) -> dict[UUID, int]:
+    """rule key -> how often sales marked it as misleading. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT key, count(*) FROM scoring_handoff h CROSS JOIN LATERAL unnest(h.misleading) key"
+            " WHERE h.model_id = %s AND h.misleading <> '{}' GROUP BY key",
+            [model_id],
+        )
+        return dict(cursor.fetchall())

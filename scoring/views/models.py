@@ -423,6 +423,7 @@ def model_publish(request: HttpRequest, slug: str) -> HttpResponse:
                 draft,
                 reason=form.cleaned_data["reason"],
                 backlog=form.cleaned_data["backlog"],
+                backlog_per_day=form.cleaned_data["backlog_per_day"],
                 edit_number=form.cleaned_data["edit_number"],
                 actor=_user(request),
                 now=timezone.now(),
@@ -447,6 +448,7 @@ def model_publish(request: HttpRequest, slug: str) -> HttpResponse:
         "has_changes": pages.has_changes(draft, live),
         "caps_now": caps.in_words(live.caps) if live else [],
         "caps_then": caps.in_words(draft.caps),
+        "hand_off_words": cards.words(draft.hand_off_conditions) if draft.hand_off_conditions else "",
     }
     return render(request, "scoring/model_publish.html", context, status=422 if form.errors else 200)
 

@@ -58,7 +58,11 @@ def report(request: HttpRequest) -> HttpResponse:
         live = access.live_version(model)
         if live is not None:
             rows = pages.live_rows(live, queries.answers_per_rule(model.pk))
-            models.append((model, sorted(rows, key=lambda row: -row.answers["handed_over"])))
+            marks = queries.misleading_marks(model.pk)
+            ready = queries.sales_ready(model.pk, zone=zone().key, since=start, until=now)
+            ranked = sorted(rows, key=lambda row: -row.answers["handed_over"])
+            told = [(row, marks.get(row.rule.key, 0)) for row in ranked]
+            models.append((model, told, pages.ready_chart(ready)))
     return render(
         request,
         "scoring/report.html",

@@ -1,4 +1,5 @@
-// The MQL queue by keyboard: J and K move, A accepts, R rejects, C recycles, O opens the contact, digits choose a reason.
+// The MQL queue by keyboard: J and K move, A accepts, R rejects, C recycles, D opens a deal, U takes back, X chooses, O opens the
+// contact, digits choose a reason, ? tells. The list follows by itself: what is chosen and open stays so.
 (() => {
   const wide = window.matchMedia("(min-width: 992px)");
   const board = () => document.querySelector("#queue-board");
@@ -47,12 +48,39 @@
     if (!sheet) return;
     document.querySelectorAll(".queue-sheet[open]").forEach((other) => other !== sheet && other.removeAttribute("open"));
     sheet.open = true;
-    sheet.querySelector("input[type=radio]")?.focus();
+    sheet.querySelector("input[type=radio], input[type=text]")?.focus();
     sheet.scrollIntoView({ block: "nearest" });
   };
 
+  // Chosen leads are remembered while the list is drawn anew.
+  const chosen = new Set();
+  const boxes = () => [...document.querySelectorAll(".queue-choose input")];
+  const tellChosen = () => {
+    const place = document.querySelector("#queue-bulk [data-chosen]");
+    if (place) place.textContent = chosen.size ? `${chosen.size} ✓` : "";
+    const all = document.querySelector("#queue-bulk [data-all]");
+    if (all) all.checked = boxes().length > 0 && boxes().every((box) => box.checked);
+  };
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("#queue-bulk [data-all]")) boxes().forEach((box) => (box.checked = event.target.checked));
+    if (event.target.matches("#queue-bulk [data-all], .queue-choose input")) {
+      boxes().forEach((box) => (box.checked ? chosen.add(box.value) : chosen.delete(box.value)));
+      tellChosen();
+    }
+  });
+  const restore = () => {
+    const there = new Set(boxes().map((box) => box.value));
+    [...chosen].forEach((id) => there.has(id) || chosen.delete(id));
+    boxes().forEach((box) => (box.checked = chosen.has(box.value)));
+    rows().forEach((row) => row.classList.toggle("is-open", row.dataset.id === card()?.dataset.id));
+    tellChosen();
+  };
+
+  const help = () => document.querySelector("#queue-help");
+  document.addEventListener("click", (event) => event.target.closest("[data-help]") && help()?.showModal());
+
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector(".modal.show")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector(".modal.show, dialog[open]")) return;
     const sheet = event.target.closest?.(".queue-sheet[open]");
     if (event.key === "Escape") {
       document.querySelectorAll(".queue-sheet[open]").forEach((one) => one.removeAttribute("open"));
@@ -87,6 +115,21 @@
     } else if (key === "r" || key === "c") {
       event.preventDefault();
       open(key === "r" ? "reject" : "recycle");
+    } else if (key === "d") {
+      if (!document.querySelector('details[data-answer="deal"]')) return;
+      event.preventDefault();
+      open("deal");
+    } else if (key === "u") {
+      const undo = document.querySelector("form[data-undo]");
+      if (undo) {
+        event.preventDefault();
+        undo.requestSubmit();
+      }
+    } else if (key === "x") {
+      rows()[place()]?.querySelector(".queue-choose input")?.click();
+    } else if (key === "?") {
+      event.preventDefault();
+      help()?.showModal();
     } else if (key === "o") {
       const contact = card()?.querySelector("[data-contact]");
       if (contact) window.location.assign(contact.href);
@@ -96,5 +139,6 @@
   // What was said about the last answer is read out and fades when the next lead is looked at.
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target.id === "hand-off-card") board()?.querySelector(".alert[role=status]")?.remove();
+    if (["queue-list", "queue-board"].includes(event.detail.target.id)) restore();
   });
 })();

@@ -96,6 +96,24 @@ def path(name: str, *arguments: Any) -> str:
         ("hand-off-reject", ("lead",), "post", {SALES, ADMIN}),
         ("hand-off-recycle", ("lead",), "post", {SALES, ADMIN}),
         ("hand-off-assign", ("lead",), "post", {SALES, ADMIN}),
+        ("hand-off-undo", ("lead",), "post", {SALES, ADMIN}),
+        ("hand-off-deal", ("lead",), "post", {SALES, ADMIN}),
+        ("queue-bulk", (), "post", {SALES, ADMIN}),
+        ("queue-rows", (), "get", {MARKETER, SALES, ADMIN}),
+        ("routing", (), "get", {MARKETER, SALES, ADMIN}),
+        ("routing-test", (), "get", {MARKETER, SALES, ADMIN}),
+        ("routing-new", (), "get", {MARKETER, ADMIN}),
+        ("routing-new", (), "post", {MARKETER, ADMIN}),
+        ("answering-edit", ("product",), "get", {MARKETER, ADMIN}),
+        ("desk-list", (), "get", {MARKETER, SALES, ADMIN}),
+        ("desk-list", (), "post", {ADMIN}),
+        ("reason-list", (), "get", {MARKETER, SALES, ADMIN}),
+        ("reason-new", (), "get", {MARKETER, ADMIN}),
+        ("reason-edit", ("no-need",), "post", {MARKETER, ADMIN}),
+        ("notice-list", (), "get", {MARKETER, SALES, ADMIN}),
+        ("notice-bell", (), "get", {MARKETER, SALES, ADMIN}),
+        ("draft-hand-off", ("product",), "get", {MARKETER, ADMIN}),
+        ("publish-backlog", ("product",), "get", {MARKETER, ADMIN}),
     ],
 )
 def test_rights(
@@ -187,7 +205,7 @@ def test_tabs_hold_what_they_count(live: ScoreModel, client: Client, sign_in: Ca
     }.items():
         page = client.get(path("queue"), {"tab": tab})
         assert {lead.hand_off.pk for lead in page.context["leads"]} == expected
-        shown = {key: number for key, _label, number in page.context["tabs"]}[tab]
+        shown = {key: number for key, _label, number, _more in page.context["tabs"]}[tab]
         assert shown in (len(expected), None)
     assert client.get(path("queue"), {"tab": "late"}).context["leads"][0].is_late
 
@@ -269,10 +287,17 @@ def test_new_leads_are_told_without_reloading(
     live: ScoreModel, client: Client, sign_in: Callable[[str], User], now: Any
 ) -> None:
     sign_in(SALES)
-    asked = {"tab": "all", "shown": "0"}
-    assert client.get(path("queue-counts"), asked).context["news"] is False
-    make_leads(1, now)
-    assert client.get(path("queue-counts"), asked).context["news"] is True
+    stamp = client.get(path("queue"), {"tab": "all"}).context["stamp"]
+    asked = {"tab": "all", "stamp": stamp}
+    assert "HX-Trigger-After-Swap" not in client.get(path("queue-counts"), asked)
+    lead = make_leads(1, now)[0]
+    answer = client.get(path("queue-counts"), asked)
+    assert answer["HX-Trigger-After-Swap"] == "queue-changed"
+    asked = {"tab": "all", "stamp": answer.context["stamp"], "open": str(lead.pk), "state": "open"}
+    assert "HX-Trigger-After-Swap" not in client.get(path("queue-counts"), asked)
+    actions.accept_lead(lead, actor=make_user(SALES), now=now)
+    assert client.get(path("queue-counts"), asked)["HX-Trigger-After-Swap"] == "queue-changed, lead-changed"
+    assert client.get(path("queue-rows"), {"tab": "all"}).context["leads"] == []
 
 
 # --- models -----------------------------------------------------------------------------------------------------------------
@@ -494,8 +519,11 @@ def test_what_sales_said_is_counted_and_opens(
     page = client.get(path("report")).context
     said = page["all_answers"]
     assert (said.handed_over, said.accepted, said.rejected, said.recycled, said.open) == (4, 1, 2, 0, 1)
-    rows = dict(page["models"])[live]
-    assert {row.rule.name: (row.answers["handed_over"], row.answers["rejected"]) for row in rows} == {
+    rows, ready = next((rows, ready) for model, rows, ready in page["models"] if model == live)
+    assert [(one.row.answered, one.row.accepted, one.row.share, one.row.threshold) for one in ready.columns] == [
+        (3, 1, 33, 75)
+    ]
+    assert {row.rule.name: (row.answers["handed_over"], row.answers["rejected"]) for row, _marks in rows} == {
         "Is a VP": (4, 2),
         "Large company": (4, 2),
         "Looked at pricing": (4, 2),

@@ -1,0 +1,131 @@
+"""Mail to our own people about leads: scoring asks by rows (Notice), this sends them, one mail for what is due together, each once.
+
+A notice is *waiting*, then in one committed statement *being sent*, then sent or failed. A worker that dies in between leaves it
+“being sent”: it may have left, so it is never sent again; it stands in the bell anyway.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from html import escape
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from leads.workspace import workspace, zone
+from nurture.message import BadAddress, Envelope, build
+from nurture.rendering import Mail
+from nurture.smtp import Connection, Server, Verdict, configured
+from scoring.models import Notice
+
+AT_ONCE = 500
+REST = timedelta(minutes=5)  # before the next try
+AGAIN = frozenset({Verdict.TEMPORARY, Verdict.SERVER_DOWN, Verdict.NOT_TRIED})
+NAMESPACE = uuid.UUID("0e0a2f3c-6f0b-4c55-9a51-5b8f6a3f2f11")  # the same notices make the same Message-ID
+
+
+def send_due(now: datetime, *, server: Server | None = None) -> int:
+    """Mails sent. One statement when nothing is due. Without a server the notices are kept, in the bell."""
+    if not Notice.objects.filter(mail=Notice.Mail.WAITING, mail_due_at__lte=now).exists():
+        return 0
+    server = server or configured()
+    claimed = _claim(now, Notice.Mail.SENDING if server else Notice.Mail.KEPT)
+    if server is None or not claimed:
+        return 0
+    connection, sent = Connection(server), 0
+    try:
+        for rows in _by_user(claimed).values():
+            sent += _send(rows, connection, now)
+    finally:
+        connection.close()
+    return sent
+
+
+def _claim(now: datetime, to: str) -> list[Notice]:
+    """Due notices, owned by this worker: committed before a server hears of them."""
+    with transaction.atomic():
+        rows = list(
+            Notice.objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
+            .filter(mail=Notice.Mail.WAITING, mail_due_at__lte=now)
+            .select_related("user", "hand_off")
+            .order_by("mail_due_at", "id")[:AT_ONCE]
+        )
+        Notice.objects.filter(pk__in=[row.pk for row in rows]).update(mail=to)
+    return rows
+
+
+def _by_user(rows: Sequence[Notice]) -> dict[int, list[Notice]]:
+    found: dict[int, list[Notice]] = defaultdict(list)
+    for row in rows:
+        found[row.user_id].append(row)
+    return found
+
+
+def _send(rows: Sequence[Notice], connection: Connection, now: datetime) -> int:
+    """One mail to one user about all of these. Those whose lead was read of or answered meanwhile need none."""
+    news = [row for row in rows if row.hand_off.state == "open"]
+    mine = Notice.objects.filter(pk__in=[row.pk for row in rows], mail=Notice.Mail.SENDING)
+    if not news:
+        mine.update(mail=Notice.Mail.NONE)
+        return 0
+    home, user = workspace(), rows[0].user
+    token = uuid.uuid5(NAMESPACE, ",".join(str(row.pk) for row in rows))
+    envelope = Envelope(
+        token=token,
+        sender_name=home.sender_name or home.name,
+        sender=home.sender_email or "ripen@localhost",
+        recipient_name=user.get_full_name(),
+        recipient=user.email,
+    )
+    try:
+        answer = connection.deliver(build(write(user, news), envelope, at=now))
+    except BadAddress as error:
+        mine.update(mail=Notice.Mail.FAILED, problem=str(error)[:300])
+        return 0
+    if answer.verdict in AGAIN:
+        mine.update(mail=Notice.Mail.WAITING, mail_due_at=now + REST, problem=answer.words[:300])
+        return 0
+    is_sent = answer.verdict is Verdict.SENT
+    mine.update(
+        mail=Notice.Mail.SENT if is_sent else Notice.Mail.FAILED,
+        mailed_at=now if is_sent else None,
+        problem="" if is_sent else answer.words[:300],
+    )
+    return int(is_sent)
+
+
+def write(user: User, rows: Sequence[Notice]) -> Mail:
+    """Subject, HTML and text: each lead with grade, points, why now, until when, and its address."""
+    here = zone()
+    lines, items = [], []
+    for row in rows:
+        lead, card = row.hand_off, row.hand_off.card
+        name = f"{lead.grade} {card.get('who', {}).get('name', '')}".strip()
+        company = (card.get("who", {}).get("company") or {}).get("name", "")
+        why = card.get("why_now", {}).get("words", "")
+        until = _("answer until %(when)s") % {
+            "when": date_format(lead.due_at.astimezone(here), "SHORT_DATETIME_FORMAT")
+        }
+        link = f"{settings.PUBLIC_URL}{reverse('scoring:hand-off-detail', args=[lead.pk])}"
+        head = ", ".join(part for part in (name, company) if part)
+        lines.append(f"{row.get_kind_display()}: {head}\n{why}\n{until}\n{link}\n")
+        items.append(
+            f'<li><p>{escape(str(row.get_kind_display()))}: <a href="{escape(link)}"><b>{escape(head)}</b></a><br>'
+            f"{escape(why)}<br>{escape(until)}</p></li>"
+        )
+    if len(rows) == 1:
+        card = rows[0].hand_off.card
+        subject = f"{rows[0].get_kind_display()}: {card.get('who', {}).get('name', '')} ({rows[0].hand_off.grade})"
+    else:
+        subject = ngettext("%(n)d lead waits for you", "%(n)d leads wait for you", len(rows)) % {"n": len(rows)}
+    wishes = f"{settings.PUBLIC_URL}{reverse('scoring:notice-list')}"
+    foot = _("How you hear of leads: %(link)s") % {"link": wishes}
+    return Mail(subject, f"<ul>{''.join(items)}</ul><p>{escape(foot)}</p>", "\n".join([*lines, foot]))
