@@ -21,7 +21,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from leads import lists
 from leads.access import can, require
 from leads.models import Contact
-from scoring import access, actions, bant, caps, pages, queries
+from scoring import access, actions, bant, caps, cards, pages, queries
 from scoring.actions import Refused
 from scoring.forms import LinesForm, ModelForm, PublishForm, RuleForm, SettingsForm, plain
 from scoring.forms_bant import WeightsForm

@@ -44,7 +44,7 @@ def test_one_mail_for_all_that_is_due(leads: list[HandOff], settings: Settings) 
     assert body is not None
     text = body.get_content()
     assert f"/scoring/queue/{leads[0].pk}/" in text
-    assert "lifted it from 60 to 80 points" in text
+    assert "lifted it from 0 to 80 points" in text
     assert set(Notice.objects.values_list("mail", "mailed_at")) == {("sent", NOW)}
 
 
