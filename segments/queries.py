@@ -39,6 +39,17 @@ def try_turn_lock(key: int) -> bool:
         return bool(cursor.fetchone()[0])
 
 
+def holds_turn_lock(key: int) -> bool:
+    """Whether it is this session that holds the lock. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
+            " AND classid = 0 AND objid = %s AND objsubid = 1)",
+            [key],
+        )
+        return bool(cursor.fetchone()[0])
+
+
 def release_turn_lock(key: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_unlock(%s)", [key])

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
 
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, InterfaceError, transaction
 
 from leads.models import Mark
 from segments import graph, queries
@@ -331,8 +331,15 @@ def _fail(node: Node, error: Exception, now: datetime, report: TurnReport) -> No
 
 
 def _is_lost(error: Exception) -> bool:
-    """Whether the connection is gone: the turn ends, the next one has a new one."""
-    return isinstance(error, InterfaceError) or (isinstance(error, DatabaseError) and not connection.is_usable())
+    """Whether the session is gone, and the engine's lock with it: the turn ends. Django has opened another session by then."""
+    if isinstance(error, InterfaceError):
+        return True
+    if not isinstance(error, DatabaseError):
+        return False
+    try:
+        return not queries.holds_turn_lock(LOCK)
+    except (DatabaseError, InterfaceError):
+        return True
 
 
 assert FOLLOW_ONLY not in Mark.Facet.values
