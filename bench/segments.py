@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -68,57 +69,57 @@ ALL = "SELECT c.id FROM leads_contact c"
 BATCH = "SELECT id FROM bench_batch"
 
 
-def _kind(slug: str) -> str:
+def kind(slug: str) -> str:
     return K.format(slug)
 
 
-def _ago(**period: float) -> str:
+def ago(**period: float) -> str:
     return f"'{(NOW - timedelta(**period)).isoformat()}'"
 
 
-# name, rule, and what somebody who knows the tables writes by hand
+# name, rule, and what somebody who knows the tables writes by hand; [column] is where a batch of contacts enters
 SEGMENTS: list[tuple[str, dict[str, Any], str]] = [
-    ("dach", {"field": "contact.country", "op": "in", "value": ["DE", "AT", "CH"]}, f"{ALL} WHERE c.country IN ('DE', 'AT', 'CH')"),
-    ("vp", {"field": "contact.title", "op": "contains", "value": "vp"}, f"{ALL} WHERE lower(c.title) LIKE '%vp%'"),
+    ("dach", {"field": "contact.country", "op": "in", "value": ["DE", "AT", "CH"]}, f"{ALL} WHERE [c.id] AND c.country IN ('DE', 'AT', 'CH')"),
+    ("vp", {"field": "contact.title", "op": "contains", "value": "vp"}, f"{ALL} WHERE [c.id] AND lower(c.title) LIKE '%vp%'"),
     ("mid-size", {"field": "company.employees", "op": "between", "value": [50, 200]},
-     f"{ALL} JOIN leads_company f ON f.id = c.company_id WHERE f.employees BETWEEN 50 AND 200"),
+     f"{ALL} JOIN leads_company f ON f.id = c.company_id WHERE [c.id] AND f.employees BETWEEN 50 AND 200"),
     ("german-makers", {"all": [{"field": "company.industry", "op": "is", "value": "manufacturing"}, {"field": "contact.country", "op": "is", "value": "DE"}]},
-     f"{ALL} JOIN leads_company f ON f.id = c.company_id WHERE f.industry = 'manufacturing' AND c.country = 'DE'"),
-    ("partners", {"field": "contact.tags", "op": "includes_any", "value": ["partner"]}, f"{ALL} WHERE 'partner' = ANY (c.tags)"),
-    ("mqls", {"field": "contact.stage", "op": "is", "value": "mql"}, f"{ALL} WHERE c.stage = 'mql'"),
+     f"{ALL} JOIN leads_company f ON f.id = c.company_id WHERE [c.id] AND f.industry = 'manufacturing' AND c.country = 'DE'"),
+    ("partners", {"field": "contact.tags", "op": "includes_any", "value": ["partner"]}, f"{ALL} WHERE [c.id] AND 'partner' = ANY (c.tags)"),
+    ("mqls", {"field": "contact.stage", "op": "is", "value": "mql"}, f"{ALL} WHERE [c.id] AND c.stage = 'mql'"),
     ("newcomers", {"field": "contact.created_at", "op": "in_last", "value": 30, "unit": "days"},
-     f"{ALL} WHERE c.created_at > {_ago(days=30)} AND c.created_at <= {_ago(days=0)}"),
+     f"{ALL} WHERE [c.id] AND c.created_at > {ago(days=30)} AND c.created_at <= {ago(days=0)}"),
     ("pricing", {"did": "page_view", "where": [{"field": "url", "op": "contains", "value": "/pricing"}], "count": {"op": "at_least", "value": 3},
                  "when": {"op": "in_last", "value": 30, "unit": "days"}},
-     f"SELECT a.contact_id FROM leads_activity a JOIN leads_asset s ON s.id = a.asset_id WHERE a.kind_id = {_kind('page_view')} AND s.url LIKE '%/pricing%'"
-     f" AND a.occurred_at > {_ago(days=30)} AND a.occurred_at <= {_ago(days=0)} GROUP BY 1 HAVING count(*) >= 3"),
+     f"SELECT a.contact_id FROM leads_activity a JOIN leads_asset s ON s.id = a.asset_id WHERE [a.contact_id] AND a.kind_id = {kind('page_view')} AND s.url LIKE '%/pricing%'"
+     f" AND a.occurred_at > {ago(days=30)} AND a.occurred_at <= {ago(days=0)} GROUP BY 1 HAVING count(*) >= 3"),
     ("no-demo", {"did": "demo_booked", "count": {"op": "exactly", "value": 0}},
-     f"{ALL} WHERE NOT EXISTS (SELECT FROM leads_signal g WHERE g.contact_id = c.id AND g.kind_id = {_kind('demo_booked')})"),
+     f"{ALL} WHERE [c.id] AND NOT EXISTS (SELECT FROM leads_signal g WHERE g.contact_id = c.id AND g.kind_id = {kind('demo_booked')})"),
     ("readers", {"did": "email_open", "count": {"op": "at_least", "value": 5}},
-     f"SELECT contact_id FROM leads_signal WHERE kind_id = {_kind('email_open')} AND n >= 5"),
-    ("webinar", {"did": "webinar_attended"}, f"SELECT contact_id FROM leads_signal WHERE kind_id = {_kind('webinar_attended')}"),
+     f"SELECT contact_id FROM leads_signal WHERE [contact_id] AND kind_id = {kind('email_open')} AND n >= 5"),
+    ("webinar", {"did": "webinar_attended"}, f"SELECT contact_id FROM leads_signal WHERE [contact_id] AND kind_id = {kind('webinar_attended')}"),
     ("new-forms", {"did": "form_submit", "first": True, "when": {"op": "in_last", "value": 90, "unit": "days"}},
-     f"SELECT contact_id FROM leads_signal WHERE kind_id = {_kind('form_submit')} AND first_at > {_ago(days=90)} AND first_at <= {_ago(days=0)}"),
+     f"SELECT contact_id FROM leads_signal WHERE [contact_id] AND kind_id = {kind('form_submit')} AND first_at > {ago(days=90)} AND first_at <= {ago(days=0)}"),
     ("lost", {"has": "deal", "where": [{"field": "status", "op": "is", "value": "lost"}]},
-     "SELECT DISTINCT x.contact_id FROM leads_dealcontact x JOIN leads_deal d ON d.id = x.deal_id WHERE d.status = 'lost'"),
+     "SELECT DISTINCT x.contact_id FROM leads_dealcontact x JOIN leads_deal d ON d.id = x.deal_id WHERE [x.contact_id] AND d.status = 'lost'"),
     ("not-won", {"not": {"has": "deal", "where": [{"field": "status", "op": "is", "value": "won"}]}},
-     f"{ALL} WHERE NOT EXISTS (SELECT FROM leads_dealcontact x JOIN leads_deal d ON d.id = x.deal_id WHERE x.contact_id = c.id AND d.status = 'won')"),
+     f"{ALL} WHERE [c.id] AND NOT EXISTS (SELECT FROM leads_dealcontact x JOIN leads_deal d ON d.id = x.deal_id WHERE x.contact_id = c.id AND d.status = 'won')"),
     ("dach-webinar", {"all": [{"in_segment": "dach"}, {"in_segment": "webinar"}]},
      "SELECT a.contact_id FROM segments_membership a JOIN segments_membership b ON b.contact_id = a.contact_id AND b.until IS NULL"
      " AND b.segment_id = (SELECT id FROM segments_segment WHERE slug = 'webinar')"
-     " WHERE a.until IS NULL AND a.segment_id = (SELECT id FROM segments_segment WHERE slug = 'dach')"),
+     " WHERE [a.contact_id] AND a.until IS NULL AND a.segment_id = (SELECT id FROM segments_segment WHERE slug = 'dach')"),
     ("had-demo", {"not": {"in_segment": "no-demo"}},
-     f"{ALL} WHERE NOT EXISTS (SELECT FROM segments_membership m WHERE m.contact_id = c.id AND m.until IS NULL"
+     f"{ALL} WHERE [c.id] AND NOT EXISTS (SELECT FROM segments_membership m WHERE m.contact_id = c.id AND m.until IS NULL"
      " AND m.segment_id = (SELECT id FROM segments_segment WHERE slug = 'no-demo'))"),
-    ("pro", {"field": "contact.custom.plan", "op": "is", "value": "pro"}, f"{ALL} WHERE lower(c.custom ->> 'plan') = 'pro'"),
+    ("pro", {"field": "contact.custom.plan", "op": "is", "value": "pro"}, f"{ALL} WHERE [c.id] AND lower(c.custom ->> 'plan') = 'pro'"),
     ("asleep", {"field": "contact.last_activity_at", "op": "more_than_ago", "value": 60, "unit": "days"},
-     f"SELECT contact_id FROM leads_signal GROUP BY 1 HAVING max(last_at) < {_ago(days=60)}"),
+     f"SELECT contact_id FROM leads_signal WHERE [contact_id] GROUP BY 1 HAVING max(last_at) < {ago(days=60)}"),
     ("busy", {"any": [{"did": "page_view", "when": {"op": "in_last", "value": 7, "unit": "days"}},
                       {"did": "email_click", "when": {"op": "in_last", "value": 14, "unit": "days"}}]},
-     f"SELECT contact_id FROM leads_activity WHERE kind_id = {_kind('page_view')} AND occurred_at > {_ago(days=7)} AND occurred_at <= {_ago(days=0)}"
-     f" UNION SELECT contact_id FROM leads_activity WHERE kind_id = {_kind('email_click')} AND occurred_at > {_ago(days=14)} AND occurred_at <= {_ago(days=0)}"),
+     f"SELECT contact_id FROM leads_activity WHERE [contact_id] AND kind_id = {kind('page_view')} AND occurred_at > {ago(days=7)} AND occurred_at <= {ago(days=0)}"
+     f" UNION SELECT contact_id FROM leads_activity WHERE [contact_id] AND kind_id = {kind('email_click')} AND occurred_at > {ago(days=14)} AND occurred_at <= {ago(days=0)}"),
     ("spenders", {"did": "purchase", "total": {"of": "properties.amount", "as": "sum", "op": "at_least", "value": 1000}},
-     f"SELECT contact_id FROM leads_activity WHERE kind_id = {_kind('purchase')} GROUP BY 1 HAVING sum((properties ->> 'amount')::numeric) >= 1000"),
+     f"SELECT contact_id FROM leads_activity WHERE [contact_id] AND kind_id = {kind('purchase')} GROUP BY 1 HAVING sum((properties ->> 'amount')::numeric) >= 1000"),
 ]  # fmt: skip
 
 
@@ -162,7 +163,8 @@ def make_segments() -> None:
 def by_hand(contacts: Sequence[int] | None) -> int:
     """What somebody would write: one statement a segment, the difference staged, then written. How many rows differ.
 
-    A batch stands in a table of its own, since a list of ten thousand is looked through anew wherever it is written.
+    A batch stands in a table of its own, since a list of ten thousand is looked through anew wherever it is written. Where nothing
+    differs nothing is written: an empty stage without statistics would be joined with all memberships.
     """
     from django.db import connection
 
@@ -176,13 +178,16 @@ def by_hand(contacts: Sequence[int] | None) -> int:
             cursor.execute("ANALYZE bench_batch")
         only = "" if contacts is None else f" AND contact_id IN ({BATCH})"
         for slug, _rule, sql in SEGMENTS:
-            wanted = sql if contacts is None else _of(sql)
+            wanted = written(sql, for_batch=contacts is not None)
             cursor.execute("DROP TABLE IF EXISTS bench_stage")
             cursor.execute(
                 f"CREATE UNLOGGED TABLE bench_stage AS SELECT COALESCE(w.id, m.contact_id) AS contact_id, w.id IS NULL AS leaves FROM ({wanted}) w(id)"
                 f" FULL JOIN (SELECT contact_id FROM segments_membership WHERE segment_id = {ids[slug]} AND until IS NULL{only}) m ON m.contact_id = w.id"
                 " WHERE w.id IS NULL OR m.contact_id IS NULL"
             )
+            if not cursor.rowcount:
+                continue
+            cursor.execute("ANALYZE bench_stage")
             cursor.execute(
                 "INSERT INTO segments_membership (segment_id, contact_id, since, until, why, left_why)"
                 " SELECT %s, contact_id, %s, NULL, '', '' FROM bench_stage WHERE NOT leaves",
@@ -198,22 +203,9 @@ def by_hand(contacts: Sequence[int] | None) -> int:
     return changed
 
 
-def _of(sql: str) -> str:
-    """The hand-written statement for a batch: the batch reaches the table that the rule is about."""
-    for alias, column in (("leads_contact c", "c.id"), ("leads_activity a", "a.contact_id"), ("leads_dealcontact x JOIN", "x.contact_id"),
-                          ("segments_membership a", "a.contact_id")):  # fmt: skip
-        if alias in sql:
-            return _narrowed(sql, column)
-    return " UNION ".join(_narrowed(part, "contact_id") for part in sql.split(" UNION "))
-
-
-def _narrowed(sql: str, column: str) -> str:
-    condition = f"{column} IN ({BATCH})"
-    if column == "a.contact_id" and " b " in sql:  # both sides of a join of members
-        condition += f" AND b.contact_id IN ({BATCH})"
-    if "WHERE" in sql and not sql.startswith("SELECT contact_id FROM leads_signal GROUP"):
-        return sql.replace("WHERE", f"WHERE {condition} AND", 1)
-    return sql.replace(" GROUP", f" WHERE {condition} GROUP", 1)
+def written(sql: str, *, for_batch: bool) -> str:
+    """The hand-written statement for everybody or for the contacts of the batch."""
+    return re.sub(r"\[([a-z_.]+)\]", rf"\1 IN ({BATCH})" if for_batch else "TRUE", sql)
 
 
 def timed(work: Callable[[], object], times: int) -> float:

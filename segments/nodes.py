@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from time import perf_counter
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from django.db import DatabaseError, transaction
 from django.db.models import Q
@@ -44,6 +44,14 @@ class TurnCatalogue(Catalogue):
 
     def __init__(self) -> None:
         super().__init__(reads_open_stays=True)
+        self._is_closer = False
+
+    def look_closer(self) -> None:
+        """Something was dated ahead since the turn began: what was found out about later facts holds no more."""
+        self._is_closer = True
+
+    def has_later(self, what: Literal["activities", "moves"], at: datetime) -> bool:
+        return self._is_closer or super().has_later(what, at)
 
     def kind_ids(self, kinds: Iterable[str]) -> list[int]:
         wanted = list(kinds)
@@ -58,7 +66,7 @@ class Clock:
     """The moment of one turn, with the workspace's zone and week, and its catalogue; each read once."""
 
     def __init__(self) -> None:
-        self.catalogue: Catalogue = TurnCatalogue()
+        self.catalogue = TurnCatalogue()
         self._moments: dict[datetime, Moment] = {}
         self._next_activity: dict[datetime, datetime | None] = {}
 
@@ -149,7 +157,8 @@ class SegmentNode:
         self.facets = frozenset()
 
     def due_by(self, at: datetime) -> None:
-        """Somebody has an activity dated ahead: look again when it will exist."""
+        """Somebody has a fact dated ahead: look again when it will exist."""
+        self._clock.catalogue.look_closer()
         if self.segment.due_at is None or self.segment.due_at > at:
             Segment.objects.filter(pk=self.segment.pk).filter(Q(due_at=None) | Q(due_at__gt=at)).update(due_at=at)
             self.segment.due_at = at
@@ -313,7 +322,8 @@ class PersonasNode:
         return None
 
     def due_by(self, at: datetime) -> None:
-        """Somebody has an activity dated ahead: look again when it will exist."""
+        """Somebody has a fact dated ahead: look again when it will exist."""
+        self._clock.catalogue.look_closer()
         if any(persona.due_at is None or persona.due_at > at for persona in self.personas):
             Persona.objects.filter(Q(due_at=None) | Q(due_at__gt=at)).update(due_at=at)
             for persona in self.personas:

@@ -205,7 +205,7 @@ def _batch(nodes: Sequence[Node], now: datetime, *, carefully: bool = False) -> 
             return tally
         started = perf_counter()
         touched = _by_facet(claimed)
-        _look_ahead(nodes, touched.get(Mark.Facet.ACTIVITY.value, set()), now)
+        _look_ahead(nodes, touched, now)
         changed: dict[str, set[int]] = {}
         for group, contacts in _groups(nodes, touched, changed, carefully=carefully):
             for node, result in _refresh_group(group, contacts, now, tally, carefully=carefully):
@@ -221,17 +221,13 @@ def _batch(nodes: Sequence[Node], now: datetime, *, carefully: bool = False) -> 
     return tally
 
 
-def _look_ahead(nodes: Sequence[Node], contacts: set[int], now: datetime) -> None:
-    """Activities dated ahead do not exist yet: whoever reads activities is due when the first of them will."""
-    if not contacts:
-        return
-    first = queries.next_activity(now, sorted(contacts))
-    if first is None:
-        return
-    for node in nodes:
-        due_by = getattr(node, "due_by", None)
-        if due_by is not None and Mark.Facet.ACTIVITY in node.facets:
-            due_by(first)
+def _look_ahead(nodes: Sequence[Node], touched: dict[int, set[int]], now: datetime) -> None:
+    """Facts dated ahead, or later than the turn began, do not exist yet: whoever reads such is due when the first of them will."""
+    for facet, first in queries.first_ahead(now, touched).items():
+        for node in nodes:
+            due_by = getattr(node, "due_by", None)
+            if due_by is not None and facet in node.facets:
+                due_by(first)
 
 
 def _by_facet(claimed: dict[int, frozenset[int]]) -> dict[int, set[int]]:

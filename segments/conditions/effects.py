@@ -162,7 +162,17 @@ class _Finder:
     def field(self, leaf: FieldLeaf) -> Iterator[Sql]:
         key = leaf.spec.key
         if key == "contact.last_activity_at":
-            yield sql("SELECT DISTINCT activity.contact_id FROM leads_activity activity WHERE {}", self.passed)
+            # Whoever's last activity an edge passed has one there: found by time, without everybody's last one.
+            edge = self.swept(leaf, Operand(leaf.type, lambda as_type: Sql("activity.occurred_at")))
+            there = either(self.passed, edge)
+            yield sql("SELECT DISTINCT activity.contact_id FROM leads_activity activity WHERE {}", there)
+            return
+        if key.startswith("consent."):
+            yield sql(
+                "SELECT event.contact_id FROM leads_consentevent event WHERE event.contact_id IS NOT NULL"
+                " AND event.occurred_at > {} AND event.occurred_at <= {}",
+                bind(self.since.at, "timestamptz"), bind(self.until.at, "timestamptz"),
+            )  # fmt: skip
         if key == "contact.stage":
             yield sql(
                 "SELECT move.contact_id FROM leads_stagemove move WHERE move.moved_at > {} AND move.moved_at <= {}",

@@ -188,16 +188,25 @@ class _Compiler:
                 return tree.spec.people(self.compared(tree, self.scope), self.scope)
             case MemberLeaf():
                 return self.members(tree)
-            case AnyOf(nodes) if nodes:
-                each = [self.alone(child) for child in nodes]
-                found = [one for one in each if one is not None]
-                return join(" UNION ", [sql("({})", one) for one in found]) if len(found) == len(each) else None
+            case AnyOf(nodes):
+                return self.united(nodes)
             case All(nodes) if not any(isinstance(leaf, FieldLeaf) for _path, leaf in leaves(tree)):
                 for place, child in enumerate(nodes):
                     if (first := self.alone(child)) is not None:
                         others = [self.condition(other, self.scope) for other in (*nodes[:place], *nodes[place + 1 :])]
                         return sql("SELECT contact.id FROM ({}) AS contact(id) WHERE {}", first, both(*others))
         return None
+
+    def united(self, nodes: Sequence[Tree]) -> Sql | None:
+        """Alternatives as a union, those about fields of the contact together as one part of it."""
+        each = [(child, self.alone(child)) for child in nodes]
+        found = [one for _, one in each if one is not None]
+        others = [child for child, one in each if one is None]
+        if not found or not all(isinstance(leaf, FieldLeaf) for child in others for _path, leaf in leaves(child)):
+            return None
+        if others:
+            found.append(self.select(AnyOf(tuple(others))))
+        return join(" UNION ", [sql("({})", one) for one in found])
 
     def members(self, leaf: MemberLeaf) -> Sql | None:
         if self.is_fresh(leaf):

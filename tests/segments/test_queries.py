@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from leads.actions import change_contact
+from leads.actions import change_contact, move_stages
 from leads.models import Contact, Mark
 from segments import queries, queries_pages, turn
 from segments.actions import add_to_segment
@@ -137,13 +137,23 @@ def test_wrong_counts_are_found() -> None:
     assert queries.wrong_counts() == [("persona:p", 7, 0), (segment.key, 3, 0)]
 
 
-def test_the_first_activity_ahead() -> None:
+def test_the_first_facts_ahead() -> None:
     contact, other = make_contact(), make_contact()
     make_activity(contact, at=NOW + timedelta(days=2))
     make_activity(contact, at=NOW - timedelta(days=2))
+    move_stages([other.pk], to="mql", cause="rule:x", reason="", now=NOW + timedelta(seconds=1))
     assert queries.next_activity(NOW) == NOW + timedelta(days=2)
-    assert queries.next_activity(NOW, [other.pk]) is None
     assert queries.next_activity(NOW + timedelta(days=2)) is None
+    activity, fields, deal = int(Mark.Facet.ACTIVITY), int(Mark.Facet.CONTACT), int(Mark.Facet.DEAL)
+    both = {contact.pk, other.pk}
+    assert queries.first_ahead(NOW, {activity: both, fields: both, deal: both}) == {
+        activity: NOW + timedelta(days=2),
+        fields: NOW + timedelta(seconds=1),
+    }
+    assert queries.first_ahead(NOW, {activity: {other.pk}, fields: {contact.pk}}) == {}
+    with CaptureQueriesContext(connection) as captured:
+        assert queries.first_ahead(NOW, {deal: both}) == {}
+    assert len(captured) == 0
 
 
 @pytest.mark.django_db(transaction=True)

@@ -12,7 +12,7 @@ import pytest
 from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 
-from leads.actions import NewActivity, add_tag, change_contact, record_activities
+from leads.actions import NewActivity, add_tag, change_contact, move_stages, record_activities, withdraw_consent
 from leads.models import Contact, Mark
 from segments import nodes, queries, turn
 from segments.actions import add_to_segment, leave_to_rule, remove_from_segment, save_segment
@@ -201,6 +201,56 @@ def test_an_activity_dated_ahead_counts_from_its_moment() -> None:
     assert members(segment) == set()
     turn.turn(later(hours=5))
     assert (members(segment), segment.due_at) == ({contact.pk}, None)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"field": "contact.stage", "op": "is", "value": "mql"},
+        {"field": "consent.marketing", "op": "is", "value": "withdrawn"},
+        {"did": "page_view"},
+        {"in_segment": "by-hand"},
+    ],
+    ids=str,
+)
+def test_what_happens_while_a_turn_is_at_work_is_not_forgotten(rule: dict[str, object]) -> None:
+    """Its mark is taken by the turn, though the fact is later than the moment of the turn."""
+    contact = make_contact(email="ann@x.test")
+    by_hand = make_segment(name="By hand", slug="by-hand")
+    segment = make_segment(rule)
+    turn.turn(NOW)
+    meanwhile = later(seconds=2)
+    move_stages([contact.pk], to="mql", cause="rule:x", reason="", now=meanwhile)
+    withdraw_consent("ann@x.test", source="form", now=meanwhile, contact=contact)
+    record_activities([NewActivity(contact.pk, "page_view", meanwhile)], now=meanwhile)
+    add_to_segment(by_hand, contact_ids=[contact.pk], cause="by_hand", actor=None, now=meanwhile)
+
+    turn.turn(later(seconds=1))
+    turn.turn(later(seconds=3))
+    assert members(segment) == {contact.pk}
+
+
+def test_an_activity_dated_ahead_that_arrives_in_a_turn_does_not_count_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    early, ahead = make_contact(), make_contact()
+    segment = make_segment({"did": "page_view"})
+    turn.turn(NOW)
+    monkeypatch.setattr(turn, "BATCH", 1)
+    record_activities([NewActivity(early.pk, "page_view", NOW)], now=NOW)
+    original, arriving = turn._batch, [NewActivity(ahead.pk, "page_view", later(hours=20))]
+
+    def and_then_one_arrives(nodes: Sequence[turn.Node], now: datetime, **options: bool) -> turn.TurnReport:
+        done = original(nodes, now, **options)
+        if arriving:
+            record_activities([arriving.pop()], now=NOW)
+        return done
+
+    monkeypatch.setattr(turn, "_batch", and_then_one_arrives)
+    turn.turn(later(minutes=1))
+    monkeypatch.undo()
+    turn.turn(later(minutes=2))
+    assert members(segment) == {early.pk}
+    turn.turn(later(hours=20))
+    assert members(segment) == {early.pk, ahead.pk}
 
 
 def test_one_segment_that_fails_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
