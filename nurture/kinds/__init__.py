@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from nurture.kinds import branch, create_task, end, hand_to_sales, segments, send_email, set_field, stage, tags, wait
+from nurture.kinds import (
+    branch,
+    create_task,
+    end,
+    give_points,
+    hand_to_sales,
+    segments,
+    send_email,
+    set_field,
+    stage,
+    tags,
+    wait,
+)
 from nurture.kinds.base import START, Group, Kind, Names, Problem, Step, StepForm, Walker
 
 # In the order in which the + of the canvas offers them.
@@ -13,6 +25,7 @@ KINDS: dict[str, Kind] = {
         wait.WAIT,
         branch.BRANCH,
         hand_to_sales.HAND_TO_SALES,
+        give_points.GIVE_POINTS,
         stage.CHANGE_STAGE,
         tags.ADD_TAG,
         tags.REMOVE_TAG,
