@@ -23,6 +23,7 @@ MAY: dict[str, frozenset[str]] = {
     "import": frozenset({MARKETER, ADMIN}),
     "export": frozenset({MARKETER, ADMIN}),
     "edit_rules": frozenset({MARKETER, ADMIN}),  # segments, personas, score drafts, program drafts, templates
+    "adjust_points": frozenset({MARKETER, ADMIN}),  # give or take points of one contact by hand
     "publish": frozenset({MARKETER, ADMIN}),  # score versions, programs: whatever reaches people
     "answer": frozenset({SALES, ADMIN}),  # the MQL queue: accept, reject, recycle
     "configure": frozenset({ADMIN}),  # settings, custom fields, users, the Django admin

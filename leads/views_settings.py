@@ -122,6 +122,7 @@ RIGHT_WORDS = {
     "import": "Import files; delete contacts",
     "export": "Export lists",
     "edit_rules": "Edit segments, personas, score drafts, program drafts and templates",
+    "adjust_points": "Give one contact points by hand, or take some",
     "publish": "Publish scores and programs",
     "answer": "Answer the MQL queue",
     "configure": "Settings, users, the Django admin",

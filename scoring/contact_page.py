@@ -28,10 +28,11 @@ from leads.panels import (
     register_panel,
     register_timeline,
 )
-from scoring import bant
-from scoring.cards import words
+from scoring import bant, queries
 from scoring.grades import GRADES, WORST
+from scoring.ledger import LATE, cap_and_given_names
 from scoring.models import HandOff, LedgerRow, Rule, Score, ScoreModel, ScoreVersion
+from scoring.occurrences import rule_in_words
 from scoring.words import CAUSES, shown
 
 HISTORY = 30
@@ -115,6 +116,7 @@ def _panel(contact: Contact, user: User, now: datetime) -> dict[str, Any]:
         )
     )
     names |= _bant_names(rows)
+    others = cap_and_given_names(contact.pk, rows)
     scores = {score.model_id: score for score in Score.objects.filter(contact=contact)}
     open_ones = {one.model_id: one for one in HandOff.objects.open().filter(contact=contact)}
     return {
@@ -123,8 +125,10 @@ def _panel(contact: Contact, user: User, now: datetime) -> dict[str, Any]:
                 version.model,
                 version,
                 scores.get(version.model_id),
-                _reasons([row for row in rows if row.model_id == version.model_id], names),
-                _told([row for row in rows if row.model_id == version.model_id and row.points], names)[:HISTORY],
+                _reasons([row for row in rows if row.model_id == version.model_id], names, others),
+                _told([row for row in rows if row.model_id == version.model_id and row.points], names, others)[
+                    :HISTORY
+                ],
                 open_ones.get(version.model_id),
             )
             for version in versions
@@ -147,25 +151,29 @@ def _bant_names(rows: Iterable[LedgerRow]) -> dict[UUID, Rule]:
     return found
 
 
-def _reasons(rows: Sequence[LedgerRow], names: dict[UUID, Rule]) -> list[Reason]:
+def _reasons(rows: Sequence[LedgerRow], names: dict[UUID, Rule], others: dict[UUID, str]) -> list[Reason]:
     sums: dict[UUID, Decimal] = defaultdict(Decimal)
     since: dict[UUID, datetime] = {}
     for row in reversed(rows):
         if sums[row.rule_key] == 0:
             since[row.rule_key] = row.counts_from
         sums[row.rule_key] += row.points
+    groups = {row.rule_key: row.group for row in rows}
     found = [
-        Reason(names[key].name, words(names[key].conditions), names[key].group, points, since[key])
+        Reason(names[key].name, rule_in_words(names[key]), names[key].group, points, since[key])
+        if key in names
+        else Reason(others[key], "", groups[key], points, since[key])
         for key, points in sums.items()
-        if points and key in names
+        if points and (key in names or key in others)
     ]
     return sorted(found, key=lambda reason: (-reason.points, reason.name))
 
 
-def _told(rows: Sequence[LedgerRow], names: dict[UUID, Rule]) -> list[LedgerRow]:
+def _told(rows: Sequence[LedgerRow], names: dict[UUID, Rule], others: dict[UUID, str]) -> list[LedgerRow]:
     for row in rows:
         rule = names.get(row.rule_key)
-        row.rule_name = rule.name if rule else _("a rule")  # type: ignore[attr-defined]
+        row.rule_name = rule.name if rule else others.get(row.rule_key, _("a rule"))  # type: ignore[attr-defined]
+        row.is_late = row.recorded_at - row.counts_from > LATE  # type: ignore[attr-defined]
         row.cause_words = CAUSES.get(row.cause, row.cause)  # type: ignore[attr-defined]
     return list(rows)
 
@@ -191,7 +199,15 @@ def _ledger_events(contact_id: int, before: datetime | None, limit: int) -> Sequ
 
 def _ledger_event(at: datetime, rows: Sequence[LedgerRow], names: dict[UUID, Rule]) -> TimelineEvent:
     points = sum((row.points for row in rows), Decimal(0))
-    parts = [f"{names[row.rule_key].name} {shown(row.points, sign=True)}" for row in rows if row.rule_key in names]
+    others = {key: _("Cap") for key in queries.CAP_KEYS.values()}
+    found = [
+        (
+            names[row.rule_key].name if row.rule_key in names else others.get(row.rule_key, CAUSES.get(row.cause, "")),
+            row,
+        )
+        for row in rows
+    ]
+    parts = [f"{name} {shown(row.points, sign=True)}" for name, row in found if name]
     return TimelineEvent(
         at=at,
         icon="trending-up" if points > 0 else "trending-down" if points < 0 else "arrows-up-down",

@@ -19,6 +19,7 @@ from leads.models import Owner
 from scoring import grades
 from scoring.actions import Refused
 from scoring.actions.editing import MOST_PER_DAY, MOST_POINTS, MOST_RULES, checked_points
+from scoring.actions.giving import MOST_GIVEN
 from scoring.caps import ENDS, LABELS, checked_caps
 from scoring.models import AnswerReason, Rule, ScoreModel, ScoreVersion
 from scoring.occurrences import FIELDS as COUNTING_FIELDS
@@ -446,6 +447,39 @@ class AnswerForm(forms.Form):
         """The beginning of that day in the workspace's zone."""
         day = self.cleaned_data.get("returns_on")
         return datetime.combine(day, time(0), self._zone) if day else None
+
+
+class PointsForm(forms.Form):
+    """Points by hand for one contact: how many, why, until when."""
+
+    points = forms.DecimalField(
+        label=gettext_lazy("Points"),
+        max_digits=7,
+        decimal_places=2,
+        min_value=-MOST_GIVEN,
+        max_value=MOST_GIVEN,
+        widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
+        help_text=gettext_lazy("Below zero takes points away."),
+    )
+    reason = forms.CharField(label=gettext_lazy("Why?"), max_length=500)
+    until = forms.DateField(
+        label=gettext_lazy("Until the end of"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        help_text=gettext_lazy("Empty: for good."),
+    )
+
+    def __init__(self, *args: Any, zone: ZoneInfo, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._zone = zone
+        self.helper = FormHelper()
+        self.helper.form_tag = False
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The end of that day in the workspace's zone."""
+        day = self.cleaned_data.get("until")
+        return datetime.combine(day + timedelta(days=1), time(0), self._zone) if day and day < date.max else None
 
 
 class AssignForm(forms.Form):

@@ -17,8 +17,9 @@ from scoring.caps import LABELS
 from scoring.cards import number
 from scoring.fields import lines_at
 from scoring.grades import grade
-from scoring.models import BantFact, LedgerGroup, PointsGiven, Rule, ScoreModel, ScoreVersion
+from scoring.models import BantFact, LedgerGroup, LedgerRow, PointsGiven, Rule, ScoreModel, ScoreVersion
 from scoring.queries import LedgerEntry, Lines
+from scoring.words import CAUSES
 
 Facet = BantFact.Facet
 # A row that was recorded so much later than it counts from is marked: an old activity came late, or the model is younger than it.
@@ -41,6 +42,20 @@ class Line:
     def is_late(self) -> bool:
         return self.recorded_at - self.counts_from > LATE
 
+    @property
+    def cause_words(self) -> str:
+        return str(CAUSES.get(self.cause, self.cause))
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A rule, a cap or points given that count at a moment."""
+
+    name: str
+    group: str
+    points: Decimal
+    since: datetime
+
 
 @dataclass(frozen=True)
 class Account:
@@ -62,6 +77,22 @@ class Account:
         for row in self.rows:
             sums[row.group] += row.points
         return {group: points for group, points in sums.items() if points or group in Rule.Group.values}
+
+    @property
+    def reasons(self) -> list[Reason]:
+        """What counts at the moment, the most points first; each since it last began to count."""
+        sums: dict[UUID, Decimal] = defaultdict(Decimal)
+        since: dict[UUID, Line] = {}
+        for row in self.rows:
+            if sums[row.rule_key] == 0:
+                since[row.rule_key] = row
+            sums[row.rule_key] += row.points
+        found = [
+            Reason(since[key].name, since[key].group, points, since[key].counts_from)
+            for key, points in sums.items()
+            if points
+        ]
+        return sorted(found, key=lambda reason: (-reason.points, reason.name))
 
     @property
     def grade(self) -> str:
@@ -128,9 +159,14 @@ def folded(rows: Sequence[LedgerEntry], names: Mapping[UUID, str]) -> list[Line]
 
 
 def other_names(contact_id: int, rows: Iterable[LedgerEntry], slug: str) -> dict[UUID, str]:
-    """What is no rule of a version by name: caps, BANT, points given (one statement where there are such)."""
+    """What is no rule of a version by name: BANT, caps, points given."""
+    names = {bant.rule_key(slug, facet): str(bant.LABELS[Facet(facet)]) for facet in bant.FACETS}
+    return names | cap_and_given_names(contact_id, rows)
+
+
+def cap_and_given_names(contact_id: int, rows: Iterable[LedgerEntry | LedgerRow]) -> dict[UUID, str]:
+    """Caps, and the points given to a contact. One statement where there are such."""
     names = {key: str(_("Cap: %(group)s") % {"group": LABELS[group]}) for group, key in queries.CAP_KEYS.items()}
-    names |= {bant.rule_key(slug, facet): str(bant.LABELS[Facet(facet)]) for facet in bant.FACETS}
     if any(row.group == LedgerGroup.GIVEN for row in rows):
         for given in PointsGiven.objects.filter(contact=contact_id):
             names[given.key] = given_in_words(given)

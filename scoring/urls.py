@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from scoring.views import arranging, bant, models, notices, queue, reports
+from scoring.views import arranging, bant, contact_score, models, notices, queue, reports
 
 app_name = "scoring"
 
@@ -41,6 +41,10 @@ urlpatterns = [
     path("hand-offs/", queue.hand_off_list, name="hand-off-list"),
     path("reports/", reports.report, name="report"),
     path("reports/people/", reports.report_people, name="report-people"),
+    path("contacts/<int:pk>/<slug:slug>/", contact_score.contact_score, name="contact-score"),
+    path("contacts/<int:pk>/<slug:slug>/today/", contact_score.score_today, name="score-today"),
+    path("contacts/<int:pk>/<slug:slug>/points/", contact_score.points_adjust, name="points-adjust"),
+    path("points/<int:pk>/take-back/", contact_score.points_take_back, name="points-take-back"),
     path("<slug:slug>/", models.model_detail, name="model-detail"),
     path("<slug:slug>/people/", models.model_people, name="model-people"),
     path("<slug:slug>/draft/", models.model_draft, name="model-draft"),

@@ -1,0 +1,60 @@
+// A contact's total over time as steps; hovering one shows the ledger rows of it. A second line comes when it was worked out.
+(() => {
+  const resolved = (place, name) => {
+    const probe = document.createElement("span");
+    place.append(probe);
+    probe.style.color = `var(${name})`;
+    const colour = getComputedStyle(probe).color;
+    probe.remove();
+    return colour;
+  };
+  const read = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
+  const series = (name, stops, colour, more) => ({
+    name,
+    type: "line",
+    step: "end",
+    symbolSize: 6,
+    data: stops.map((stop) => ({ value: [stop.at, stop.total], rows: stop.rows })),
+    itemStyle: { color: colour },
+    lineStyle: { color: colour, width: 2 },
+    ...more,
+  });
+  const told = (items) => items.map((item) => {
+    const rows = (item.data.rows ?? []).map((row) => `\n   ${row}`).join("");
+    return `${item.seriesName}: ${item.data.value[1]}${rows}`;
+  });
+  const draw = (place) => {
+    const data = read("score-history-data");
+    const today = read("score-today-data");
+    const [primary, orange, red, grey, line] = ["--tblr-primary", "--tblr-orange", "--tblr-red", "--tblr-secondary", "--tblr-border-color"].map((name) => resolved(place, name));
+    const chart = echarts.getInstanceByDom(place) ?? echarts.init(place, null, { renderer: "svg" });
+    const axis = { axisLine: { lineStyle: { color: line } }, axisLabel: { color: grey, fontSize: 11 }, splitLine: { lineStyle: { color: line, opacity: 0.5 } } };
+    const threshold = data.line === null ? {} : {
+      markLine: { silent: true, symbol: "none", data: [{ yAxis: data.line }], lineStyle: { color: red, type: "dashed" }, label: { formatter: data.words.line, color: grey, position: "insideStartTop" } },
+    };
+    chart.setOption({
+      animation: !matchMedia("(prefers-reduced-motion: reduce)").matches,
+      textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
+      tooltip: {
+        trigger: "axis",
+        renderMode: "richText",
+        confine: true,
+        formatter: (items) => [new Date(items[0].data.value[0]).toLocaleString(document.documentElement.lang || undefined), ...told(items)].join("\n"),
+      },
+      legend: { show: today !== null, top: 0, textStyle: { color: grey } },
+      grid: { left: 44, right: 12, top: today === null ? 12 : 34, bottom: 26 },
+      xAxis: { type: "time", ...axis, splitLine: { show: false } },
+      yAxis: { type: "value", ...axis, max: (range) => Math.max(range.max, data.line ?? 0) },
+      series: [
+        series(data.words.was, data.stops, primary, { areaStyle: { color: primary, opacity: 0.08 }, ...threshold }),
+        ...(today === null ? [] : [series(data.words.today, today, orange, { showSymbol: false, lineStyle: { color: orange, width: 2, type: "dotted" } })]),
+      ],
+    }, true);
+  };
+  const place = document.querySelector("[data-score-history]");
+  if (place === null) return;
+  draw(place);
+  new ResizeObserver(() => echarts.getInstanceByDom(place)?.resize()).observe(place);
+  document.addEventListener("ripen:theme", () => draw(place));
+  document.addEventListener("htmx:afterSwap", () => draw(place));
+})();
