@@ -15,10 +15,11 @@ from leads import queries
 from leads.models import Company, ConsentEvent, Contact, CustomField, Deal, DealContact, Owner, StageMove
 from leads.text import address_hash
 from segments.models import Membership, Persona, PersonaAssignment, Segment, SegmentOverride
+from tests.segments.conditions.population_above import PROGRAMS, load_above
 
 ZONES = (
     "UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Sao_Paulo", "Pacific/Apia",
-    "America/Havana",
+    "America/Havana", "Africa/Casablanca",
 )  # fmt: skip
 # Moments for which rules are worked out: ordinary, at midnight, in gaps and overlaps of clocks, at month ends, on leap days.
 MOMENTS = tuple(
@@ -38,7 +39,8 @@ MOMENTS = tuple(
 )
 TEXTS = (
     "VP Sales", "vp of marketing", "Müller", "MÜLLER", "straße", "STRASSE", "100%", "100 percent", "a_b", "axb", "c\\d", "İstanbul",
-    "istanbul", "Σίσυφος", "ΣΊΣΥΦΟΣ", "ẞ", "Ünï côdé", "head", "12", "12.50", "true", "2026-03-01", "e\u0301".encode().decode(), "x" * 150,
+    "istanbul", "Σίσυφος", "ΣΊΣΥΦΟΣ", "ẞ", "Ünï côdé", "head", "12", "12.50", "true", "2026-03-01", "é", "x" * 150,
+    "ß", "İ", "東京都", "😀 ok", "👩\u200d👩\u200d👧", "ﬁ", "q\u0303", "a  b", "line\nbreak", "[]", "null", "'; --",
 )  # fmt: skip
 TAGS = ("Partner", "partner ", "Käufer", "x%", "beta", "BETA")
 KINDS = ("page_view", "form_submit", "download", "webinar_attended", "purchase", "email_open")
@@ -57,6 +59,8 @@ NUMBERS = (
     Decimal("-3"),
     Decimal("0.1"),
     Decimal("99999999999.000001"),
+    Decimal("123456789012345678"),
+    Decimal("-0.000001"),
 )
 COUNTRIES = ("DE", "AT", "US", "Atlantis", "")
 STAGES = ("inquiry", "mql", "accepted", "opportunity", "customer", "lost")
@@ -78,6 +82,11 @@ CUSTOM = {
     "words": "text", "long": "long_text", "score_a": "number", "vip": "yes_no", "plan": "choice", "products": "choices",
     "renewal": "date", "trial_at": "moment", "mail": "email", "site": "url", "tel": "phone", "land": "country", "budget": "money",
 }  # fmt: skip
+
+
+CONTACT_TEXTS = ("first_name", "last_name", "department", "region", "city", "source")
+CONTACT_SHORT_TEXTS = ("seniority", "phone", "postal_code", "timezone", "language")
+SHORT_TEXTS = tuple(text for text in TEXTS if len(text) < 30)
 
 
 def near(rng: random.Random) -> datetime:
@@ -157,6 +166,8 @@ def load(seed: int, size: int = 45) -> Population:
             name=maybe(rng, rng.choice(TEXTS), "Nameless"),
             domain=maybe(rng, "x.test", ""),
             industry=maybe(rng, rng.choice(TEXTS), ""),
+            region=maybe(rng, rng.choice(TEXTS), ""),
+            city=maybe(rng, rng.choice(TEXTS), ""),
             employees=maybe(rng, rng.choice([0, 5, 20, 10**12]), None),
             revenue=maybe(rng, rng.choice(NUMBERS), None),
             founded=maybe(rng, 1999, None),
@@ -170,9 +181,9 @@ def load(seed: int, size: int = 45) -> Population:
         Contact.objects.create(
             external_id=maybe(rng, f"c-{seed}-{number}", None),
             email=f"person{number}.{seed}@x.test",
-            first_name=maybe(rng, rng.choice(TEXTS), ""),
             title=maybe(rng, rng.choice(TEXTS), ""),
-            source=maybe(rng, rng.choice(TEXTS), "")[:200],
+            **{name: maybe(rng, rng.choice(TEXTS), "") for name in CONTACT_TEXTS},
+            **{name: maybe(rng, rng.choice(SHORT_TEXTS), "") for name in CONTACT_SHORT_TEXTS},
             country=rng.choice(COUNTRIES),
             owner=maybe(rng, rng.choice(owners), None),
             company=maybe(rng, rng.choice(companies), None),
@@ -239,6 +250,7 @@ def load(seed: int, size: int = 45) -> Population:
         ]
     )
     _load_definitions(rng, contacts)
+    load_above(rng, contacts, near)
     return Population([contact.pk for contact in contacts])
 
 
@@ -302,6 +314,11 @@ date_units = st.sampled_from(["days", "weeks", "months", "quarters", "years"])
 POSITIVE_TEXT = ("is", "contains", "starts_with", "ends_with")
 
 
+def evenly(*choices: SearchStrategy[dict[str, Any]]) -> SearchStrategy[dict[str, Any]]:
+    """One of them, each as likely: st.one_of alone counts the choices inside a choice."""
+    return st.sampled_from(choices).flatmap(lambda choice: choice)
+
+
 def one_of_ops(*ops: str, **values: SearchStrategy[Any]) -> SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({"op": st.sampled_from(ops), **values})
 
@@ -345,25 +362,26 @@ country_ops = choice_ops("DE", "germany", "Austria", "us", "Atlantis", "ATLANTIS
 
 
 def periods(units: SearchStrategy[str], ends: SearchStrategy[Any]) -> SearchStrategy[dict[str, Any]]:
-    return st.one_of(
+    passing = one_of_ops("in_last", "not_in_last", "in_next", "more_than_ago", value=amounts, unit=units)
+    return evenly(
         one_of_ops("on", "not_on", value=days),
         one_of_ops("before", "after", value=ends),
         one_of_ops("between", value=st.lists(days, min_size=2, max_size=2).map(sorted)),
-        one_of_ops("in_last", "not_in_last", "in_next", "more_than_ago", value=amounts, unit=units),
+        passing,
+        passing,
         one_of_ops("this", "last", "next", value=st.sampled_from(["week", "month", "quarter", "year"])),
     )
 
 
 moment_pairs = st.lists(moments, min_size=2, max_size=2).map(lambda pair: sorted(pair, key=datetime.fromisoformat))
-moment_periods = st.one_of(
-    periods(all_units, st.one_of(days, moments, naive_moments)),
-    one_of_ops("between", value=moment_pairs),
-)
+_moment_periods = periods(all_units, st.one_of(days, moments, naive_moments))
+moment_periods = evenly(*[_moment_periods] * 5, one_of_ops("between", value=moment_pairs))
 anniversaries = one_of_ops("anniversary_in", value=st.sampled_from([0, 1, 28, 59, 60, 364, 365]))
-date_ops = st.one_of(periods(date_units, days), anniversaries, known)
-moment_ops = st.one_of(moment_periods, anniversaries, known)
+_date_periods = periods(date_units, days)
+date_ops = evenly(*[_date_periods] * 5, anniversaries, known)
+moment_ops = evenly(*[moment_periods] * 5, anniversaries, known)
 # `is` and `in` on a property ask for text or a number by their value.
-property_ops = st.one_of(text_ops, number_ops, yes_no_ops, choices_ops, moment_ops)
+property_ops = evenly(text_ops, number_ops, yes_no_ops, choices_ops, *[moment_ops] * 4)
 
 
 def fields(ops: SearchStrategy[dict[str, Any]], *names: str) -> SearchStrategy[dict[str, Any]]:
@@ -385,44 +403,56 @@ def custom(of: str) -> SearchStrategy[dict[str, Any]]:
     return st.sampled_from(sorted(CUSTOM.items())).flatmap(one)
 
 
-field_leaves = st.one_of(
-    fields(
-        text_ops,
-        "contact.title",
-        "contact.first_name",
-        "contact.source",
-        "contact.email",
-        "contact.owner",
-        "company.name",
-        "company.industry",
-        "contact.external_id",
-    ),
+text_leaves = fields(
+    text_ops,
+    *(f"contact.{name}" for name in (*CONTACT_TEXTS, *CONTACT_SHORT_TEXTS)),
+    *(f"contact.{name}" for name in ("title", "email", "owner", "external_id")),
+    *(f"company.{name}" for name in ("name", "industry", "external_id", "domain", "region", "city")),
+)
+score_leaves = fields(
+    number_ops, *(f"score.default.{part}" for part in ("total", "fit", "behaviour", "negative", "bant"))
+)
+field_leaves = evenly(
+    *[text_leaves] * 10,
     fields(number_ops, "company.employees", "company.revenue", "company.founded"),
+    *[score_leaves] * 2,
+    fields(choice_ops("A1", "b2", "D4"), "score.default.grade"),
+    fields(number_ops, "bant.amount", "bant.points"),
+    fields(choice_ops("yes", "No"), "bant.budget"),
+    fields(choice_ops("decides", "none"), "bant.authority"),
+    fields(choice_ops("urgent", "none"), "bant.need"),
+    fields(date_ops, "bant.timeframe"),
+    fields(
+        choice_ops("met", "NOT_MET"),
+        *(f"bant.{facet}_verdict" for facet in ("budget", "authority", "need", "timeframe")),
+    ),
     fields(country_ops, "contact.country", "company.country"),
     fields(choice_ops(*STAGES), "contact.stage"),
     fields(choice_ops("cfo", "cto", "rest"), "contact.persona"),
     fields(choice_ops("given", "withdrawn", "Asked"), "consent.marketing", "consent.events"),
     fields(choices_ops, "contact.tags", "company.tags"),
     fields(moment_ops, "contact.created_at", "contact.updated_at", "contact.last_activity_at"),
-    custom("contact."),
-    custom("company."),
+    *[custom("contact.")] * 4,
+    *[custom("company.")] * 4,
 )
 activity_rows = st.lists(
-    st.one_of(
+    evenly(
         fields(text_ops, "url", "subject", "source"),
         fields(choice_ops(*KINDS, "never_seen"), "kind"),
         fields(moment_ops, "occurred_at"),
-        fields(property_ops, "properties.amount", "properties.note", "properties.due", "properties.none"),
+        *[fields(property_ops, "properties.amount", "properties.note", "properties.due", "properties.none")] * 3,
     ),
     min_size=1,
     max_size=2,
 )
 deal_rows = st.lists(
-    st.one_of(
+    evenly(
         fields(choice_ops("open", "Won", "lost"), "status"),
         fields(number_ops, "amount", "margin"),
         fields(text_ops, "product", "loss_reason"),
         fields(date_ops, "opened_on", "closed_on"),
+        custom(""),
+        custom(""),
         custom(""),
     ),
     min_size=1,
@@ -478,8 +508,21 @@ has_leaves = merged(st.just({"has": "deal"}), optional("where", deal_rows), opti
 member_leaves = st.one_of(
     st.sampled_from(["vips", "busy", "nested", "by-hand"]).map(lambda slug: {"in_segment": slug}),
     st.sampled_from(["cfo", "cto", "rest", "draft"]).map(lambda slug: {"in_persona": slug}),
+    st.tuples(st.sampled_from(PROGRAMS), st.sampled_from([None, "active", "finished", "left"])).map(
+        lambda pair: {"in_program": pair[0]} | ({"state": pair[1]} if pair[1] else {})
+    ),
 )
-leaves = st.one_of(field_leaves, field_leaves, did_leaves, did_leaves, has_leaves, sequence_leaves, member_leaves)
+leaves = evenly(
+    field_leaves,
+    field_leaves,
+    field_leaves,
+    did_leaves,
+    did_leaves,
+    has_leaves,
+    has_leaves,
+    sequence_leaves,
+    member_leaves,
+)
 
 
 def nested(depth: int) -> SearchStrategy[dict[str, Any]]:
@@ -487,12 +530,10 @@ def nested(depth: int) -> SearchStrategy[dict[str, Any]]:
     if depth == 0:
         return leaves
     inside = nested(depth - 1)
-    return st.one_of(
-        leaves,
-        st.lists(inside, max_size=3).map(lambda nodes: {"all": nodes}),
-        st.lists(inside, max_size=3).map(lambda nodes: {"any": nodes}),
-        inside.map(lambda node: {"not": node}),
-    )
+    nodes = st.lists(inside, min_size=1, max_size=3)
+    everybody_nobody = st.sampled_from([{"all": []}, {"any": []}]).map(dict[str, Any])
+    groups = [nodes.map(lambda found: {"all": found}), nodes.map(lambda found: {"any": found})]
+    return evenly(leaves, leaves, *groups, *groups, inside.map(lambda node: {"not": node}), everybody_nobody)
 
 
 documents = nested(3)
