@@ -157,11 +157,19 @@ def _save_step(request: HttpRequest, slug: str, step_id: str) -> HttpResponse:
         context = {**_step_context(draft, step_id, may_edit=True), "form": form, "refusal": ""}
         return program_page(request, program, draft, STEP, context, status=422)
     values = form.values()
+    is_meanwhile = _number(request) != draft.edit_number
     draft, refusal = _edited(request, program, draft, lambda document: tree.replace(document, step_id, values))
     try:
         context = _step_context(draft, step_id, may_edit=True)
     except tree.NoSuchStep:
         return _answer(request, program, draft, OVERVIEW, {"refusal": refusal})
+    if refusal:
+        context["form"] = form  # what was typed stays
+    if refusal and is_meanwhile:
+        refusal = _(
+            "Somebody else changed this program meanwhile. What you wrote stands below, unsaved; saving again puts it in."
+            " Stored is now: %(words)s."
+        ) % {"words": context["words"]}
     return _answer(request, program, draft, STEP, {**context, "refusal": refusal, "saved": not refusal})
 
 

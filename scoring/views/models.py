@@ -341,6 +341,8 @@ def _edit_rule(request: HttpRequest, draft: ScoreVersion, rule: Rule | None, for
                 actor=_user(request),
                 now=timezone.now(),
             )
+        except actions.Outdated as error:
+            form.add_error(None, _told(request, form, draft, rule) or str(error))
         except (Refused, BadConditions) as error:
             form.add_error(None, str(error))
         else:
@@ -351,6 +353,23 @@ def _edit_rule(request: HttpRequest, draft: ScoreVersion, rule: Rule | None, for
             return redirect("scoring:model-draft", draft.model.slug)
     context = {"form": form, "rule": rule, "model": draft.model, "draft": draft}
     return render(request, "scoring/rule_form.html", context, status=422 if form.errors else 200)
+
+
+def _told(request: HttpRequest, form: RuleForm, draft: ScoreVersion, rule: Rule | None) -> str:
+    """Somebody saved first: ours stays in the form, and saving once more is a decision with theirs in sight. Empty without a draft."""
+    there = ScoreVersion.objects.filter(pk=draft.pk, state=ScoreVersion.State.DRAFT).first()
+    if there is None:
+        return ""
+    form.data = request.POST.copy()
+    form.data["edit_number"] = str(there.edit_number)
+    words = _(
+        "Somebody else changed this draft meanwhile. What you wrote stands here, unsaved; saving again puts it in."
+    )
+    if rule is None:
+        return words
+    stored = _("Stored is now “%(name)s”, %(points)s points: %(sentence)s.")
+    said = {"name": rule.name, "points": plain(rule.points), "sentence": cards.words(rule.conditions)}
+    return f"{words} {stored % said}"
 
 
 @require_POST

@@ -43,6 +43,7 @@ class Builder:
     sentence: str
     is_invalid: bool
     described_by: str
+    is_unsaved: bool = False
     problems: Sequence[Message] = ()
     most_leaves: int = MOST_LEAVES
     most_levels: int = MOST_LEVELS
@@ -70,11 +71,12 @@ class ConditionsWidget(forms.Textarea):
     def render(
         self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: BaseRenderer | None = None
     ) -> SafeString:
-        builder = self.builder(name, self.format_value(value), {**self.attrs, **(attrs or {})})
+        attributes = {**self.attrs, **(attrs or {})}
+        builder = self.builder(name, self.format_value(value), attributes, is_unsaved=isinstance(value, str))
         return render_to_string(self.template_name, {"builder": builder})
 
-    def builder(self, name: str, text: str, attrs: dict[str, Any]) -> Builder:
-        """What is drawn for the text: rows when it is a document, else the JSON as it was typed."""
+    def builder(self, name: str, text: str, attrs: dict[str, Any], *, is_unsaved: bool) -> Builder:
+        """What is drawn for the text: rows when it is a document, else the JSON as it was typed. Text as it was sent is not saved."""
         catalogue = Catalogue()
         rows = Rows(catalogue, offers_everybody=self.offers_everybody)
         field_id = str(attrs.get("id") or f"id_{name}")
@@ -100,6 +102,7 @@ class ConditionsWidget(forms.Textarea):
             picker=catalogue.picker(),
             sentence=words,
             problems=problems,
+            is_unsaved=is_unsaved,
             is_invalid=bool(attrs.get("aria-invalid")) or "is-invalid" in str(attrs.get("class", "")),
             described_by=str(attrs.get("aria-describedby", "")),
         )

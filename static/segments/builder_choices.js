@@ -13,7 +13,9 @@ export function place(element, anchor, home) {
   const below = window.innerHeight - box.bottom;
   const isAbove = element.offsetHeight + 8 > below && box.top > below && element.offsetHeight + 8 < box.top;
   element.style.left = `${left}px`;
-  element.style.top = isAbove ? `${box.top - frame.top - element.offsetHeight - 4}px` : `${box.bottom - frame.top + 4}px`;
+  // held at the edge near the anchor: a list that grows shorter stays beside it
+  element.style.top = isAbove ? "auto" : `${box.bottom - frame.top + 4}px`;
+  element.style.bottom = isAbove ? `${frame.bottom - box.top + 4}px` : "auto";
 }
 
 class ListBox {

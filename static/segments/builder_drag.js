@@ -1,7 +1,7 @@
 // A row or group moved by its grip, with mouse, pen or finger. A line shows where it would land; Escape leaves everything as it was.
 
 const STARTS = 5; // px before a press becomes a drag
-const EDGE = 60; // px at the window's ends where it scrolls
+const EDGE = 100; // px at the window's ends where it scrolls: before the bars that stand there
 
 export class Drag {
   /** `land(item, list, before)` moves; `fits(item, list)` says whether the place may have it. */
@@ -64,9 +64,13 @@ export class Drag {
     );
   }
 
+  /** Near the ends of what can be seen, the page or the panel moves on. */
   scroll(y) {
-    if (y < EDGE) window.scrollBy(0, -12);
-    else if (y > window.innerHeight - EDGE) window.scrollBy(0, 12);
+    let pane = this.home.parentElement;
+    while (pane && !(pane.scrollHeight > pane.clientHeight && ["auto", "scroll"].includes(getComputedStyle(pane).overflowY))) pane = pane.parentElement;
+    const box = pane?.getBoundingClientRect() ?? { top: 0, bottom: window.innerHeight };
+    const by = y < box.top + EDGE ? -12 : y > box.bottom - EDGE ? 12 : 0;
+    (pane ?? window).scrollBy(0, by);
   }
 
   /** The list and the item before which it would land, from what lies under the pointer. */

@@ -19,11 +19,13 @@ from leads.models import CustomField
 from segments.builder import ConditionsField, ConditionsWidget
 from segments.builder import people as shown_people
 from segments.builder import preview as previews
-from segments.builder.catalogue import Catalogue
+from segments.builder.catalogue import NOT_IN_WHEN, Catalogue
 from segments.builder.changes import NoSuchChange, changed, first_leaf
 from segments.builder.lines import lines_of
 from segments.builder.rows import DidRow, FieldRow, Group, JsonRow, MemberRow, Row, Rows
-from segments.conditions import check, explain, moment, operators_for
+from segments.conditions import AMOUNTS, check, explain, moment, operators_for
+from segments.conditions.check import HOW
+from segments.conditions.operators import PROPERTY_TYPES
 from tests.makers import NOW, make_activity, make_contact, make_deal, make_segment, make_user
 
 pytestmark = pytest.mark.django_db
@@ -81,6 +83,42 @@ LEAVES: list[dict[str, Any]] = [
     {"in_segment": "dach"},
     {"in_persona": "cfo"},
 ]  # fmt: skip
+
+
+SAMPLES: dict[str, dict[str, Any]] = {
+    "none": {}, "text": {"value": "Übung “x”"}, "texts": {"value": ["a", "b c"]}, "pattern": {"value": "^a"}, "number": {"value": 5},
+    "numbers": {"value": [-1, 2.5]}, "day": {"value": "2026-01-05"}, "time": {"value": "2026-01-05"},
+    "times": {"value": ["2026-01-05", "2026-02-01"]}, "amount": {"value": 3, "unit": "weeks"}, "period": {"value": "quarter"},
+    "days": {"value": 10},
+}  # fmt: skip
+
+
+def every_operator_of_every_type() -> list[dict[str, Any]]:
+    """One leaf for each operator of each type and flavour of field, of each period, count, total and detail."""
+    language = Catalogue().language
+    of_type = {(field.type, field.flavour): field for field in language.fields() if field.type != "property"}
+
+    def compared(type: str) -> list[dict[str, Any]]:
+        return [{"op": one.key, **SAMPLES[one.shape]} for one in operators_for(type).values()]
+
+    found: list[dict[str, Any]] = [
+        {"field": field.key, **each} for (type, _), field in of_type.items() for each in compared(type)
+    ]
+    found += [{"did": "call", "when": each} for each in compared("moment") if each["op"] not in NOT_IN_WHEN]
+    amounts = [{"op": key, "value": [1, 5] if key == "between" else 3} for key in AMOUNTS]
+    found += [{"did": "call", "count": each} for each in amounts] + [{"has": "deal", "count": each} for each in amounts]
+    totals = [{"of": "properties.x", "as": how, **each} for how in HOW for each in amounts]
+    found += [{"did": "call", "total": each} for each in totals]
+    for subject, head in (("activity", {"did": "call"}), ("deal", {"has": "deal"})):
+        details = [(field.name, field.type) for field in language.fields(subject) if field.type != "property"]
+        details += [("properties.x", reading) for reading in PROPERTY_TYPES if subject == "activity"]
+        rows = [{"field": name, **each} for name, type in details for each in compared(type)]
+        found += [{**head, "where": rows[start : start + 8]} for start in range(0, len(rows), 8)]
+    found += [
+        {subject.key: "x", **({"state": subject.states[0]} if subject.states else {})}
+        for subject in language.subjects()
+    ]
+    return found
 
 
 def rows() -> Rows:
@@ -149,7 +187,10 @@ def test_everybody_is_shown_only_when_picked_by_name() -> None:
 
 
 def test_every_operator_of_every_type_has_an_input() -> None:
-    """A new operator in the table must not fall out of the builder."""
+    """A new operator in the table must not fall out of the builder. That rows give the document back is tried in a browser."""
+    leaves = every_operator_of_every_type()
+    assert len(leaves) > 150
+    assert [leaf for leaf in leaves if rows().node(leaf).kind != "leaf"] == []
     for spec in Catalogue().language.fields():
         for operator in operators_for(spec.type).values() if spec.type != "property" else ():
             assert rows().node({"field": spec.key, "op": operator.key}).kind == "leaf", (spec.key, operator.key)
@@ -550,6 +591,18 @@ def test_the_widget_shows_the_sentence_the_rows_and_the_json() -> None:
     assert 'name="rule"' in markup
     assert 'data-key="op"' in markup
     assert "builder-plain" in markup
+
+
+def test_without_javascript_problems_stand_at_their_lines_and_the_text_stays() -> None:
+    text = '{"all": [\n {"field": "contact.titel", "op": "is", "value": "x"}\n]}'
+    markup = ConditionsWidget().render("rule", text, {"id": "id_rule"})
+    assert "Line 2: <code>all[0].field</code>" in markup
+    assert "data-unsaved" in markup
+    assert "data-unsaved" not in ConditionsWidget().render("rule", {"all": [SOURCE]}, {"id": "id_rule"})
+    for lost in ('{"all": [], "all": []}', '"' + "x" * 1_000_000 + '"'):
+        with pytest.raises(ValidationError):
+            ConditionsField().clean(lost)
+        assert lost[-20:].replace('"', "&quot;") in ConditionsWidget().render("rule", lost, {"id": "id_rule"})
 
 
 def test_text_that_is_no_document_stays_as_it_was_typed() -> None:
