@@ -107,7 +107,7 @@ def test_built_by_mouse_and_saved(page: Page) -> None:
     page.get_by_label("Name").fill("Ada, who pays for search")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Ada, who pays for search")
-    saved = Persona.objects.get().conditions
+    saved: Any = Persona.objects.get().conditions
     assert saved["all"][:2] == [SOURCE, WON]
 
 
