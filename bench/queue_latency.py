@@ -37,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     home = tempfile.mkdtemp(prefix="ripen-latency-")
     url = f"http://127.0.0.1:{options.port}"
-    os.environ |= {"RIPEN_HOME": home, "PORT": str(options.port), "PUBLIC_URL": url}
+    os.environ |= {"RIPEN_HOME": home, "PORT": str(options.port), "PUBLIC_URL": url, "DEMO": "no"}
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     product = subprocess.Popen([sys.executable, "-m", "config.supervisor"], cwd=ROOT, stdout=subprocess.DEVNULL)
     try:

@@ -95,7 +95,8 @@ def build(
             "may_be_mailed": contact.email is not None and "mail" not in refused[contact.pk],
             "may_be_called": bool(contact.phone) and "call" not in refused[contact.pk],
             "consent": _consent_words(refused[contact.pk]),
-            "opener": opener(contact, deeds[contact.pk], now=now, here=here, persona=persona),
+            "opener": opener(contact, deeds[contact.pk], now=now, here=here),
+            "objection": objection(persona),
         }
     return cards
 
@@ -321,20 +322,8 @@ def _of_unknown_values(rules: Mapping[UUID, Rule], contacts: Sequence[int], now:
     return found
 
 
-def opener(
-    contact: Contact, deeds: Sequence[Deed], *, now: datetime, here: ZoneInfo, persona: Persona | None = None
-) -> str:
-    """One line to open the talk with: what the person did last that is worth talking about, then what weighs on such people."""
-    line = _first_line(contact, deeds, now=now, here=here)
-    objection = next(
-        (one.strip(" -•*") for one in (persona.objections if persona else "").splitlines() if one.strip(" -•*")), ""
-    )
-    if not objection:
-        return line
-    return line + " " + _("(Be ready for: “%(objection)s”)") % {"objection": objection[:160]}
-
-
-def _first_line(contact: Contact, deeds: Sequence[Deed], *, now: datetime, here: ZoneInfo) -> str:
+def opener(contact: Contact, deeds: Sequence[Deed], *, now: datetime, here: ZoneInfo) -> str:
+    """One line to open the talk with, from what the person did last that is worth talking about."""
     for kinds, line in _openers():
         deed = next((one for one in deeds if one.kind in kinds and now - one.at <= ACTIVE_WITHIN), None)
         if deed is None or ("%(subject)s" in line and not (deed.subject or deed.url)):
@@ -353,6 +342,12 @@ def _first_line(contact: Contact, deeds: Sequence[Deed], *, now: datetime, here:
     return _("Hello %(name)s, what made you look at us?") % {
         "name": contact.first_name or contact.full_name or _("there")
     }
+
+
+def objection(persona: Persona | None) -> str:
+    """What such people object first, as the persona says it; empty without one."""
+    lines = (persona.objections if persona else "").replace(" – ", "\n").splitlines()
+    return next((said for said in (line.strip(' -–•*“”"') for line in lines) if said), "")[:200]
 
 
 def _openers() -> list[tuple[tuple[str, ...], str]]:

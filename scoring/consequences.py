@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from scoring.models import Rule, ScoreVersion
+from scoring.models import RoutingRule, Rule, ScoreVersion
 from segments.consequences import looked_at_again
 from segments.graph import Definition
 from segments.models import Segment
@@ -30,4 +30,19 @@ def tell(definition: Definition, segment: Segment, staged: Staged) -> list[str]:
 
 def rewrite(rename: Rename) -> int:
     """Rules of every version, past ones too: they are read again for a score as of an earlier day."""
-    return rewrite_rows(Rule.objects.all(), rename)
+    return (
+        rewrite_rows(Rule.objects.all(), rename)
+        + rewrite_rows(RoutingRule.objects.exclude(conditions=None), rename)
+        + _rewrite_hand_offs(rename)
+    )
+
+
+def _rewrite_hand_offs(rename: Rename) -> int:
+    """Hand-off conditions of every version. One statement, one more for each that names the segment."""
+    changed = 0
+    for version in ScoreVersion.objects.exclude(hand_off_conditions=None):
+        document = rename.document(version.hand_off_conditions)
+        if document is not version.hand_off_conditions:
+            ScoreVersion.objects.filter(pk=version.pk).update(hand_off_conditions=document)
+            changed += 1
+    return changed

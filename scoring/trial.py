@@ -20,7 +20,7 @@ from scoring.grades import grade
 from scoring.models import PointsGiven, Rule, ScoreVersion
 from scoring.nodes import compile_rules, lines_of
 from scoring.queries import CapEra, Plan
-from segments.conditions import BadConditions, Judge, check, moment, read_facts, time_limit
+from segments.conditions import BadConditions, Judge, Moment, Sql, check, matching, moment, read_facts, time_limit
 from segments.conditions.tree import FieldLeaf
 from segments.rules import catalogue_stamp, rule_of
 
@@ -44,7 +44,17 @@ def draft_plan(
         past_keys=(),
         lines=lines_of(draft),
         timed=replace(timed, versions=()),
+        hand_off=_hand_off(draft, at, stamp),
     )
+
+
+def _hand_off(draft: ScoreVersion, at: Moment, stamp: object) -> Sql | None:
+    """Whom the draft would hand over besides their points; its own score and grade are read as they are stored now."""
+    if not draft.hands_over:
+        return Sql("SELECT NULL::bigint WHERE FALSE", ())
+    if draft.hand_off_conditions is None:
+        return None
+    return matching(rule_of(draft.hand_off_conditions, stamp).tree, at, stored=True)
 
 
 @dataclass(frozen=True)

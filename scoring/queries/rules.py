@@ -56,6 +56,7 @@ class Plan:
     past_keys: tuple[tuple[UUID, str], ...]
     lines: Lines
     timed: Timed | None = None  # None: every rule counts once, nothing is capped, nobody was given points
+    hand_off: Sql | None = None  # for the sheet: ids for whom the hand-off condition holds; None asks nothing more
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,9 @@ def _compared(plan: Plan, *, old_line: Decimal | None, new_line: Decimal, now: d
     """
     given = contributions_sql(plan, None, now)
     summed = summed_sql(plan, None, now)
+    condition = (
+        "" if plan.hand_off is None else f"AND contact.id IN (SELECT id FROM ({plan.hand_off.text}) AS ready(id))"
+    )
     text = f"""
         {given.text}, {summed.text},
         compared AS MATERIALIZED (
@@ -57,7 +60,8 @@ def _compared(plan: Plan, *, old_line: Decimal | None, new_line: Decimal, now: d
                    COALESCE(s.total, 0) >= %s AND contact.stage = ANY (%s)
                    AND NOT EXISTS (SELECT FROM scoring_handoff h
                                    WHERE h.contact_id = contact.id AND h.model_id = %s AND h.state = 'open')
-                   AND NOT EXISTS ({SAME_REASONS.format(contact="contact.id", keys="COALESCE(s.keys, '{}'::uuid[])")}) AS is_handed_over
+                   AND NOT EXISTS ({SAME_REASONS.format(contact="contact.id", keys="COALESCE(s.keys, '{}'::uuid[])")})
+                   {condition} AS is_handed_over
             FROM leads_contact contact
             LEFT JOIN summed s ON s.contact_id = contact.id
             LEFT JOIN scoring_score old ON old.contact_id = contact.id AND old.model_id = %s
@@ -76,6 +80,7 @@ def _compared(plan: Plan, *, old_line: Decimal | None, new_line: Decimal, now: d
             plan.model_id,
             plan.model_id,
             now,
+            *(() if plan.hand_off is None else plan.hand_off.params),
             plan.model_id,
         ),
     )

@@ -274,7 +274,9 @@ def publish_backlog(request: HttpRequest, slug: str) -> HttpResponse:
     access.editable_model_or_404(slug)
     count, per_day = (_whole(request.GET.get(name)) for name in ("count", "backlog_per_day"))
     days = -(-count // per_day) if count and per_day else None
-    return render(request, "scoring/_publish_backlog.html", {"count": count, "per_day": per_day, "days": days})
+    return render(
+        request, "scoring/_publish_backlog.html", {"slug": slug, "count": count, "per_day": per_day, "days": days}
+    )
 
 
 def _whole(text: str | None) -> int:

@@ -13,8 +13,9 @@ from django.contrib.auth.models import User
 from leads import actions as facts
 from leads.access import ADMIN, SALES
 from leads.models import Contact, DealContact, StageMove
-from scoring import actions
+from scoring import actions, queries
 from scoring.models import AnswerReason, HandOff, HandOffEvent, ScoreModel, ScoreVersion
+from scoring.trial import draft_plan
 from tests.makers import NOW, make_activity, make_company, make_contact, make_owner, make_user
 from tests.scoring.conftest import beat, make_model
 from tests.scoring.test_hand_offs import DAY, HOUR, lead, make_ripe, reason, sally, visit
@@ -307,3 +308,51 @@ def test_reasons_are_the_ones_that_are_offered(sally: User, lead: HandOff) -> No
     AnswerReason.objects.filter(pk="no-need").update(is_active=False)
     with pytest.raises(actions.Refused):
         actions.reject_lead(lead, reason=reason("no-need"), actor=sally, now=NOW)
+
+
+def test_the_sheet_counts_whom_the_condition_lets_in(model: ScoreModel) -> None:
+    for phone in ("+49 1", ""):
+        contact = make_ripe(phone=phone)
+        visit(contact, NOW + DAY)  # nobody is handed over yet
+    draft = actions.draft_of(model, now=NOW)
+    for values, count in (
+        ({"conditions": None, "hands_over": True}, 2),
+        ({"conditions": {"field": "contact.phone", "op": "is_known"}, "hands_over": True}, 1),
+        ({"conditions": None, "hands_over": False}, 0),
+    ):
+        actions.change_hand_off(draft, lower_line=None, now=NOW, **values)  # type: ignore[arg-type]
+        draft.refresh_from_db()
+        at = NOW + 2 * DAY
+        found = queries.compare(draft_plan(draft, at, None), old_line=Decimal(75), new_line=Decimal(75), now=at)
+        assert found.moves["handed_over"] == count
+
+
+def test_a_reason_that_comes_from_an_unknown_value_is_not_shown() -> None:
+    rules = [
+        ("fit", "Is a VP", 60, {"field": "contact.title", "op": "contains", "value": "vp"}),
+        ("fit", "Not in Germany", 10, {"field": "contact.country", "op": "is_not", "value": "DE"}),
+        ("fit", "No student", 10, {"not": {"field": "contact.department", "op": "is", "value": "University"}}),
+    ]
+    make_model(rules=rules, threshold=75)  # type: ignore[arg-type]
+    make_contact(title="VP", country="FR", department="Sales")
+    make_contact(title="VP", country="", department="Sales")
+    make_contact(title="VP", country="FR")
+    beat(NOW, full=True)
+    shown = [{one["name"] for one in row.card["reasons"]} for row in HandOff.objects.order_by("contact_id")]
+    assert shown == [
+        {"Is a VP", "Not in Germany", "No student"},
+        {"Is a VP", "No student"},
+        {"Is a VP", "Not in Germany"},
+    ]
+
+
+def test_the_card_says_who_must_not_be_called_or_mailed(model: ScoreModel) -> None:
+    free, refusing = make_ripe(phone="+49 1"), make_ripe(phone="+49 2", email="no@x.test")
+    facts.withdraw_consent("no@x.test", source="by_hand", now=NOW)
+    visit(free)
+    visit(refusing)
+    beat(NOW, full=True)
+    cards = [row.card for row in HandOff.objects.order_by("contact_id")]
+    assert [(card["may_be_mailed"], card["may_be_called"]) for card in cards] == [(True, True), (False, False)]
+    assert cards[0]["consent"] == ""
+    assert "No calls" in cards[1]["consent"]

@@ -45,7 +45,7 @@ def test_a_rejected_lead_comes_back_for_something_new_only(page: Page, sign_in: 
     # 1. A marketer makes a title worth more, sees who would cross, and publishes.
     sign_in(MARKETER)
     page.goto(f"/scoring/product/draft/rules/{Rule.objects.filter(version__state='live', name='Is a VP').get().key}/")
-    page.get_by_label("Points", exact=True).fill("60")
+    page.locator("input[name=points]").fill("60")
     page.get_by_role("button", name="Save in the draft").click()
     page.get_by_role("link", name="See what publishing does").click()
     entering = page.locator("#publish-difference .card-sm", has_text="would enter the MQL queue")
