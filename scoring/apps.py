@@ -13,13 +13,16 @@ class ScoringConfig(AppConfig):
             contact_page_bant,
             definition_kinds,
             definition_kinds_routing,
+            definition_kinds_graduation,
             fields,
             fields_bant,
             nodes,
             nodes_bant,
             queue_nodes,
+            nodes_graduation,
         )
         from scoring.actions import hand_over_ripe
+        from scoring.actions.graduation import hand_over_graduates
         from segments import definitions, graph
         from segments.consequences import register_consequence
         from segments.renaming import register_rewriter
@@ -29,12 +32,16 @@ class ScoringConfig(AppConfig):
         fields_bant.register()
         graph.register_nodes(nodes.score_nodes, waiting=nodes.models_wait)
         graph.register_nodes(nodes_bant.bant_nodes, waiting=nodes_bant.lapses_wait)
+        graph.register_nodes(nodes_graduation.graduation_nodes, waiting=nodes_graduation.graduations_wait)
+        graph.register_definitions(nodes_graduation.graduation_definitions)
         graph.register_definitions(nodes.score_definitions)
         graph.register_nodes(queue_nodes.queue_nodes, waiting=lambda now: False)  # nodes.models_wait asks for them too
         graph.register_definitions(queue_nodes.queue_definitions)
         register_follower("hand_offs", 100, hand_over_ripe)
+        register_follower("graduates", 105, hand_over_graduates)
         definitions.register_definition_kind(definition_kinds.KIND)
         definitions.register_definition_kind(definition_kinds_routing.KIND)
+        definitions.register_definition_kind(definition_kinds_graduation.KIND)
         contact_page.register()
         contact_page_bant.register()
         register_consequence("score", consequences.tell)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from scoring.models import RoutingRule, Rule, ScoreVersion
+from scoring.models import GraduationRule, RoutingRule, Rule, ScoreVersion
 from segments.consequences import looked_at_again
 from segments.graph import Definition
 from segments.models import Segment
@@ -33,6 +33,7 @@ def rewrite(rename: Rename) -> int:
     return (
         rewrite_rows(Rule.objects.all(), rename)
         + rewrite_rows(RoutingRule.objects.exclude(conditions=None), rename)
+        + rewrite_rows(GraduationRule.objects.exclude(conditions=None), rename)
         + _rewrite_hand_offs(rename)
     )
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from scoring.views import arranging, bant, contact_score, models, notices, queue, reports
+from scoring.views import arranging, bant, contact_score, graduation, models, notices, queue, reports
 
 app_name = "scoring"
 
@@ -38,6 +38,13 @@ urlpatterns = [
     path("notices/bell/", notices.notice_bell, name="notice-bell"),
     path("notices/read/", notices.notice_read, name="notices-read"),
     path("notices/<int:pk>/read/", notices.notice_read, name="notice-read"),
+    path("graduation/", graduation.graduation_list, name="graduation-list"),
+    path("graduation/new/", graduation.graduation_new, name="graduation-new"),
+    path("graduation/<slug:slug>/", graduation.graduation_edit, name="graduation-edit"),
+    path("graduation/<slug:slug>/delete/", graduation.graduation_delete, name="graduation-delete"),
+    path("lifecycle/", graduation.lifecycle, name="lifecycle"),
+    path("lifecycle/figures/", graduation.lifecycle_figures, name="lifecycle-figures"),
+    path("lifecycle/targets/<slug:step>/", graduation.benchmark_save, name="benchmark-save"),
     path("hand-offs/", queue.hand_off_list, name="hand-off-list"),
     path("reports/", reports.report, name="report"),
     path("reports/people/", reports.report_people, name="report-people"),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 else:
     StrOrPromise = str
 
+STAGES = "stages"  # all graduation rules are one corner: whoever reads the stage depends on each of them
 PERSONAS = "personas"  # all personas are one corner: the first match wins, so each depends on those before it
 
 
@@ -98,9 +99,11 @@ def definitions() -> list[Definition]:
 
 
 def corner(read: str) -> str:
-    """The corner of the graph that a read leads to: personas are one, a score field belongs to its model, fields stand for themselves."""
+    """The corner of the graph that a read leads to: personas are one, so are stages, a score field belongs to its model, fields stand for themselves."""
     if read == "contact.persona" or read.startswith("persona:"):
         return PERSONAS
+    if read == "contact.stage" or read.startswith("graduation:"):
+        return STAGES
     if read.startswith("score."):
         return "score:" + read.split(".")[1]
     return read
@@ -108,7 +111,7 @@ def corner(read: str) -> str:
 
 def is_definition(read: str) -> bool:
     """Whether a read leads to something that the engine works out, not to a plain fact."""
-    return corner(read) == PERSONAS or corner(read).partition(":")[0] in {"segment", "score", "program"}
+    return corner(read) in (PERSONAS, STAGES) or corner(read).partition(":")[0] in {"segment", "score", "program"}
 
 
 class _HasEdges(Protocol):

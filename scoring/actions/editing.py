@@ -30,7 +30,19 @@ MOST_BANT = 1_000
 MOST_PER_DAY = 100_000
 CENT = Decimal("0.01")
 RESERVED_SLUGS = frozenset(
-    {"new", "queue", "hand-offs", "reports", "routing", "desks", "reasons", "notices", "contacts"}
+    {
+        "graduation",
+        "lifecycle",
+        "new",
+        "queue",
+        "hand-offs",
+        "reports",
+        "routing",
+        "desks",
+        "reasons",
+        "notices",
+        "contacts",
+    }
 )  # words of our own addresses
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.utils.formats import number_format
 
 from scoring.pages import cause_in_words
 from scoring.words import shown
@@ -33,3 +34,10 @@ def share_of(part: Any, whole: Any) -> str:
 @register.filter
 def cause_words(cause: str) -> str:
     return cause_in_words(cause)
+
+
+@register.filter
+def in_days(span: Any) -> str:
+    """Days with one decimal; whole ones from ten on."""
+    days = span.total_seconds() / 86_400
+    return number_format(round(days) if days >= 10 else round(days, 1), use_l10n=True)

@@ -31,6 +31,7 @@ STEP_TITLES = {
     "accepted": gettext_lazy("accepted by sales"),
     "won": gettext_lazy("won"),
 }
+RATES_PERIOD = "13"  # this month and the twelve whole ones before it: the page of rates
 PAGE_SIZE = 50
 MOST_SOURCES = 20
 
@@ -107,7 +108,7 @@ def report_people(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     months = request.GET.get("months", "12")
     step = request.GET.get("step", "inquiries")
-    if months not in PERIODS or step not in STEP_TITLES:
+    if months not in (*PERIODS, RATES_PERIOD) or step not in STEP_TITLES:
         raise Http404
     month = _month(request.GET.get("month", ""))
     source = request.GET.get("source")
