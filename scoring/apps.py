@@ -12,14 +12,14 @@ class ScoringConfig(AppConfig):
             contact_page,
             contact_page_bant,
             definition_kinds,
-            definition_kinds_routing,
             definition_kinds_graduation,
+            definition_kinds_routing,
             fields,
             fields_bant,
             nodes,
             nodes_bant,
-            queue_nodes,
             nodes_graduation,
+            queue_nodes,
         )
         from scoring.actions import hand_over_ripe
         from scoring.actions.graduation import hand_over_graduates

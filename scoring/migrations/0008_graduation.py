@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('scoring', '0006_per_occurrence'),
+        ('scoring', '0007_program_wishes'),
     ]
 
     operations = [
