@@ -7,7 +7,8 @@ class NurtureConfig(AppConfig):
     name = "nurture"
 
     def ready(self) -> None:
-        from nurture import consequences, contact_page, definition_kinds, recycled, subjects
+        from leads.usage import register_usage
+        from nurture import consequences, contact_page, definition_kinds, recycled, subjects, usage
         from nurture.turn import follow
         from scoring.recycling import register_programs
         from segments import definitions, graph
@@ -26,3 +27,4 @@ class NurtureConfig(AppConfig):
         register_consequence("program", consequences.tell_program)
         register_consequence("steps", consequences.tell_steps)
         register_rewriter(consequences.rewrite)
+        register_usage(usage.template_uses)

@@ -15,8 +15,10 @@ from django.utils.translation import gettext as _
 from leads.actions import Refused, make_custom_field
 from leads.models import Contact, CustomField, Stage
 from leads.text import normal_address
+from leads.vocabulary import change_custom_field
 from segments.actions import (
     EVERYBODY,
+    LONGEST_LABEL,
     RESERVED_SLUGS,
     SegmentRefused,
     add_to_segment,
@@ -67,9 +69,12 @@ def export_segments(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
         ):
             people.setdefault((segment_id, verdict), []).append(external_id or email or "")
     catalogue = Catalogue()
-    for segment in Segment.objects.in_use().order_by("slug"):
+    for segment in Segment.objects.in_use().select_related("owner").order_by("slug"):
         document: dict[str, Any] = {"slug": segment.slug, "name": segment.name, "mode": segment.mode}
-        document |= without_empty({"folder": segment.folder, "notes": segment.notes})
+        owner = segment.owner.get_username() if segment.owner else ""
+        document |= without_empty(
+            {"folder": segment.folder, "labels": segment.labels, "owner": owner, "notes": segment.notes}
+        )
         if segment.mode == Segment.Mode.DYNAMIC:
             document["conditions"] = in_reading_order(segment.conditions, catalogue)
         for verdict in (SegmentOverride.Verdict.ADDED, SegmentOverride.Verdict.REMOVED):
@@ -82,8 +87,15 @@ def prepare_segment(document: dict[str, Any], now: datetime) -> None:
     demand_keys(
         document,
         required={"slug": str, "name": str},
-        optional={"mode": str, "folder": str, "notes": str, "conditions": dict, "added": list, "removed": list},
-    )
+        optional={
+            "mode": str, "folder": str, "labels": list, "owner": str, "notes": str, "conditions": dict, "added": list, "removed": list,
+        },
+    )  # fmt: skip
+    for place, label in enumerate(document.get("labels") or []):
+        if not isinstance(label, str) or not 0 < len(label.strip()) <= LONGEST_LABEL:
+            raise BadDefinition(
+                f"labels[{place}]", _("must be a text of at most %(most)s characters.") % {"most": LONGEST_LABEL}
+            )
     demand_choice(document, "mode", Segment.Mode.values)
     mode = document.get("mode") or Segment.Mode.DYNAMIC.value
     segment, _made = Segment.objects.get_or_create(
@@ -105,8 +117,16 @@ def prepare_segment(document: dict[str, Any], now: datetime) -> None:
 
 
 def apply_segment(document: dict[str, Any], actor: User | None, now: datetime) -> list[str]:
-    """A file that says “everybody” (`conditions: {all: []}`) says it by name."""
-    segment = Segment.objects.get(slug=document["slug"])
+    """A file that says “everybody” (`conditions: {all: []}`) says it by name. An owner who is nobody here leaves the owner as it is."""
+    segment = Segment.objects.select_related("owner").get(slug=document["slug"])
+    owner, remarks = segment.owner, []
+    if "owner" in document:
+        name = document["owner"] or ""
+        found = User.objects.filter(username=name).first()
+        if name and found is None:
+            remarks.append(_("owner: nobody is called “%(name)s” here.") % {"name": name})
+        else:
+            owner = found
     segment = save_segment(
         segment,
         name=document["name"],
@@ -115,11 +135,11 @@ def apply_segment(document: dict[str, Any], actor: User | None, now: datetime) -
         now=now,
         notes=document.get("notes") or "",
         folder=document.get("folder") or "",
-        owner=segment.owner,
+        labels=document.get("labels") or [],
+        owner=owner,
         reason=_("Imported"),
         everybody=document.get("conditions") == EVERYBODY,
     )
-    remarks: list[str] = []
     for verdict in SegmentOverride.Verdict:
         names = document.get(verdict.value)
         if names is not None:
@@ -253,10 +273,19 @@ def prepare_field(document: dict[str, Any], now: datetime) -> None:
             help=document.get("help") or "",
         )
     elif known.type != document["type"]:
-        raise BadDefinition(
-            "type",
-            _("is %(type)s here, and values of that type are stored; it cannot be changed.") % {"type": known.type},
+        _change_type(known, document, choices, now)
+
+
+def _change_type(field: CustomField, document: Mapping[str, Any], choices: Sequence[str], now: datetime) -> None:
+    """Another type only while no rule uses the field and every stored value spells the new one."""
+    try:
+        change_custom_field(
+            field, label=field.label, type=document["type"], choices=choices, help=field.help, actor=None, now=now
         )
+    except Refused as refused:
+        raise BadDefinition(
+            "type", _("is %(type)s here and cannot be changed: %(why)s") % {"type": field.type, "why": refused}
+        ) from refused
 
 
 def apply_field(document: dict[str, Any], actor: User | None, now: datetime) -> list[str]:

@@ -210,6 +210,7 @@ def _store(read: list[tuple[FileReport, DefinitionKind, dict[str, Any]]], actor:
     for report, kind, document in in_order:
         _try(report, kind, lambda kind=kind, document=document: kind.prepare(document, now))  # type: ignore[misc]
     seen: dict[tuple[str, str], str] = {}
+    waiting = []
     for report, kind, document in in_order:
         if report.problems:
             continue
@@ -218,14 +219,32 @@ def _store(read: list[tuple[FileReport, DefinitionKind, dict[str, Any]]], actor:
             _refuse(report, BadDefinition("", _("%(file)s defines the same.") % {"file": seen[place]}))
             continue
         seen[place] = report.file
-        remarks = _try(report, kind, lambda kind=kind, document=document: kind.apply(document, actor, now))  # type: ignore[misc]
-        report.remarks = remarks or []
+        waiting.append((report, kind, document))
+    _apply(waiting, actor, now)
     after = _by_name()
     for report, kind, document in in_order:
         if not report.problems:
             place = (kind.kind, kind.name(document))
             report.difference = difference(before.get(place), after.get(place) or {})
             report.outcome = "created" if place not in before else "updated" if report.difference else "unchanged"
+
+
+def _apply(waiting: list[tuple[FileReport, DefinitionKind, dict[str, Any]]], actor: User | None, now: datetime) -> None:
+    """Each document; a refused one again after the others, as long as that helps.
+
+    Two rules that turn an arrow of the graph round would go in a circle only while one of them still stands as it was.
+    """
+    while waiting:
+        refused = []
+        for report, kind, document in waiting:
+            report.problems, report.outcome = [], ""
+            remarks = _try(report, kind, lambda kind=kind, document=document: kind.apply(document, actor, now))  # type: ignore[misc]
+            report.remarks = remarks or []
+            if report.problems:
+                refused.append((report, kind, document))
+        if len(refused) == len(waiting):
+            return
+        waiting = refused
 
 
 def _by_name() -> dict[tuple[str, str], dict[str, Any]]:

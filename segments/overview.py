@@ -15,7 +15,6 @@ from django.utils.translation import gettext_lazy
 
 from leads.text import fold
 from segments import graph, pages, queries_pages
-from segments.conditions import Catalogue
 from segments.models import Segment
 
 MOST_LISTED = 500
@@ -115,12 +114,13 @@ def overview(question: Question) -> Overview:
         if len(counts) > 1 and sum(counts.values()) > OPEN_UP_TO:
             folders = [Folder(name, number) for name, number in counts.items()]
             return Overview(_in_order(folders), sum(counts.values()), has_more=False, is_open=False)
-    users = graph.users_of(graph.definitions())
+    known = graph.definitions()
+    users = graph.users_of(known)
     segments = _found(question)
     if question.state == "unused":
         segments = segments.exclude(slug__in=[key.partition(":")[2] for key in users if key.startswith("segment:")])
     found = list(segments.select_related("owner").order_by(*SORTS[question.sort][1])[: MOST_LISTED + 1])
-    catalogue = Catalogue()
+    catalogue = pages.catalogue_with(known)
     filled: dict[str, Folder] = {}
     for segment in found[:MOST_LISTED]:
         name = segment.folder if question.sort == "folder" else ""

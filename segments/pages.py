@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -161,6 +161,19 @@ def affected_by(key: str) -> list[Affected]:
                 found[definition.key] = Affected(definition, through)
                 waiting.append((definition.key, definition.label))
     return list(found.values())
+
+
+def catalogue_with(known: Iterable[graph.Definition]) -> Catalogue:
+    """A catalogue that knows the names of segments and personas from definitions that were read anyway."""
+    names: dict[str, dict[str, str]] = {"segment": {}, "persona": {}}
+    for definition in known:
+        kind, _colon, slug = definition.key.partition(":")
+        if kind in names:
+            names[kind][slug] = definition.label
+    catalogue = Catalogue()
+    for kind, of_kind in names.items():
+        catalogue.learn(f"in_{kind}", of_kind)
+    return catalogue
 
 
 def in_words(document: Any, catalogue: Catalogue | None = None) -> str:

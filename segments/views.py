@@ -90,6 +90,7 @@ def segment_detail(request: HttpRequest, slug: str) -> HttpResponse:
     today = timezone.now().astimezone(_zone()).date()
     sizes = queries_pages.sizes_by_day({segment.pk: segment.member_count}, days=period, today=today, zone=_zone())
     days = sizes[segment.pk]
+    known = graph.definitions()
     by_hand = SegmentOverride.objects.filter(segment=segment).aggregate(
         added_count=Count("pk", filter=Q(verdict="added")), removed_count=Count("pk", filter=Q(verdict="removed"))
     )
@@ -99,8 +100,8 @@ def segment_detail(request: HttpRequest, slug: str) -> HttpResponse:
         {
             **_members(request, segment),
             "segment": segment,
-            "sentence": pages.in_words(segment.conditions),
-            "users": graph.used_by(segment.key),
+            "sentence": pages.in_words(segment.conditions, pages.catalogue_with(known)),
+            "users": graph.users_of(known).get(segment.key, []),
             **by_hand,
             "trend": {
                 "days": [day.isoformat() for day, _size, _joined, _left in days],

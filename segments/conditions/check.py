@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 from django.utils.translation import gettext as _
@@ -558,7 +559,7 @@ class _Checker:
                 + _nearest(state, subject.states),
             )
         self.slug_exists(subject, slug, _at(path, key))
-        return MemberLeaf(key, slug, state, spec=subject)
+        return MemberLeaf(key, slug, state, spec=subject, names=partial(self.catalogue.slugs, subject))
 
     def slug_exists(self, subject: Subject, slug: str, path: str) -> None:
         if self.allow_unknown_slugs:

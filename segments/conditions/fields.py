@@ -246,6 +246,10 @@ class Catalogue:
             self._slugs[subject.key] = {slug: str(label) for slug, label in subject.choices()}
         return self._slugs[subject.key]
 
+    def learn(self, subject: str, names: Mapping[str, str]) -> None:
+        """Names that the page has read already, so that they are not read again for sentences."""
+        self._slugs[subject] = dict(names)
+
     def kind_ids(self, kinds: Iterable[str]) -> list[int]:
         """Ids of the kinds; a kind that was never seen has none. One statement over a small table."""
         if self._kinds is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import TYPE_CHECKING, Any
@@ -131,6 +131,12 @@ class MemberLeaf:
     slug: str
     state: str | None = None
     spec: Subject = attribute(compare=False, repr=False, kw_only=True)
+    names: Callable[[], Mapping[str, str]] = attribute(default=dict, compare=False, repr=False, kw_only=True)
+
+    @property
+    def name(self) -> str:
+        """What people call it; the slug of one that is gone. Reads the names once per catalogue, only when asked."""
+        return self.names().get(self.slug, self.slug)
 
 
 Leaf = FieldLeaf | DidLeaf | SequenceLeaf | HasLeaf | MemberLeaf

@@ -129,7 +129,7 @@ def clause(node: Tree) -> str:
         case SequenceLeaf():
             return _sequence(node)
         case MemberLeaf():
-            words = str(node.spec.words).format(name=f"“{node.slug}”")
+            words = str(node.spec.words).format(name=f"“{node.name}”")
             return words if node.state is None else _("{words} ({state})").format(words=words, state=node.state)
 
 

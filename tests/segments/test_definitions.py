@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from leads.actions import make_custom_field
@@ -67,7 +68,10 @@ def _define_some() -> None:
         conditions=CFO,
         day="Mails, – then “more”",
     )
-    make_segment({"field": "contact.custom.plan", "op": "is", "value": "pro"}, name="Pro", folder="Plans")
+    make_segment(
+        {"field": "contact.custom.plan", "op": "is", "value": "pro"},
+        name="Pro", folder="Plans", labels=["no", "Ä, b"], owner=User.objects.get_or_create(username="eve")[0],
+    )  # fmt: skip
     make_segment(
         {"any": [{"in_segment": "pro"}, {"in_persona": "cfo"}, NORWEGIAN]},
         name="A wide one",
@@ -108,6 +112,58 @@ def test_the_file_is_the_one_of_the_contract(tmp_path: Path) -> None:
     assert (tmp_path / "fields" / "plan.yaml").read_text() == (
         "kind: field\nof: contact\nkey: plan\nlabel: Plan\ntype: choice\nchoices: [free, pro]\n"
     )
+
+
+def segment(slug: str, **more: Any) -> str:
+    return to_yaml({"kind": "segment", "slug": slug, "name": slug.upper(), **more})
+
+
+def test_an_arrow_is_turned_round_in_one_import_and_a_loop_is_refused(tmp_path: Path) -> None:
+    make_segment(CFO, name="a")
+    make_segment({"in_segment": "a"}, name="b")
+    write(tmp_path, "a.yaml", segment("a", conditions={"in_segment": "b"}))
+    write(tmp_path, "b.yaml", segment("b", conditions={"in_segment": "a"}))
+    assert [(file["file"], file["problems"][0]["message"]) for file in refused(tmp_path)] == [
+        ("a.yaml", "This rule would go in a circle: a → B → a."),
+    ]  # fmt: skip
+    write(tmp_path, "b.yaml", segment("b", conditions=CFO))
+    told = run("import", tmp_path)
+    assert (told["stored"], told["updated"], told["refused"]) == (True, 2, 0)
+    assert Segment.objects.get(slug="a").conditions == {"in_segment": "b"}
+    assert run("import", tmp_path)["unchanged"] == 2
+
+
+def test_labels_and_the_owner_are_read(tmp_path: Path) -> None:
+    eve = User.objects.create(username="eve")
+    write(tmp_path, "a.yaml", segment("a", conditions=CFO, owner="eve", labels=["z", "DACH", "dach"]))
+    run("import", tmp_path)
+    assert Segment.objects.values_list("owner", "labels").get() == (eve.pk, ["DACH", "z"])
+    write(tmp_path, "a.yaml", segment("a", conditions=CFO, owner="adam"))
+    (file,) = run("import", tmp_path)["files"]
+    assert (file["remarks"], file["difference"]) == (
+        ["owner: nobody is called “adam” here."], {"labels": [["DACH", "z"], None]},
+    )  # fmt: skip
+    assert Segment.objects.get().owner == eve
+    write(tmp_path, "a.yaml", segment("a", conditions=CFO, labels=["fine", "x" * 51]))
+    assert refused(tmp_path)[0]["problems"][0]["path"] == "labels[1]"
+
+
+def test_a_field_changes_its_type_by_a_file_while_nothing_is_lost_or_uses_it(tmp_path: Path) -> None:
+    make_custom_field("contact", key="plan", type="text", label="Plan", now=NOW)
+    contact = make_contact(custom={"plan": "12"})
+    write(
+        tmp_path,
+        "plan.yaml",
+        to_yaml({"kind": "field", "of": "contact", "key": "plan", "label": "Plan", "type": "number"}),
+    )
+    used = make_segment({"field": "contact.custom.plan", "op": "is", "value": "pro"}, name="Pros")
+    assert refused(tmp_path)[0]["problems"] == [
+        {"path": "type", "message": "is text here and cannot be changed: “Plan” is used by: segment “Pros”. Change these first."}
+    ]  # fmt: skip
+    used.delete()
+    assert run("import", tmp_path)["files"][0]["difference"] == {"type": ["text", "number"]}
+    contact.refresh_from_db()
+    assert contact.custom == {"plan": 12}
 
 
 def test_a_dry_run_says_the_difference_and_stores_nothing(tmp_path: Path) -> None:
@@ -186,8 +242,9 @@ def test_a_refused_document_names_its_file_and_path(tmp_path: Path, text: str, p
     assert not Segment.objects.exists()  # all or none
 
 
-def test_a_field_keeps_its_type_and_a_segment_its_mode(tmp_path: Path) -> None:
+def test_a_field_keeps_its_type_where_values_would_be_lost_and_a_segment_its_mode(tmp_path: Path) -> None:
     make_custom_field("contact", key="plan", type="text", now=NOW)
+    make_contact(custom={"plan": "pro"})
     make_segment(name="List")
     write(tmp_path, "plan.yaml", "kind: field\nof: contact\nkey: plan\ntype: number\n")
     write(tmp_path, "list.yaml", "kind: segment\nslug: list\nname: List\nmode: dynamic\nconditions: {all: []}\n")

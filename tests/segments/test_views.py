@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from leads.access import ADMIN, MARKETER, SALES
 from leads.actions import change_contact
-from leads.models import AuditEntry, Contact, Workspace
+from leads.models import AuditEntry, Contact, CustomField, Workspace
+from leads.vocabulary import change_custom_field, delete_custom_field
 from nurture.models import Enrolment, Program, ProgramVersion
 from scoring.models import Rule, ScoreModel, ScoreVersion
 from segments import contact_page, pages, turn
@@ -310,6 +311,25 @@ def test_the_second_of_two_editors_is_told_and_loses_nothing(marketer: Client) -
     assert marketer.post(url("edit", segment.slug), mine | {"version": "2"}).status_code == 302
     segment.refresh_from_db()
     assert (segment.name, segment.version) == ("Mine", 3)
+
+
+@pytest.mark.parametrize("step", ["review", "save"])
+def test_a_field_that_changed_in_another_tab_is_told_and_nothing_is_lost(marketer: Client, step: str) -> None:
+    field = CustomField.objects.create(of="contact", key="plan", label="Plan", type="text")
+    segment = make_segment(CFO)
+    mine = typed(
+        {"field": "contact.custom.plan", "op": "contains", "value": "pro"}, segment, notes="for Eve", step=step
+    )
+    change_custom_field(field, label="Plan", type="number", choices=[], help="", actor=None, now=NOW)
+    told = marketer.post(url("edit", segment.slug), mine)
+    assert told.status_code == 422
+    assert list(told.context["form"].errors) == ["conditions"]
+    assert b"for Eve" in told.content and b"contact.custom.plan" in told.content
+    delete_custom_field(field, actor=None, now=NOW)
+    told = marketer.post(url("edit", segment.slug), mine)
+    assert (told.status_code, b"contact.custom.plan" in told.content) == (422, True)
+    segment.refresh_from_db()
+    assert (segment.conditions, segment.version) == (CFO, 1)
 
 
 def test_words_alone_are_saved_without_a_review(marketer: Client) -> None:
