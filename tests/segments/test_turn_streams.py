@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -15,13 +16,15 @@ from leads.actions import (
     change_company,
     change_contact,
     delete_contact,
+    make_custom_field,
     move_stages,
     record_activities,
     remove_tag,
+    withdraw_consent,
 )
 from leads.models import Company, Contact, Mark
-from leads.queries import mark
-from segments import queries, turn
+from leads.queries import mark, mark_people_of
+from segments import nodes, queries, turn
 from segments.actions import add_to_segment, leave_to_rule, remove_from_segment, save_segment
 from segments.conditions import check, match_ids, moment
 from segments.models import Membership, Persona, PersonaAssignment, Segment, SegmentOverride
@@ -33,7 +36,7 @@ STREAMS = int(os.environ.get("RIPEN_STREAMS", "4"))
 STEPS = 30
 TITLES = ["CFO", "cfo of Finance", "Clerk", "", "VP Sales"]
 COUNTRIES = ["DE", "FR", "", "AT"]
-KINDS = ["page_view", "form_submit", "email_open", "odd-kind"]
+KINDS = ["page_view", "form_submit", "email_open", "odd-kind", "purchase"]
 URLS = ["https://x.test/pricing", "https://x.test/blog", ""]
 
 RULES: list[dict[str, Any]] = [
@@ -53,6 +56,17 @@ RULES: list[dict[str, Any]] = [
     {"sequence": [{"did": "email_open"}, {"did": "page_view"}], "gap": {"value": 1, "unit": "days"}},
     {"has": "deal", "where": [{"field": "status", "op": "is", "value": "open"}]},
     {"did": "email_open", "when": {"op": "this", "value": "week"}},
+    {"field": "contact.custom.plan", "op": "in", "value": ["pro", "team"]},
+    {"field": "contact.custom.renewal", "op": "anniversary_in", "value": 1},
+    {"field": "contact.custom.renewal", "op": "in_next", "value": 2, "unit": "weeks"},
+    {"field": "company.custom.tier", "op": "more_than", "value": 2},
+    {"field": "consent.marketing", "op": "is", "value": "withdrawn"},
+    {"did": ["page_view", "email_open"], "count": {"op": "between", "value": [1, 3]}},
+    {"did": "page_view", "count": {"op": "at_most", "value": 1}, "when": {"op": "in_last", "value": 90, "unit": "minutes"}},
+    {"did": "form_submit", "when": {"op": "more_than_ago", "value": 2, "unit": "days"}},
+    {"did": "purchase", "total": {"of": "properties.amount", "as": "sum", "op": "at_least", "value": 50}},
+    {"has": "deal", "where": [{"field": "closed_on", "op": "in_last", "value": 3, "unit": "days"}], "count": {"op": "at_least", "value": 1}},
+    {"has": "deal", "count": {"op": "at_most", "value": 1}},
 ]  # fmt: skip
 
 
@@ -68,6 +82,9 @@ def _rule(chance: random.Random, slugs: list[str]) -> dict[str, Any]:
 
 
 def _population(chance: random.Random) -> None:
+    make_custom_field("contact", key="plan", type="choice", choices=["free", "pro", "team"], now=NOW)
+    make_custom_field("contact", key="renewal", type="date", now=NOW)
+    make_custom_field("company", key="tier", type="number", now=NOW)
     companies = [make_company(employees=chance.choice([None, 3, 5, 20, 21])) for _ in range(4)]
     for _ in range(25):
         make_contact(
@@ -94,7 +111,7 @@ def _change(chance: random.Random, now: datetime) -> None:
     some = [contact.pk for contact in chance.sample(contacts, min(4, len(contacts)))]
     contact = chance.choice(contacts)
     segment = chance.choice(list(Segment.objects.order_by("pk")))
-    match chance.randint(0, 13):
+    match chance.randint(0, 17):
         case 0:
             change_contact(contact, changes={"title": chance.choice(TITLES)}, actor=None, now=now)
         case 1:
@@ -106,10 +123,16 @@ def _change(chance: random.Random, now: datetime) -> None:
         case 4:
             move_stages(some, to=chance.choice(["mql", "recycled"]), cause="rule:x", reason="", now=now)
         case 5 | 6 | 7:
-            ahead = chance.choice([0, 0, 0, -50, -3, 20])
+            ahead = chance.choice([0, 0, 0, -1_000, -50, -3, 20])  # imported late, dated ahead
             record_activities(
                 [
-                    NewActivity(pk, chance.choice(KINDS), now + timedelta(hours=ahead), url=chance.choice(URLS))
+                    NewActivity(
+                        pk,
+                        chance.choice(KINDS),
+                        now + timedelta(hours=ahead),
+                        url=chance.choice(URLS),
+                        properties={"amount": chance.choice([10, 60])},
+                    )
                     for pk in some
                 ],
                 now=now,
@@ -119,7 +142,9 @@ def _change(chance: random.Random, now: datetime) -> None:
             change_company(company, changes={"employees": chance.choice([3, 10, 30])}, actor=None, now=now)
         case 9:
             opened_on: date = (now + timedelta(days=chance.choice([-1, 0, 1]))).date()
-            make_deal(contact, status=chance.choice(["open", "lost"]), opened_on=opened_on)
+            status = chance.choice(["open", "lost", "won"])
+            closed_on = None if status == "open" else opened_on + timedelta(days=chance.choice([0, 2]))
+            make_deal(contact, status=status, opened_on=opened_on, closed_on=closed_on)
             mark([contact.pk], Mark.Facet.DEAL)
         case 10:
             chance.choice([add_to_segment, remove_from_segment])(
@@ -129,6 +154,18 @@ def _change(chance: random.Random, now: datetime) -> None:
             leave_to_rule(segment, contact_ids=some, now=now)
         case 12:
             delete_contact(contact, actor=None, now=now)
+        case 14:
+            plan = {"custom.plan": chance.choice(["free", "pro", None])}
+            change_contact(contact, changes=plan, actor=None, now=now)
+        case 15:
+            renewal = (now + timedelta(days=chance.choice([-370, 1, 3, 20]))).date().isoformat()
+            change_contact(contact, changes={"custom.renewal": renewal}, actor=None, now=now)
+        case 16:
+            company = chance.choice(list(Company.objects.order_by("pk")))
+            Company.objects.filter(pk=company.pk).update(custom={"tier": chance.choice([1, 3])})
+            mark_people_of([company.pk])
+        case 17:
+            withdraw_consent(contact.email or "nobody@x.test", source="form", now=now)
         case 13 if segment.mode == Segment.Mode.DYNAMIC:
             before = list(Segment.objects.filter(pk__lt=segment.pk, mode="dynamic").values_list("slug", flat=True))
             save_segment(segment, name=segment.name, conditions=_rule(chance, before), actor=None, now=now)
@@ -151,9 +188,28 @@ def _assert_as_worked_out_afresh(now: datetime) -> None:
     assert buyers == set(match_ids(check({"in_persona": "buyer"}), moment(now)))
 
 
+def _change_within(monkeypatch: pytest.MonkeyPatch, chance: random.Random, now: datetime) -> None:
+    """Between two batches of the next turn something happens, a little later than the turn's own moment."""
+    original, changes = turn._batch, [1, 2]
+
+    def and_then(nodes: Sequence[turn.Node], at: datetime, **options: bool) -> turn.TurnReport:
+        done = original(nodes, at, **options)
+        if changes:
+            changes.pop()
+            _change(chance, now + timedelta(milliseconds=300))
+        return done
+
+    monkeypatch.setattr(turn, "_batch", and_then)
+
+
 @pytest.mark.parametrize("seed", range(STREAMS))
-def test_a_full_look_after_any_stream_finds_nothing_to_change(seed: int) -> None:
+def test_a_full_look_after_any_stream_finds_nothing_to_change(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams also run out of time, collect so many marks that everybody is looked at, and change facts while a turn is at work."""
     chance = random.Random(seed)
+    monkeypatch.setattr(turn, "BATCH", chance.choice([3, 10_000]))
+    if seed % 2:
+        monkeypatch.setattr(turn, "FULL_FROM", 12)
+        monkeypatch.setattr(nodes, "FULL_FROM", 4)
     _population(chance)
     now = NOW
     turn.turn(now)
@@ -162,9 +218,15 @@ def test_a_full_look_after_any_stream_finds_nothing_to_change(seed: int) -> None
             _change(chance, now)
         if chance.random() < 0.6:
             now += timedelta(minutes=chance.choice([1, 1, 30, 500, 3_000]))
-        report = turn.turn(now)
+        with monkeypatch.context() as within:
+            if chance.random() < 0.3:
+                _change_within(within, chance, now)
+            report = turn.turn(now, budget_seconds=chance.choice([None, None, 0.0]))
         assert report.problems == {}
         if step % 10 == 9:
+            now += timedelta(seconds=1)
+            while turn.turn(now).more or queries.marks_wait():
+                pass
             _assert_as_worked_out_afresh(now)
             full = turn.turn(now, full=True)
             assert full.changes == 0, (seed, step, full)
