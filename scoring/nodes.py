@@ -108,6 +108,10 @@ class ScoreNode:
         self._clock = clock
         self._broken = broken
 
+    @property
+    def awaits_all(self) -> bool:
+        return self.model.stale_since is not None
+
     def is_stale(self, now: datetime) -> bool:
         """Like models_wait."""
         model = self.model

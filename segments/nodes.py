@@ -209,7 +209,8 @@ class SegmentNode:
     def _refresh_all(self, now: datetime) -> int:
         """Stage the difference, then write it chunk by chunk, each its own transaction. A killed run leaves the segment stale or due."""
         started = perf_counter()
-        pages = _bounded(lambda: queries.stage_members(self.segment.pk, self._matching(now)))
+        matching = self._matching(now)
+        pages = _bounded(lambda: queries.stage_members(self.segment.pk, matching, has_overrides=self.has_overrides))
         changed = 0
         for rows in queries.staged_pages(pages):
             written = retrying(lambda rows=rows: self._write(rows, now=now, mark=True, tell=False))  # type: ignore[misc]

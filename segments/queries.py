@@ -223,20 +223,16 @@ def _difference(segment_id: int, matching: Sql, contacts: Sequence[int] | None, 
     )
 
 
-def _has_overrides(segment_id: int) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM segments_segmentoverride WHERE segment_id = %s)", [segment_id])
-        return bool(cursor.fetchone()[0])
-
-
 def _stage(rows: Sql) -> int:
-    """Fill the stage with the query's rows; the number of its pages. Three statements, no row locked.
+    """Fill the stage with the query's rows; the number of its pages. Two to four statements, no row locked.
 
     In a transaction of its own: the caller's time-out (bound_statements) applies to the evaluation.
     """
     with connection.cursor() as cursor:
         cursor.execute(f"DROP TABLE IF EXISTS {STAGE}")
         cursor.execute(f"CREATE UNLOGGED TABLE {STAGE} AS {rows.text}", list(rows.params))
+        if cursor.rowcount == 0:
+            return 0
         cursor.execute(f"SELECT pg_relation_size('{STAGE}') / current_setting('block_size')::int")
         pages = int(cursor.fetchone()[0])
         if pages > 1:
@@ -259,12 +255,13 @@ def staged_pages(pages: int) -> list[Sql]:
     ]
 
 
-def stage_members(segment_id: int, matching: Sql) -> int:
+def stage_members(segment_id: int, matching: Sql, *, has_overrides: bool = True) -> int:
     """Evaluate a segment over everybody and stage who must join or leave; the number of pages, 0 = nothing to do.
 
-    Four or five statements; memberships and facts are read once, nothing is locked.
+    Two to four statements; memberships and facts are read once, nothing is locked. An override made meanwhile is respected by
+    write_members.
     """
-    return _stage(_difference(segment_id, matching, None, has_overrides=_has_overrides(segment_id)))
+    return _stage(_difference(segment_id, matching, None, has_overrides=has_overrides))
 
 
 def difference_among(segment_id: int, matching: Sql, contacts: Sequence[int], *, has_overrides: bool = True) -> Sql:

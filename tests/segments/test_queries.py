@@ -34,7 +34,16 @@ def test_marks_are_claimed_once_with_their_facets() -> None:
 def test_folded_marks_are_one_per_contact() -> None:
     queries.put_back([1, 1, 2], Mark.Facet.CONTACT)
     assert queries.fold_marks(0) == 2
-    assert queries.claim_marks(9) == {1: frozenset({0}), 2: frozenset({0})}
+    queries.put_back([2, 3], Mark.Facet.CONTACT)
+    queries.put_back([2, 4, 4], 0)
+    assert (queries.marks_up_to(9), queries.marks_up_to(9, besides=0), queries.marks_up_to(1, besides=0)) == (7, 2, 1)
+    assert queries.fold_marks(0, only=True) == 3
+    assert queries.claim_marks(9) == {
+        1: frozenset({0}),
+        2: frozenset({0, int(Mark.Facet.CONTACT)}),
+        3: frozenset({int(Mark.Facet.CONTACT)}),
+        4: frozenset({0}),
+    }
 
 
 @pytest.mark.parametrize("people", [1, 3])
@@ -44,7 +53,7 @@ def test_a_look_at_everybody_costs_the_same_for_one_and_three(people: int) -> No
     make_segment(CFO)
     with CaptureQueriesContext(connection) as captured:
         turn.turn(NOW)
-    assert len(captured) == 32
+    assert len(captured) == 31
 
 
 @pytest.mark.parametrize("people", [1, 3])

@@ -403,6 +403,46 @@ def test_many_marks_make_a_look_at_everybody(
     assert followed == [("first", [contact.pk]), ("second", [contact.pk])]
 
 
+def test_what_all_readers_will_see_is_told_to_the_followers_alone(
+    followed: list[tuple[str, list[int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn, "FULL_FROM", 1)
+    both = make_contact(title="CFO", country="DE")
+    inner, german = make_segment(CFO), make_segment(GERMAN)
+    outer = make_segment({"all": [{"in_segment": inner.slug}, {"in_segment": german.slug}]})
+    clear_marks()
+
+    report = turn.turn(NOW)
+
+    assert (report.refreshed, report.changed) == ({inner.key: 1, german.key: 1, outer.key: 1}, {})
+    assert followed == [("first", [both.pk]), ("second", [both.pk])]
+    assert members(outer) == {both.pk}
+
+    clerk = make_contact(title="Clerk", country="DE")
+    queries.put_back([clerk.pk], Mark.Facet.CONTACT)
+    turn.turn(NOW)
+    save_segment(inner, name=inner.name, conditions=GERMAN, actor=None, now=later(minutes=1))
+    report = turn.turn(later(minutes=1))
+    assert (report.refreshed, report.changed) == (
+        {inner.key: 1},
+        {outer.key: 1},
+    )  # it was not stale: its marks are its own
+    assert members(outer) == {both.pk, clerk.pk}
+
+
+def test_marks_for_the_followers_alone_are_no_reason_to_look_at_everybody(
+    followed: list[tuple[str, list[int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_segment(CFO)
+    turn.turn(NOW)
+    monkeypatch.setattr(turn, "FULL_FROM", 3)
+    monkeypatch.setattr(turn, "BATCH", 2)
+    queries.put_back([101, 102, 103, 104, 105], turn.FOLLOW_ONLY)
+    report = turn.turn(later(minutes=1))
+    assert (report.refreshed, report.contacts, report.batches) == ({}, 5, 3)
+    assert [contacts for name, contacts in followed if name == "first"] == [[101, 102], [103, 104], [105]]
+
+
 def test_the_budget_leaves_the_rest_to_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turn, "BATCH", 1)
     contacts = [make_contact(title="CFO") for _ in range(3)]
