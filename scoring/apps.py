@@ -11,6 +11,7 @@ class ScoringConfig(AppConfig):
             consequences,
             contact_page,
             contact_page_bant,
+            contact_page_lifecycle,
             definition_kinds,
             definition_kinds_graduation,
             definition_kinds_routing,
@@ -44,5 +45,6 @@ class ScoringConfig(AppConfig):
         definitions.register_definition_kind(definition_kinds_graduation.KIND)
         contact_page.register()
         contact_page_bant.register()
+        contact_page_lifecycle.register()
         register_consequence("score", consequences.tell)
         register_rewriter(consequences.rewrite)

@@ -14,6 +14,7 @@ from leads.models import Contact
 from leads.workspace import workspace
 from nurture import actions as programs
 from nurture.demo import definitions
+from nurture.demo.bant import set_up_lifecycle
 from nurture.models import Program, ProgramVersion, Template
 from scoring import actions as scoring
 from scoring.models import ScoreModel, ScoreVersion
@@ -67,6 +68,7 @@ def set_up_rules(*, now: datetime, today: date, actor: User | None) -> None:
     )
     draft.refresh_from_db()
     scoring.publish(draft, reason="The lines that sales and marketing agreed on", now=now, actor=actor)
+    set_up_lifecycle(now=now, actor=actor)
 
 
 def _all_values(values: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from random import Random
 from django.contrib.auth.models import User
 
 from leads.models import Mark
+from nurture.demo.bant import Talks
 from nurture.demo.facts import ActivityFact, Block, CompanyFact, ContactFact, DealFact, StageFact
 from nurture.demo.queries import Loader
 from scoring.actions import accept_lead, recycle_lead, reject_lead
@@ -118,6 +119,7 @@ class Sales:
     def __init__(self, arrivals: Arrivals, *, seed: int, actor: User | None) -> None:
         self.random = Random(f"{seed}:sales")  # noqa: S311 — a demo, not a secret
         self.actor = actor
+        self.talks = Talks(seed=seed)
         self.buyers = {number + 1 for deal in arrivals.deals for number in deal.contact_numbers}
         self.reasons = {
             answer: list(AnswerReason.objects.filter(answer=answer, is_active=True).order_by("position"))
@@ -136,6 +138,7 @@ class Sales:
                 if hand_off.contact_id in self.buyers
                 else self.random.choices(_ANSWERS, weights=_ANSWER_WEIGHTS)[0]
             )
+            self.talks.learn(hand_off, answer=answer, now=moment, actor=self.actor)
             if answer == "accepted":
                 accept_lead(hand_off, actor=self.actor, now=moment)
             elif answer == "rejected":

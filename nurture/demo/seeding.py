@@ -78,6 +78,7 @@ def _live(
             sending.send_due(moment)
         answers.answer(now=moment)
     _invite_advisers(until)
+    answers.talks.fill_in_forms(now=until)
     turn(until)
 
 

@@ -39,5 +39,5 @@ def cause_words(cause: str) -> str:
 @register.filter
 def in_days(span: Any) -> str:
     """Days with one decimal; whole ones from ten on."""
-    days = span.total_seconds() / 86_400
-    return number_format(round(days) if days >= 10 else round(days, 1), use_l10n=True)
+    days = round(span.total_seconds() / 86_400, 1)
+    return number_format(round(days) if days >= 10 or days == int(days) else days, use_l10n=True)
