@@ -34,12 +34,13 @@ def _rows(user: User) -> QuerySet[Notice]:
 @require_GET
 @require("see")
 def notice_bell(request: HttpRequest) -> HttpResponse:
-    """Unread count and the newest, asked for every few seconds by every page: one statement that reads the unread ones only."""
-    unread = list(_rows(_user(request)).filter(read_at=None).order_by("-at", "-id")[:COUNT_UP_TO])
+    """Unread count and the newest, asked for every few seconds by every page: two statements along the index of unread ones."""
+    unread = _rows(_user(request)).filter(read_at=None).order_by("-at", "-id")
+    number = Notice.objects.filter(user=_user(request), read_at=None)[:COUNT_UP_TO].count()
     return render(
         request,
         "scoring/_notice_bell.html",
-        {"unread": len(unread), "is_more": len(unread) == COUNT_UP_TO, "newest": unread[:SHOWN]},
+        {"unread": number, "is_more": number == COUNT_UP_TO, "newest": unread[:SHOWN] if number else []},
     )
 
 

@@ -320,7 +320,7 @@ def test_the_sheet_counts_whom_the_condition_lets_in(model: ScoreModel) -> None:
         ({"conditions": {"field": "contact.phone", "op": "is_known"}, "hands_over": True}, 1),
         ({"conditions": None, "hands_over": False}, 0),
     ):
-        actions.change_hand_off(draft, lower_line=None, now=NOW, **values)  # type: ignore[arg-type]
+        actions.change_hand_off(draft, lower_line=None, now=NOW, **values)
         draft.refresh_from_db()
         at = NOW + 2 * DAY
         found = queries.compare(draft_plan(draft, at, None), old_line=Decimal(75), new_line=Decimal(75), now=at)
