@@ -219,7 +219,12 @@ def make_partitions(months: Iterable[int]) -> int:
 
 
 def _missing(cursor: Any, names: Iterable[str]) -> list[str]:
-    cursor.execute("SELECT name FROM unnest(%s::text[]) name WHERE to_regclass(name) IS NULL", [list(names)])
+    # Asked of the catalogue's rows: to_regclass answers from a cache that a wait for the lock does not renew.
+    cursor.execute(
+        "SELECT name FROM unnest(%s::text[]) name WHERE NOT EXISTS (SELECT FROM pg_class WHERE relname = name"
+        " AND relnamespace = current_schema()::regnamespace)",
+        [list(names)],
+    )
     return [name for (name,) in cursor.fetchall()]
 
 

@@ -189,6 +189,16 @@ def contribution(
     return found
 
 
+def most_of(rule: Rule) -> Decimal | None:
+    """What the rule gives at most; None when there is no limit."""
+    if not rule.per_occurrence:
+        return rule.points
+    limits = [] if rule.cap is None else [rule.cap]
+    if rule.first_n is not None:
+        limits.append(abs(rule.points) * rule.first_n)
+    return min(limits) * (1 if rule.points > 0 else -1) if limits else None
+
+
 # --- words --------------------------------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from scoring import bant, queries
 from scoring.business_hours import Calendar, between
 from scoring.grades import DIGITS, LETTERS
 from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
-from scoring.occurrences import counting_of, limits_in_words, rule_in_words, says
+from scoring.occurrences import counting_of, limits_in_words, most_of, rule_in_words, says
 from scoring.words import shown
 
 if TYPE_CHECKING:
@@ -80,9 +80,10 @@ class GroupRows:
     rows: list[RuleRow]
 
     @property
-    def most(self) -> Decimal:
-        """Points of everybody who meets them all."""
-        return sum((row.rule.points for row in self.rows), Decimal(0))
+    def most(self) -> Decimal | None:
+        """Points of everybody who meets them all as often as counts; None where there is no limit."""
+        points = [most_of(row.rule) for row in self.rows if row.change != "removed"]
+        return None if None in points else sum((one for one in points if one is not None), Decimal(0))
 
 
 def grouped(rows: Iterable[RuleRow]) -> list[GroupRows]:

@@ -33,7 +33,7 @@
       markLine: { silent: true, symbol: "none", data: [{ yAxis: data.line }], lineStyle: { color: red, type: "dashed" }, label: { formatter: data.words.line, color: grey, position: "insideStartTop" } },
     };
     chart.setOption({
-      animation: !matchMedia("(prefers-reduced-motion: reduce)").matches,
+      animation: false,
       textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
       tooltip: {
         trigger: "axis",

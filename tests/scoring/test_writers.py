@@ -15,14 +15,18 @@ from django.db import connection
 
 from leads import actions as facts
 from leads.access import SALES
-from leads.models import Contact
+from leads.actions import NewActivity
+from leads.models import Activity, Contact
 from scoring import actions, nodes, queries
 from scoring.models import HandOff, LedgerRow, Score, ScoreModel, ScoreVersion
-from scoring.queries import rules, running
+from scoring.occurrences import Counting
+from scoring.queries import moments, rules, running
 from segments.nodes import Clock
 from segments.rules import catalogue_stamp
 from tests.makers import NOW, make_activity, make_company, make_contact, make_user
 from tests.scoring.conftest import beat, make_draft, make_model
+
+TOUCHES = int(os.environ.get("RIPEN_LEDGER_TOUCHES", "1000"))
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -85,6 +89,100 @@ def test_eight_writers_touch_one_contact() -> None:
             running_sum += row.points
             seen.add(running_sum)
         assert len(seen) <= 2  # a rule's contribution is all of its points or nothing, at every moment
+
+
+def test_eight_writers_touch_one_contact_a_thousand_times() -> None:
+    """Each records activities, late ones among them, and scores the contact every so often: every point is there, once."""
+    contact = make_contact()
+    draft = make_draft(rules=())
+    visits = {"did": "page_view"}
+    for name, points, counting in (
+        ("Each", "1.25", Counting()),
+        ("Capped", "3", Counting(cap=Decimal(30))),
+        ("Lapsing", "2", Counting(expires_after_days=1)),
+    ):
+        actions.save_rule(
+            draft,
+            group="behaviour",
+            name=name,
+            conditions=visits,
+            points=Decimal(points),
+            counting=counting,
+            now=NOW,
+        )
+    actions.publish(draft, reason="Go", now=NOW)
+    beat(NOW)
+    model = draft.model
+    each = TOUCHES // 8
+
+    def writer(seed: int) -> Callable[[], None]:
+        def work() -> None:
+            chance = random.Random(seed)
+            node = node_of(model)
+            for number in range(each):
+                now = NOW + timedelta(seconds=number)
+                facts.record_activities(
+                    [NewActivity(contact.pk, "page_view", now - timedelta(seconds=chance.randrange(200_000)))], now=now
+                )
+                if number % 10 == seed:
+                    node.refresh(contacts=[contact.pk], now=now)
+
+        return work
+
+    together([writer(seed) for seed in range(8)])
+    end = NOW + timedelta(seconds=each)
+    node_of(model).refresh(contacts=[contact.pk], now=end)
+    lasting = Activity.objects.filter(contact=contact, occurred_at__gt=end - timedelta(days=1)).count()
+    score = Score.objects.get(contact=contact, model=model)
+    assert Activity.objects.filter(contact=contact).count() == 8 * each
+    assert score.total == Decimal("1.25") * 8 * each + 30 + 2 * lasting
+    assert queries.broken_sums() == []
+    keys = LedgerRow.objects.filter(contact=contact).values_list("rule_key", "counts_from", "revision")
+    assert len(keys) == len(set(keys))
+
+
+def test_a_run_by_moments_killed_in_a_chunk_is_finished_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = Contact.objects.bulk_create([Contact(external_id=f"c{number}", title="VP") for number in range(300)])
+    facts.record_activities([NewActivity(one.pk, "page_view", NOW) for one in people], now=NOW)
+    draft = make_draft(rules=())
+    actions.save_rule(
+        draft,
+        group="behaviour",
+        name="Visits",
+        conditions={"did": "page_view"},
+        points=Decimal(5),
+        counting=Counting(expires_after_days=3),
+        now=NOW,
+    )
+    actions.publish(draft, reason="Go", now=NOW)
+    monkeypatch.setattr(running, "CHUNK_PAGES", 1)
+    calls = [0]
+
+    def dies_in_the_second(plan: queries.Plan, *arguments: object, **values: object) -> queries.Written:
+        written = moments.write_by_moments(plan, *arguments, **values)  # type: ignore[arg-type]
+        calls[0] += 1
+        if calls[0] == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return written
+
+    connection.close()
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(running, "write_by_moments", dies_in_the_second)
+        try:
+            beat(NOW)
+        finally:
+            os._exit(1)  # not reached: it was killed
+    _pid, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert 0 < LedgerRow.objects.count() < 300
+    assert queries.broken_sums() == []
+    beat(NOW + timedelta(minutes=1))
+    assert LedgerRow.objects.filter(model=draft.model).count() == 300
+    assert draft.rules.get().met_count == 300
+    beat(NOW + timedelta(days=3))
+    assert set(Score.objects.filter(model=draft.model).values_list("total", flat=True)) == {Decimal(0)}
+    assert queries.broken_sums() == []
 
 
 def test_a_run_killed_between_two_chunks_is_finished_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
