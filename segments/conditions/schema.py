@@ -21,7 +21,7 @@ _DAY = {"type": "string", "pattern": _DATE}
 _TIME = {"anyOf": [_DAY, {"type": "string", "pattern": _MOMENT}]}
 # Fields whose keys the company chooses: their types are known only inside an instance.
 _OPEN_KEYS = {
-    "contact": r"^(contact|company)\.custom\.[a-z0-9_]+$|^score\.[\w-]+\.\w+$|^bant\.\w+$|^consent\.[\w-]+$",
+    "contact": r"^(contact|company)\.custom\.[a-z0-9_]+$|^score\.[\w-]+\.\w+$|^consent\.[\w-]+$",
     "activity": r"^properties\..+$",
     "deal": r"^custom\.[a-z0-9_]+$",
 }
@@ -43,7 +43,11 @@ def schema(catalogue: Catalogue | None = None) -> dict[str, Any]:
         "kinds": {
             "anyOf": [
                 {"$ref": "#/$defs/kind"},
-                {**_list({"$ref": "#/$defs/kind"}), "minItems": 1, "maxItems": MOST_KINDS},
+                {
+                    **_list({"$ref": "#/$defs/kind", "not": {"const": "any"}}),
+                    "minItems": 1,
+                    "maxItems": MOST_KINDS,
+                },
             ]
         },
         "kind": {"type": "string", "pattern": r"^[\w.:-]{1,100}$"},

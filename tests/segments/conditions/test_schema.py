@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,31 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.management import call_command
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from leads.models import CustomField
 from segments.conditions import Catalogue
 from segments.conditions.schema import schema
 from tests.segments.conditions import population
-from tests.segments.conditions.asking import field
+from tests.segments.conditions.asking import field, refused
 from tests.segments.conditions.test_check import EXAMPLES
 
 PUBLISHED = Path(django_settings.BASE_DIR) / "docs" / "conditions.schema.json"
+
+
+class Instance:
+    """The fields of one instance and their schema."""
+
+    def __init__(self) -> None:
+        population.load(0, size=5)
+        self.catalogue = Catalogue()
+        self.schema = Draft202012Validator(schema(self.catalogue))
+
+
+@pytest.fixture
+def mine(db: None) -> Instance:
+    return Instance()
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +96,64 @@ def test_random_rules_fit(published: Draft202012Validator, document: dict[str, A
 )
 def test_another_form_does_not_fit(published: Draft202012Validator, document: Any) -> None:
     assert not published.is_valid(document)
+
+
+ODD: tuple[Any, ...] = (
+    None, "", "  ", [], {}, 0, 1, -1, 1.5, 366, 10**10, True, False, "x", "any", "is", "days", "week", "2026-03-01", "2026-03-01T10:00:00Z",
+    "1 March", ["x"], ["any"], [1, 2], [2, 1], ["x", 1], [None], {"op": "is"}, {"field": "contact.title", "op": "is", "value": "x"},
+    "contact.title", "company.employees", "properties.amount", "won", "x" * 3000,
+)  # fmt: skip
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Paths to everything inside a document."""
+    inside = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [path] + [place for key, value in inside for place in places(value, (*path, key))]
+
+
+def spoiled(document: dict[str, Any], number: int) -> Any:
+    """The document with one thing changed: a value replaced, a key left out, added or renamed."""
+    rng = random.Random(number)
+    found = json.loads(json.dumps(document, default=float))
+    path = rng.choice(places(found))
+    if not path:
+        return rng.choice(ODD)
+    parent = found
+    for key in path[:-1]:
+        parent = parent[key]
+    last = path[-1]
+    match rng.randrange(5):
+        case 0 if isinstance(parent, dict):
+            del parent[last]
+        case 1 if isinstance(parent, dict):
+            parent[rng.choice(["colour", "unit", "value", "count", "first", "state", "not", "when"])] = rng.choice(ODD)
+        case 2 if isinstance(parent, dict):
+            parent[rng.choice(["op", "field", "did", "has", "any", "in_segment", "of"])] = parent.pop(last)
+        case _:
+            parent[last] = rng.choice(ODD)
+    return found
+
+
+# What a schema cannot say: order, the calendar, what exists, patterns, and that a choice is one of those there are.
+SENSE = (
+    "is reversed", "both ends have the same form", "does not exist", "is none of", "expected a date", "expected a bare date", "(character ",
+    "is no value", "expected two dates", "more than 50 brackets", "does not go with", "expected a text", "expected a number", "nested",
+)  # fmt: skip
+
+
+@pytest.mark.django_db
+@settings(max_examples=600, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(document=population.documents, number=st.integers(0, 2**32))
+def test_what_is_refused_does_not_fit_and_what_is_taken_does(
+    mine: Instance, document: dict[str, Any], number: int
+) -> None:
+    candidate = spoiled(document, number)
+    problems = refused(candidate, catalogue=mine.catalogue)
+    fits = mine.schema.is_valid(candidate)
+    if not problems:
+        assert fits
+    elif fits:
+        assert all(any(sense in message for sense in SENSE) for message in problems.values()), problems
 
 
 @pytest.mark.django_db
