@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -64,6 +65,28 @@ class WeightsForm(forms.Form):
     @property
     def weights(self) -> list[Decimal]:
         return [self.cleaned_data[facet] for facet in bant.FACETS]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Weights by one click; what else the draft says of BANT stays."""
+
+    label: Any
+    weights: tuple[Decimal, ...]
+    fields: list[tuple[str, Any]]
+
+
+def presets_of(draft: ScoreVersion) -> list[Preset]:
+    """Those that differ from what the draft says."""
+    kept: list[tuple[str, Any]] = [
+        ("bant_line", draft.bant_line),
+        *([("includes_bant", "on")] if draft.includes_bant else []),
+    ]
+    return [
+        Preset(label, weights, [*zip(bant.FACETS, weights, strict=True), *kept])
+        for label, weights in bant.WEIGHT_PRESETS.values()
+        if list(weights) != list(draft.bant_weights)
+    ]
 
 
 class FactForm(forms.Form):

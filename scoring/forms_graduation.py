@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from crispy_forms.bootstrap import InlineCheckboxes
 from crispy_forms.helper import FormHelper
 from crispy_forms.layout import Column, Layout, Row
 from django import forms
@@ -64,7 +65,7 @@ class GraduationForm(forms.Form):
         self.helper.layout = Layout(
             "version",
             Row(Column("name", css_class="col-md-8"), Column("to_stage", css_class="col-md-4")),
-            "from_stages",
+            InlineCheckboxes("from_stages"),
             Row(Column("points_of", css_class="col-md-4"), Column("points", css_class="col-md-2")),
             "conditions",
             "is_active",

@@ -24,7 +24,7 @@ from leads.models import Contact
 from scoring import access, actions, bant, caps, cards, pages, queries
 from scoring.actions import Refused
 from scoring.forms import LinesForm, ModelForm, PublishForm, RuleForm, SettingsForm, plain
-from scoring.forms_bant import WeightsForm
+from scoring.forms_bant import WeightsForm, presets_of
 from scoring.grades import GRADES
 from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
 from scoring.occurrences import counting_of, rule_in_words, steps_in_words
@@ -257,7 +257,7 @@ def _draft_context(request: HttpRequest, model: ScoreModel, draft: ScoreVersion)
         "test": test,
         "tab": "draft",
         "bant_form": WeightsForm.of(draft),
-        "bant_presets": bant.WEIGHT_PRESETS.values(),
+        "bant_presets": presets_of(draft),
     }
 
 

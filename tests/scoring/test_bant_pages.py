@@ -238,6 +238,14 @@ def test_the_weights_belong_to_the_draft_and_stand_on_the_sheet(client: Client) 
     assert client.get(people, {"rule": str(bant.rule_key(draft.model.slug, "need"))}).status_code == 200
 
 
+def test_a_preset_is_offered_where_the_draft_says_something_else(client: Client) -> None:
+    draft = make_draft()
+    client.force_login(make_user(MARKETER))
+    page = client.get(reverse("scoring:model-draft", args=[draft.model.slug])).content.decode()
+    assert "Budget, authority and need above the timeframe: 30 · 30 · 30 · 10" in page
+    assert "All four alike:" not in page
+
+
 @pytest.mark.parametrize(
     "values",
     [

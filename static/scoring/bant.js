@@ -1,0 +1,31 @@
+// BANT by keyboard: B goes to the first gap, up and down move between the four, digits choose an answer.
+(() => {
+  const rows = () => [...document.querySelectorAll("#bant-panel .bant-row")];
+  const buttons = (row) => [...row.querySelectorAll("button")].filter((one) => !one.closest(".bant-more"));
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector(".modal.show")) return;
+    if (event.target.matches?.("input, textarea, select, [contenteditable]")) return;
+    const here = event.target.closest?.(".bant-row");
+    if (event.key.toLowerCase() === "b" && !here) {
+      const gap = rows().find((row) => row.querySelector(".bant-unknown")) ?? rows()[0];
+      if (!gap) return;
+      event.preventDefault();
+      buttons(gap)[0]?.focus();
+      gap.scrollIntoView({ block: "nearest" });
+      return;
+    }
+    if (!here) return;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      const next = rows()[rows().indexOf(here) + (event.key === "ArrowDown" ? 1 : -1)];
+      if (next) buttons(next)[0]?.focus();
+    } else if (/^[1-9]$/.test(event.key)) {
+      const button = buttons(here)[Number(event.key) - 1];
+      if (!button) return;
+      event.preventDefault();
+      button.focus();
+      button.click();
+    }
+  });
+})();
