@@ -202,7 +202,9 @@ def _assign_again(*, now: datetime) -> None:
 def _refuse_loop(persona: Persona) -> None:
     loop = graph.would_loop(persona.key, persona.conditions)
     if loop:
-        raise PersonaRefused(_("This rule would go in a circle: %(loop)s.") % {"loop": " → ".join(loop)})
+        names = {definition.key: definition.label for definition in graph.definitions()} | {persona.key: persona.name}
+        words = " → ".join(names.get(key, key) for key in loop)
+        raise PersonaRefused(_("This rule would go in a circle: %(loop)s.") % {"loop": words})
 
 
 def _free_slug(name: str) -> str:

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from leads.access import require
 from leads.workspace import zone
-from segments import personas
+from segments import graph, personas
 from segments.builder import sentence_of
 from segments.forms_personas import PersonaForm
 from segments.models import Persona
@@ -65,6 +65,7 @@ def persona_detail(request: HttpRequest, slug: str) -> HttpResponse:
                 line.strip(" –-") for line in persona.objections.replace(" – ", "\n").splitlines() if line.strip()
             ],
             "sentence": sentence_of(persona.conditions),
+            "users": graph.used_by(persona.key),
         },
     )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from leads.access import ADMIN, MARKETER, SALES, roles_of
@@ -171,6 +173,25 @@ def test_tags_are_listed_with_those_who_have_and_use_them(admin: Client) -> None
     ]  # fmt: skip
     found = admin.get(reverse("leads:tag-list"), {"q": "ART"}).context["rows"]
     assert [row[0] for row in found] == ["Partner"]
+
+
+def test_the_lists_of_words_cost_the_same_for_one_and_three(admin: Client) -> None:
+    """One statement per kind of definition, whatever their number; rooms may add kinds."""
+    costs = []
+    for number in (1, 2, 3):
+        CustomField.objects.create(of="contact", key=f"f{number}", label=f"F{number}", type="text")
+        make_contact(tags=[f"t{number}"])
+        known = {"field": f"contact.custom.f{number}", "op": "is_known"}
+        tagged = {"field": "contact.tags", "op": "includes_any", "value": [f"t{number}"]}
+        make_segment({"all": [known, tagged]}, name=f"S{number}")
+        cost = {}
+        for name in ("field-list", "tag-list", "stage-list"):
+            admin.get(reverse(f"leads:{name}"))  # rules are read once and kept
+            with CaptureQueriesContext(connection) as captured:
+                assert admin.get(reverse(f"leads:{name}")).status_code == 200
+            cost[name] = len(captured)
+        costs.append(cost)
+    assert costs[0] == costs[1] == costs[2]
 
 
 def test_a_tag_is_renamed_merged_and_deleted_on_purpose(admin: Client) -> None:
