@@ -548,6 +548,19 @@ def test_near_misses_are_found_in_groups_within_groups(population: None) -> None
     assert not any(explain(check(rule), person.contact.pk, moment(NOW)).holds for person in found.people)
 
 
+@pytest.mark.parametrize("which", ["matches", "near"])
+def test_people_are_looked_for_among_the_newest_then_among_everybody(
+    population: None, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    document = json.dumps({"all": [SOURCE, {"not": WON}]})
+    found = shown_people.people(document, which=which, now=NOW)
+    monkeypatch.setattr(shown_people, "NEWEST", 1)  # a referral without a deal: a near miss, no match
+    again = shown_people.people(document, which=which, now=NOW)
+    ids = [[person.contact.pk for person in one.people] for one in (found, again)]
+    assert set(ids[1]) <= set(ids[0])
+    assert len(ids[1]) == len(ids[0]) == (2 if which == "matches" else 3)
+
+
 @pytest.mark.parametrize("document", [SOURCE, {"any": [SOURCE, WON]}])
 def test_near_misses_need_two_rows_joined_by_and(document: Any) -> None:
     found = shown_people.people(json.dumps(document), which="near", now=NOW)
