@@ -110,7 +110,8 @@ def every_operator_of_every_type() -> list[dict[str, Any]]:
     totals = [{"of": "properties.x", "as": how, **each} for how in HOW for each in amounts]
     found += [{"did": "call", "total": each} for each in totals]
     for subject, head in (("activity", {"did": "call"}), ("deal", {"has": "deal"})):
-        details = [(field.name, field.type) for field in language.fields(subject) if field.type != "property"]
+        named = {field.type: field.name for field in language.fields(subject) if field.type != "property"}
+        details = [(name, type) for type, name in named.items()]
         details += [("properties.x", reading) for reading in PROPERTY_TYPES if subject == "activity"]
         rows = [{"field": name, **each} for name, type in details for each in compared(type)]
         found += [{**head, "where": rows[start : start + 8]} for start in range(0, len(rows), 8)]
