@@ -119,7 +119,10 @@ class Field:
 
 @dataclass(frozen=True)
 class Family:
-    """Fields below one prefix that are not known beforehand: read from a table by `load`, or any key at all by `make`."""
+    """Fields below one prefix that are not known beforehand: read from a table by `load`, or any key at all by `make`.
+
+    With `make`, `load` only lists what there is to choose from: it may look through many rows, and a rule does not wait for that.
+    """
 
     prefix: str
     load: Callable[[], Mapping[str, Field]]
@@ -206,10 +209,7 @@ class Catalogue:
             return _fields[key]
         for family in _families.values():
             if key.startswith(family.prefix) and len(key) > len(family.prefix):
-                found = self._load(family).get(key)
-                if found is not None or family.make is None:
-                    return found
-                return family.make(key)
+                return self._load(family).get(key) if family.make is None else family.make(key)
         return None
 
     def _load(self, family: Family) -> Mapping[str, Field]:
