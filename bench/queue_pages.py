@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-THINKING_SECONDS = (0.2, 1.0)  # between two requests of one person: still far busier than people are
+THINKING_SECONDS = (1.0, 3.0)  # between two requests of one person, as the page asks by itself
 
 
 def main() -> None:
@@ -152,7 +152,7 @@ def visits(user: Any, url: str, rounds: int) -> list[float]:
     from django.db import connection
     from django.test import Client
 
-    client = Client()
+    client = Client(SERVER_NAME="localhost")
     client.force_login(user)
     client.get(url)
     times = []
@@ -180,7 +180,7 @@ def statements(user: Any, url: str) -> int:
     from django.test import Client
     from django.test.utils import CaptureQueriesContext
 
-    client = Client()
+    client = Client(SERVER_NAME="localhost")
     client.force_login(user)
     client.get(url)
     with CaptureQueriesContext(connection) as captured:
