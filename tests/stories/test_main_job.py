@@ -126,7 +126,7 @@ def test_the_main_job_from_a_file_to_a_mail_and_an_answer(
     # 4. A score rule in the draft, published with a reason; the points are rows of the ledger.
     page.goto("/scoring/default/draft/rules/new/")
     page.get_by_label("Name").fill("Came by paid search")
-    page.get_by_label("Points").fill("80")
+    page.get_by_label("Points*").fill("80")
     add_condition(page, "source", "paid_search")
     page.get_by_role("button", name="Save in the draft").click()
     page.get_by_role("link", name="See what publishing does").click()
