@@ -13,8 +13,18 @@ from segments.conditions.reading import NotJson, RepeatedKeys
 
 
 def read_document(text: str) -> Any:
-    """The document of the textarea; None for an empty one. Raises NotJson."""
-    return reading.read_document(text) if text.strip() else None
+    """The document of the textarea; None for an empty one. Raises NotJson, for half a surrogate pair too: no page can show it again."""
+    if not text.strip():
+        return None
+    document = reading.read_document(text)
+    if "\\u" in text:
+        try:
+            json.dumps(document, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise NotJson(_("The text holds a character that cannot be stored.")) from error
+        except RecursionError as error:
+            raise NotJson(_("This is nested too deep to be a rule.")) from error
+    return document
 
 
 def read_rows(text: str) -> Any:

@@ -288,8 +288,11 @@ class Rows:
         try:
             return self._leaf(leaf, is_negated=is_negated)
         except Unshowable as reason:
-            text = document if isinstance(document, str) else json.dumps(document, indent=2, ensure_ascii=False)
-            return JsonRow(text=text, reason=str(reason))
+            why = str(reason)
+        except TypeError:  # a list or an object where a word belongs
+            why = _("This is not a condition yet; it is kept as it is.")
+        text = document if isinstance(document, str) else json.dumps(document, indent=2, ensure_ascii=False)
+        return JsonRow(text=text, reason=why)
 
     def group(self, document: Any, *, is_root: bool = False) -> Group | None:
         """The group that a document is: all, any, or the negation of one; None for anything else."""
