@@ -12,7 +12,13 @@ from django.utils.translation import gettext_lazy
 from nurture import queries
 
 # Task -> seconds between its beats (config/celery.py, which this room may not import).
-BEATS = {"leads.run_due_imports": 2.0, "nurture.turn": 1.0, "nurture.send_due": 2.0}
+BEATS = {
+    "leads.run_due_imports": 2.0,
+    "nurture.turn": 1.0,
+    "nurture.send_due": 2.0,
+    "scoring.escalate_late": 10.0,
+    "nurture.send_notices": 5.0,
+}
 LATE_AFTER = 60.0  # seconds: a turn over a large instance may take that long
 
 WORDS = {

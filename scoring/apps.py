@@ -12,6 +12,7 @@ class ScoringConfig(AppConfig):
             contact_page,
             contact_page_bant,
             contact_page_lifecycle,
+            corners,
             definition_kinds,
             definition_kinds_graduation,
             definition_kinds_routing,
@@ -34,10 +35,10 @@ class ScoringConfig(AppConfig):
         graph.register_nodes(nodes.score_nodes, waiting=nodes.models_wait)
         graph.register_nodes(nodes_bant.bant_nodes, waiting=nodes_bant.lapses_wait)
         graph.register_nodes(nodes_graduation.graduation_nodes, waiting=nodes_graduation.graduations_wait)
-        graph.register_definitions(nodes_graduation.graduation_definitions)
-        graph.register_definitions(nodes.score_definitions)
+        graph.register_definitions(corners.graduation_definitions)
+        graph.register_definitions(corners.score_definitions)
+        graph.register_definitions(corners.routing_definitions)
         graph.register_nodes(queue_nodes.queue_nodes, waiting=lambda now: False)  # nodes.models_wait asks for them too
-        graph.register_definitions(queue_nodes.queue_definitions)
         register_follower("hand_offs", 100, hand_over_ripe)
         register_follower("graduates", 105, hand_over_graduates)
         definitions.register_definition_kind(definition_kinds.KIND)

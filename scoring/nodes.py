@@ -7,8 +7,6 @@ from datetime import datetime
 from time import perf_counter
 
 from django.db.models import Q
-from django.urls import reverse
-from django.utils.translation import gettext_lazy as _
 
 from leads.actions import Refused
 from leads.models import Mark
@@ -20,7 +18,7 @@ from scoring.queries import CompiledRule, Lines, Plan
 from segments import graph
 from segments.conditions import BadConditions, Moment, matching, predicate
 from segments.conditions.fields import Catalogue
-from segments.graph import Definition, Node
+from segments.graph import Node
 from segments.nodes import (
     AFTER_A_FAILURE,
     CHUNK,
@@ -34,7 +32,7 @@ from segments.nodes import (
 )
 from segments.retry import retrying
 from segments.rules import Rule as ReadableRule
-from segments.rules import catalogue_stamp, reads_of, rule_of
+from segments.rules import catalogue_stamp, rule_of
 
 # Worked out from other tables: a rule on them is a set of its own, not a test in the pass over the contacts.
 NOT_A_COLUMN = frozenset({"contact.last_activity_at", "contact.persona", "contact.stage"})
@@ -316,25 +314,3 @@ def models_wait(now: datetime) -> bool:
     """Whether a model, its queue or somebody's points are due, or a recycled lead comes back. Three statements along small indexes."""
     models = ScoreModel.objects.waiting(now) | ScoreModel.objects.queue_due(now)
     return models.exists() or ScoreDue.objects.ready(now).exists() or HandOff.objects.returning(now).exists()
-
-
-def score_definitions() -> list[Definition]:
-    """Models in use, for loops and “used by”: what the live version and the draft read. Two statements."""
-    models = ScoreModel.objects.in_use().prefetch_related("versions__rules")
-    return [
-        Definition(
-            f"score:{model.slug}",
-            model.name,
-            _("score model"),
-            reverse("scoring:model-detail", args=[model.slug]),
-            frozenset[str]().union(
-                *(
-                    reads_of(rule.conditions)
-                    for version in model.versions.all()
-                    if version.state != ScoreVersion.State.PAST
-                    for rule in bant.all_rules(version)
-                )
-            ),
-        )
-        for model in models
-    ]

@@ -9,8 +9,6 @@ from time import perf_counter
 
 from django.db import transaction
 from django.db.models import Q
-from django.urls import reverse
-from django.utils.translation import gettext_lazy as _
 
 from leads.models import Mark
 from leads.queries import mark, move_stages
@@ -19,11 +17,11 @@ from scoring.models import GraduationRule, GraduationRuleQuerySet
 from scoring.queries.graduation import Move, back_again, movers
 from segments import graph
 from segments.conditions import BadConditions
-from segments.graph import Definition, Node
+from segments.graph import Node
 from segments.nodes import AFTER_A_FAILURE, CHUNK, Clock, compiled, due_after, time_changed, time_matters_at, words_of
 from segments.retry import retrying
 from segments.rules import Rule as ReadableRule
-from segments.rules import catalogue_stamp, reads_of, rule_of
+from segments.rules import catalogue_stamp, rule_of
 
 # A contact that moved or did something may be taken by a rule again.
 OWN_FACETS = frozenset({int(Mark.Facet.CONTACT), int(Mark.Facet.ACTIVITY)})
@@ -165,17 +163,3 @@ def graduation_nodes() -> list[Node]:
 def graduations_wait(now: datetime) -> bool:
     """Whether a rule is stale or due. One statement over a small table."""
     return GraduationRule.objects.waiting(now).exists()
-
-
-def graduation_definitions() -> list[Definition]:
-    """For loops and “used by”. One statement."""
-    return [
-        Definition(
-            f"graduation:{rule.slug}",
-            rule.name,
-            _("graduation rule"),
-            reverse("scoring:graduation-edit", args=[rule.slug]),
-            reads_of(graduation.document(rule)),
-        )
-        for rule in GraduationRule.objects.in_use().select_related("points_of")
-    ]

@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from time import perf_counter
 
-from django.urls import reverse
-from django.utils.translation import gettext_lazy as _
-
 from leads.models import Mark
 from leads.queries import mark
 from scoring import actions, queries
-from scoring.models import RoutingRule, ScoreModel, ScoreVersion
+from scoring.models import ScoreModel, ScoreVersion
 from segments.conditions import BadConditions
-from segments.graph import Definition, Node
+from segments.graph import Node
 from segments.nodes import AFTER_A_FAILURE, Clock, due_after, time_changed, time_matters_at
-from segments.rules import catalogue_stamp, reads_of, rule_of
+from segments.rules import catalogue_stamp, rule_of
 
 
 class BacklogNode:
@@ -90,43 +87,6 @@ def queue_nodes() -> list[Node]:
         if version.hand_off_conditions is not None and version.model.hand_off_due_at is not None:
             found.append(ConditionNode(version))
     return found
-
-
-def queue_definitions() -> list[Definition]:
-    """Hand-off conditions and routing rules, for “used by”. Nothing reads them, so they close no loop. Two statements."""
-    versions = (
-        ScoreVersion.objects.exclude(state=ScoreVersion.State.PAST)
-        .exclude(hand_off_conditions=None)
-        .filter(model__archived_at=None)
-        .select_related("model")
-    )
-    conditions = [
-        Definition(
-            f"hand_off:{version.model.slug}:{version.state}",
-            version.model.name,
-            _("hand-off condition"),
-            reverse("scoring:model-detail", args=[version.model.slug]),
-            reads_of(version.hand_off_conditions) - {f"score.{version.model.slug}.{name}" for name in OWN},
-        )
-        for version in versions
-    ]
-    rules = [
-        Definition(
-            f"routing:{rule.pk}", rule.name, _("routing rule"), reverse("scoring:routing"), reads_of(rule.conditions)
-        )
-        for rule in RoutingRule.objects.exclude(conditions=None)
-    ]
-    return conditions + rules
-
-
-OWN = (
-    "total",
-    "fit",
-    "behaviour",
-    "negative",
-    "bant",
-    "grade",
-)  # of the model itself: archiving it is not refused for them
 
 
 def is_readable(document: object) -> bool:

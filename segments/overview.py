@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.models import User
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -104,16 +105,17 @@ class Overview:
     is_open: bool
 
 
-def overview(question: Question) -> Overview:
+def overview(question: Question, offered: Choices | None = None) -> Overview:
     """Everything in rows, or, of hundreds of segments in folders, only how many each folder holds: its rows come when it is opened.
 
-    Two statements, and one per kind of definition where there are rows, whatever the number of segments.
+    Without what the filters offer nothing is closed. One statement, and one per kind of definition where there are rows, whatever
+    the number of segments.
     """
-    if question.sort == "folder" and not question.is_filtered:
-        counts = dict(_found(question).order_by().values_list("folder").annotate(number=Count("pk")))
-        if len(counts) > 1 and sum(counts.values()) > OPEN_UP_TO:
+    if offered is not None and question.sort == "folder" and not question.is_filtered:
+        counts = offered.archived_folders if question.is_archive else offered.folders_in_use
+        if len(counts) > 1 and counts.total() > OPEN_UP_TO:
             folders = [Folder(name, number) for name, number in counts.items()]
-            return Overview(_in_order(folders), sum(counts.values()), has_more=False, is_open=False)
+            return Overview(_in_order(folders), counts.total(), has_more=False, is_open=False)
     known = graph.definitions()
     users = graph.users_of(known)
     segments = _found(question)
@@ -169,29 +171,34 @@ class Choices:
     folders: list[str]
     labels: list[str]
     owners: list[tuple[int, str]]
-    archived_count: int
+    folders_in_use: Counter[str]
+    archived_folders: Counter[str]
+
+    @property
+    def archived_count(self) -> int:
+        return self.archived_folders.total()
 
 
 def choices() -> Choices:
-    """Two statements over the segments."""
+    """Two statements over the segments. Folders are counted as well."""
     rows = Segment.objects.values_list("folder", "labels", "owner_id", "archived_at")
-    folders: set[str] = set()
     labels: set[str] = set()
     owners: set[int] = set()
-    archived = 0
+    in_use: Counter[str] = Counter()
+    archived: Counter[str] = Counter()
     for folder, of_segment, owner_id, archived_at in rows:
-        archived += archived_at is not None
-        folders.add(folder)
+        (in_use if archived_at is None else archived)[folder] += 1
         labels.update(of_segment)
         if owner_id is not None:
             owners.add(owner_id)
     people = User.objects.filter(pk__in=owners)
     return Choices(
-        sorted(folders - {""}, key=fold),
+        sorted((in_use | archived).keys() - {""}, key=fold),
         sorted(labels, key=fold),
         sorted(
             ((person.pk, person.get_full_name() or person.get_username()) for person in people), key=lambda one: one[1]
         ),
+        in_use,
         archived,
     )
 

@@ -85,8 +85,8 @@ def bound_statements(seconds: float) -> None:
 # --- marks -----------------------------------------------------------------------------------------------------------
 
 
-def catalogue_stamp() -> object:
-    """Changes whenever the custom fields, and with them the meaning of a document, may have. One statement over a small table."""
+def custom_fields_stamp() -> object:
+    """Changes whenever the custom fields may have. One statement over a small table."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*), max(id), md5(string_agg(id || type, ',' ORDER BY id)) FROM leads_customfield")
         return tuple(cursor.fetchone())

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from segments.conditions import BadConditions, Tree, check, facets, mentions, reads
-from segments.queries import catalogue_stamp as catalogue_stamp
+from segments.conditions.fields import families_stamp
+from segments.queries import custom_fields_stamp
 
 # A beat reads every rule that a change touches; reading a document takes a fraction of a millisecond, so hundreds are kept.
 _KEPT = 2_000
@@ -21,6 +22,11 @@ class Rule:
     tree: Tree
     reads: frozenset[str]
     facets: frozenset[int]
+
+
+def catalogue_stamp() -> object:
+    """Changes whenever a field, and with it the meaning of a document, may have. A statement for custom fields, one a family."""
+    return custom_fields_stamp(), families_stamp()
 
 
 _rules: OrderedDict[tuple[str, object], Rule] = OrderedDict()

@@ -84,16 +84,17 @@ def _zone() -> ZoneInfo:
 @require("see")
 def segment_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """Some twelve statements; members are read by page."""
-    segment = _segment(slug)
+    by_hand = {
+        f"{verdict}_count": Count("overrides", filter=Q(overrides__verdict=verdict))
+        for verdict in SegmentOverride.Verdict.values
+    }
+    segment = _segment(slug, Segment.objects.annotate(**by_hand))
     asked = request.GET.get("days", "")
     period = int(asked) if asked in TREND_PERIODS else TREND_DAYS
     today = timezone.now().astimezone(_zone()).date()
     sizes = queries_pages.sizes_by_day({segment.pk: segment.member_count}, days=period, today=today, zone=_zone())
     days = sizes[segment.pk]
     known = graph.definitions()
-    by_hand = SegmentOverride.objects.filter(segment=segment).aggregate(
-        added_count=Count("pk", filter=Q(verdict="added")), removed_count=Count("pk", filter=Q(verdict="removed"))
-    )
     return render(
         request,
         "segments/segment_detail.html",
@@ -102,7 +103,6 @@ def segment_detail(request: HttpRequest, slug: str) -> HttpResponse:
             "segment": segment,
             "sentence": pages.in_words(segment.conditions, pages.catalogue_with(known)),
             "users": graph.users_of(known).get(segment.key, []),
-            **by_hand,
             "trend": {
                 "days": [day.isoformat() for day, _size, _joined, _left in days],
                 "members": [size for _day, size, _joined, _left in days],
@@ -549,8 +549,9 @@ def segment_export(request: HttpRequest, slug: str) -> StreamingHttpResponse:
     return response
 
 
-def _segment(slug: str) -> Segment:
-    segment = Segment.objects.select_related("owner").filter(slug=slug).first()
+def _segment(slug: str, segments: QuerySet[Segment] | None = None) -> Segment:
+    found = Segment.objects.all() if segments is None else segments
+    segment = found.select_related("owner").filter(slug=slug).first()
     if segment is None:
         raise Http404
     return segment

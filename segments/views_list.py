@@ -38,11 +38,12 @@ def segment_list(request: HttpRequest) -> HttpResponse:
             "segments/_segment_folder.html",
             {"folder": shown.folders[0] if shown.folders else None, "question": question},
         )
+    offered = overview.choices()
     is_fragment = request.headers.get("HX-Target") == "segment-list"
     context = {
         "question": question,
-        "overview": overview.overview(question),
-        "choices": overview.choices(),
+        "overview": overview.overview(question, offered),
+        "choices": offered,
         "modes": Segment.Mode.choices,
         "sorts": [(key, words) for key, (words, _order) in overview.SORTS.items()],
         "states": overview.STATES.items(),

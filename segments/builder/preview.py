@@ -20,6 +20,7 @@ from django.utils.translation import ngettext
 from psycopg.errors import QueryCanceled
 
 from leads.models import Contact
+from leads.queries import estimated_rows
 from segments.builder.catalogue import Catalogue
 from segments.builder.documents import is_group, line_of, node_at, read_document, ready, unfinished
 from segments.builder.lines import lines_of
@@ -46,7 +47,8 @@ FIRST_ANSWER = 1.2  # seconds after which the first answer goes out; rows not co
 ALL_COUNTS = 2.5  # seconds for each further answer
 EXACT_COUNT = 30.0  # seconds when the marketer asked for the exact number
 KEPT = 20  # seconds that the count of an unchanged row is not asked again
-SAMPLE_SIZE = 10_000  # contacts of an estimate: ± 1 point of percentage at worst
+SAMPLE_SIZE = 2_500  # contacts of an estimate: ± 2 points of percentage at worst; four times as many take 1 s at 1 M
+COUNTED_UP_TO = 50_000  # contacts: beyond, the planner's number of everybody is near enough for an estimate
 SLOW = -1  # stands in the cache for a count that took too long
 HOW = ("count", "estimate", "exact", "rest")
 
@@ -326,7 +328,9 @@ def within(seconds: float, ask: Callable[[], Found]) -> Found | None:
 
 def _estimated(tree: Tree, at: Moment) -> Estimate | None:
     """From a random sample of contacts, with the range in which the number lies 19 times out of 20 (Wilson)."""
-    total = Contact.objects.count()
+    total = estimated_rows(Contact._meta.db_table)
+    if total < COUNTED_UP_TO:
+        total = Contact.objects.count()
     picked = _random_ids(total)
     matched = within(ONE_COUNT * 5, lambda: match_ids(tree, at, contacts=picked))
     if matched is None:

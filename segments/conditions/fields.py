@@ -122,11 +122,13 @@ class Family:
     """Fields below one prefix that are not known beforehand: read from a table by `load`, or any key at all by `make`.
 
     With `make`, `load` only lists what there is to choose from: it may look through many rows, and a rule does not wait for that.
+    `stamp` changes whenever what `load` gives may mean something else; trees that are kept are read again then.
     """
 
     prefix: str
     load: Callable[[], Mapping[str, Field]]
     make: Callable[[str], Field] | None = None
+    stamp: Callable[[], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,11 @@ def register_field(found: Field) -> None:
 
 def register_family(family: Family) -> None:
     _families[family.prefix] = family
+
+
+def families_stamp() -> tuple[object, ...]:
+    """The stamps of all families that have one. A statement for each."""
+    return tuple(family.stamp() for family in _families.values() if family.stamp is not None)
 
 
 def register_related(related: Related) -> None:

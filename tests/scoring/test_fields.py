@@ -12,6 +12,7 @@ from leads.models import Contact
 from scoring import actions
 from scoring.models import ScoreModel
 from segments.conditions import BadConditions, check, explain, match_ids, moment, sentence
+from segments.rules import catalogue_stamp, rule_of
 from tests.makers import NOW, make_activity, make_contact
 from tests.scoring.conftest import beat, make_draft
 
@@ -86,3 +87,17 @@ def test_a_model_in_use_is_not_archived(model: ScoreModel) -> None:
     actions.save_rule(draft, group="fit", name="Other", conditions=rule, points=Decimal(5), now=NOW)
     with pytest.raises(actions.Refused, match="Product"):
         actions.archive_model(other, now=NOW)
+
+
+def test_grades_are_read_by_the_lines_live_now_in_a_process_that_read_them_before(model: ScoreModel) -> None:
+    contact = make_contact(title="VP")
+    beat(NOW, full=True)
+    rule = {"field": "score.product.grade", "op": "is", "value": "A4"}
+    assert match_ids(rule_of(rule, catalogue_stamp()).tree, moment(NOW)) == [contact.pk]
+    draft = actions.draft_of(model, now=NOW)
+    fit_lines = [Decimal(90), Decimal(80), Decimal(70)]
+    actions.change_lines(
+        draft, threshold=draft.threshold, fit_lines=fit_lines, behaviour_lines=draft.behaviour_lines, now=NOW
+    )
+    actions.publish(actions.draft_of(model, now=NOW), reason="Stricter", now=NOW + DAY)
+    assert match_ids(rule_of(rule, catalogue_stamp()).tree, moment(NOW + DAY)) == []
