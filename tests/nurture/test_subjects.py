@@ -39,4 +39,4 @@ def test_an_unknown_program_is_refused() -> None:
     with pytest.raises(conditions.BadConditions):
         check({"in_program": "nothing"})
     program = make_program(wait(1), live=False)
-    assert program.slug in conditions.sentence(check({"in_program": program.slug}))
+    assert f"“{program.name}”" in conditions.sentence(check({"in_program": program.slug}))
