@@ -7,7 +7,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.text import capfirst
@@ -211,8 +211,8 @@ def tag_list(request: HttpRequest) -> HttpResponse:
 def tag_edit(request: HttpRequest) -> HttpResponse:
     """Rename a tag, merge it into another one, or take it off everybody; refused while something names it."""
     tag = clean(request.GET.get("tag", ""))
-    if not tag:
-        raise Http404
+    if not tag:  # an address without its end
+        return redirect("leads:tag-list")
     problem = ""
     to = clean(request.POST.get("to", ""))
     if request.method == "POST":

@@ -15,6 +15,8 @@ from .places import EmbeddedError
 from .postgres import data_folder, stop_postgres
 from .valkey import stop_valkey, valkey_folder
 
+ORPHANS_SECONDS = 10  # a large folder takes this long to go
+
 
 def stop_servers(home: Path) -> None:
     """The caller holds both locks; does nothing for a server that does not run."""
@@ -88,12 +90,18 @@ def keep(home: Path) -> None:
 
 
 def _kill_orphans(home: Path) -> None:
-    """The instance's folder was removed under running servers: end those that stand in the removed folder (Linux only)."""
+    """The instance's folder was removed under running servers: end those that stand in the removed folder (Linux only).
+
+    Whoever removes it may still be at it: the lock file can be gone before the folder of a server is.
+    """
     removed = {f"{folder} (deleted)" for folder in (data_folder(home), valkey_folder(home))}
-    for link in Path("/proc").glob("[0-9]*/cwd"):
-        with contextlib.suppress(OSError):
-            if str(link.readlink()) in removed:
-                os.kill(int(link.parent.name), signal.SIGTERM)
+    deadline = time.monotonic() + ORPHANS_SECONDS
+    while time.monotonic() < deadline:
+        for link in Path("/proc").glob("[0-9]*/cwd"):
+            with contextlib.suppress(OSError):
+                if str(link.readlink()) in removed:
+                    os.kill(int(link.parent.name), signal.SIGTERM)
+        time.sleep(0.2)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,8 @@ def _page(request: HttpRequest, contact: Contact, model: ScoreModel, form: Point
         "unknown": _unknown(contact, live, now),
         "form": form,
     }
+    if request.GET.get("today") == "yes":
+        context |= {"is_compared": True, **_under_todays_rules(contact, live, now)}
     return render(request, "scoring/contact_score.html", context, status=422 if form.errors else 200)
 
 
@@ -94,19 +96,22 @@ def _moment(text: str, now: datetime) -> datetime:
 @require_GET
 @require("see")
 def score_today(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
-    """The history under the live rules, worked out now: the second line of the chart."""
+    """The history under the live rules, worked out now: the second line of the chart. Without HTMX the whole page with it."""
+    if not request.headers.get("HX-Request"):
+        return redirect(f"{reverse('scoring:contact-score', args=[pk, slug])}?today=yes")
     contact, model, now = _contact(pk), access.model_or_404(slug), timezone.now()
-    live = access.live_version(model)
-    context: dict[str, Any] = {"contact": contact, "model": model}
-    if live is None:
-        context["problem"] = _("Nothing is published yet.")
-    else:
-        try:
-            with time_limit(SECONDS):
-                context["stops"] = history.for_chart(history.under(live, contact, now=now), now)
-        except (BadConditions, Refused, DatabaseError):
-            context["problem"] = _("The history could not be worked out in time.")
+    context = _under_todays_rules(contact, access.live_version(model), now)
     return render(request, "scoring/_score_today.html", context)
+
+
+def _under_todays_rules(contact: Contact, live: ScoreVersion | None, now: datetime) -> dict[str, Any]:
+    if live is None:
+        return {"problem": _("Nothing is published yet.")}
+    try:
+        with time_limit(SECONDS):
+            return {"stops": history.for_chart(history.under(live, contact, now=now), now)}
+    except (BadConditions, Refused, DatabaseError):
+        return {"problem": _("The history could not be worked out in time.")}
 
 
 def _user(request: HttpRequest) -> User:

@@ -120,8 +120,10 @@ def test_history_under_todays_rules(scored: tuple[ScoreModel, Contact], now: dat
     assert [stop.total for stop in stops] == [20, 65, 20, 65]
     assert [stop.at for stop in stops[1:]] == [now - 8 * DAY, now - 3 * DAY, now - 2 * DAY]
     client.force_login(make_user(SALES))
-    page = client.get(reverse("scoring:score-today", args=[contact.pk, model.slug]))
-    assert "score-today-data" in page.content.decode()
+    address = reverse("scoring:score-today", args=[contact.pk, model.slug])
+    assert "score-today-data" in client.get(address, headers={"HX-Request": "true"}).content.decode()
+    whole = client.get(address, follow=True).content.decode()  # without JavaScript
+    assert ("score-today-data" in whole, "score-history-data" in whole) == (True, True)
     assert account(contact.pk, model=model, at=now - DAY).total == 30  # worked out, not stored
 
 
