@@ -8,7 +8,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Max
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -35,13 +34,7 @@ FACETS = frozenset({int(Mark.Facet.DEFINITION)})
 
 
 def register() -> None:
-    register_family(Family(PREFIX, load=load, stamp=stamp))
-
-
-def stamp() -> object:
-    """Changes with each publication: grades are read by the lines of the version live then. One statement."""
-    published = ScoreVersion.objects.filter(published_at__isnull=False, model__archived_at=None)
-    return tuple(published.aggregate(number=Count("pk"), newest=Max("published_at"), last=Max("pk")).values())
+    register_family(Family(PREFIX, load=load, stamp=queries.publications_stamp))
 
 
 def load() -> Mapping[str, Field]:

@@ -35,7 +35,7 @@ from scoring.queries.reports import (
     misleading_marks,
     sales_ready,
 )
-from scoring.queries.rules import CompiledRule, Lines, Plan, Written, grade_sql
+from scoring.queries.rules import CompiledRule, Lines, Plan, Written, grade_sql, publications_stamp
 from scoring.queries.running import (
     EVERYBODY,
     ledger_keys,
@@ -115,6 +115,7 @@ __all__ = [
     "people",
     "people_count",
     "points_given_exist",
+    "publications_stamp",
     "queue_counts",
     "recount_rules",
     "refresh_all",

@@ -127,6 +127,17 @@ def rule_table_sql(rules: Sequence[CompiledRule], past_keys: Sequence[tuple[UUID
 RULE_COLUMNS = '(number, key, "group", points, is_live, is_edited)'
 
 
+def publications_stamp() -> object:
+    """Changes with each publication, since grades are read by the lines of the version live then. One statement over a small table."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), max(version.id), max(version.published_at) FROM scoring_scoreversion version"
+            " JOIN scoring_scoremodel model ON model.id = version.model_id"
+            " WHERE version.published_at IS NOT NULL AND model.archived_at IS NULL"
+        )
+        return tuple(cursor.fetchone())
+
+
 def grade_sql(fit: str, behaviour: str, lines: Lines) -> str:
     """SQL for a grade from two expressions in hundredths; lines are numbers, written in."""
 
