@@ -50,8 +50,10 @@ class TurnCatalogue(Catalogue):
         """Something was dated ahead since the turn began: what was found out about later facts holds no more."""
         self._is_closer = True
 
-    def has_later(self, what: Literal["activities", "moves"], at: datetime) -> bool:
-        return self._is_closer or super().has_later(what, at)
+    def has_later(
+        self, what: Literal["activities", "moves"], at: datetime, contacts: Sequence[int] | None = None
+    ) -> bool:
+        return self._is_closer or super().has_later(what, at, contacts)
 
     def kind_ids(self, kinds: Iterable[str]) -> list[int]:
         wanted = list(kinds)

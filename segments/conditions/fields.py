@@ -70,7 +70,7 @@ class Scope:
 
     def has_later(self, what: Literal["activities", "moves"]) -> bool:
         """Whether activities or stage moves lie after `at`, so that what is summed or stored as of now needs a closer look."""
-        return self.catalogue is None or self.catalogue.has_later(what, self.moment.at)
+        return self.catalogue is None or self.catalogue.has_later(what, self.moment.at, self.contacts)
 
 
 class Either(tuple[Any, ...]):
@@ -209,7 +209,7 @@ class Catalogue:
     _loaded: dict[str, Mapping[str, Field]] = field(default_factory=dict)
     _kinds: dict[str, list[int]] | None = None
     _slugs: dict[str, dict[str, str]] = field(default_factory=dict)
-    _later: dict[tuple[str, datetime], bool] = field(default_factory=dict)
+    _later: dict[tuple[str, datetime, tuple[int, ...] | None], bool] = field(default_factory=dict)
 
     def get(self, key: str) -> Field | None:
         if key in _fields:
@@ -267,15 +267,24 @@ class Catalogue:
                     self._kinds.setdefault(fold(slug), []).append(number)
         return sorted(number for kind in {fold(kind) for kind in kinds} for number in self._kinds.get(kind, ()))
 
-    def has_later(self, what: Literal["activities", "moves"], at: datetime) -> bool:
-        """Whether activities or stage moves lie after that moment. One statement for each: by partitions and BRIN, by index."""
-        if (what, at) not in self._later:
+    def has_later(
+        self, what: Literal["activities", "moves"], at: datetime, contacts: Sequence[int] | None = None
+    ) -> bool:
+        """Whether activities or stage moves lie after that moment; of a few contacts only theirs matter. One statement for each question."""
+        few = tuple(contacts) if contacts is not None and what == "activities" and len(contacts) <= FEW else None
+        place = (what, at, few)
+        if place not in self._later:
             with connection.cursor() as cursor:
-                cursor.execute(_LATER[what], [at])
-                self._later[what, at] = bool(cursor.fetchone()[0])
-        return self._later[what, at]
+                if few is None:
+                    cursor.execute(_LATER[what], [at])
+                else:
+                    cursor.execute(_LATER_OF_A_FEW, [list(few), at])
+                self._later[place] = bool(cursor.fetchone()[0])
+        return self._later[place]
 
 
+FEW = 200  # contacts: their signals are found in 0.1 ms, where the newest month of everybody's activities may take 30
+_LATER_OF_A_FEW = "SELECT EXISTS (SELECT FROM leads_signal WHERE contact_id = ANY (%s::bigint[]) AND last_at > %s)"
 # max() and not EXISTS: whatever the planner believes about the newest rows, it reads them by the index on time.
 _LATER = {
     "activities": "SELECT max(occurred_at) IS NOT NULL FROM leads_activity WHERE occurred_at > %s",
