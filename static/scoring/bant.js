@@ -3,6 +3,17 @@
   const rows = () => [...document.querySelectorAll("#bant-panel .bant-row")];
   const buttons = (row) => [...row.querySelectorAll("button")].filter((one) => !one.closest(".bant-more"));
 
+  // The panel is drawn anew by an answer, and with the whole card by the queue: whoever works by keyboard stays where they were.
+  let kept = "";
+  const stay = () => {
+    if (kept && (document.activeElement ?? document.body) === document.body) document.getElementById(kept)?.focus({ preventScroll: true });
+  };
+  document.addEventListener("htmx:afterSwap", stay);
+  document.addEventListener("htmx:afterSettle", stay);
+  document.addEventListener("focusin", (event) => {
+    kept = event.target.closest?.("#bant-panel") ? event.target.id : "";
+  });
+
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector(".modal.show")) return;
     if (event.target.matches?.("input, textarea, select, [contenteditable]")) return;
