@@ -36,6 +36,7 @@
       if (!button) return;
       event.preventDefault();
       button.focus();
+      window.htmx?.process(button.form); // a panel that was drawn this very moment would send the whole page away
       button.click();
     }
   });
