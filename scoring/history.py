@@ -90,7 +90,8 @@ def _levels(rule: Rule, contact: Contact, now: datetime) -> Levels:
 def _looks(rules: Sequence[Rule], contact: Contact, looks: Sequence[datetime]) -> list[set[Any]]:
     """Keys of the rules that hold, at each of the moments."""
     facts = read_facts([contact.pk])[contact.pk]
-    trees = {rule.key: rule_of(rule.conditions, catalogue_stamp()).tree for rule in rules}
+    stamp = catalogue_stamp()
+    trees = {rule.key: rule_of(rule.conditions, stamp).tree for rule in rules}
     found = []
     for at in looks:
         judge = Judge(moment(at), stored=True)
