@@ -89,6 +89,7 @@ class ScoreNode:
         clock: Clock,
         broken: Exception | None = None,
         history: Sequence[eras.Past] = (),
+        past_facets: frozenset[int] = frozenset(),
     ) -> None:
         self.model = model
         self.version = version
@@ -101,7 +102,7 @@ class ScoreNode:
         own = frozenset({int(Mark.Facet.CONTACT)}).union(*(readable.facets for _, readable in self.rules))
         if any(graph.is_definition(read) for read in self.reads):
             own |= {int(Mark.Facet.DEFINITION)}
-        own |= {POINTS_GIVEN}
+        own |= {POINTS_GIVEN} | past_facets
         self.facets = own if broken is None and not model.problem else frozenset[int]()
         self._clock = clock
         self._broken = broken
@@ -305,9 +306,16 @@ def node_of(
         for rule, readable in rules:
             if rule.per_occurrence:
                 leaf_of(readable.tree)
+        past_facets = facets_of_the_past(history, stamp)
     except (BadConditions, Refused) as error:
         return ScoreNode(version.model, version, [], clock, broken=error, history=history)
-    return ScoreNode(version.model, version, rules, clock, history=history)
+    return ScoreNode(version.model, version, rules, clock, history=history, past_facets=past_facets)
+
+
+def facets_of_the_past(history: Sequence[eras.Past], stamp: object) -> frozenset[int]:
+    """What any version's rules per occurrence read: an activity that comes late counts under the version that was live at its moment."""
+    asked = (rule.conditions for past in history for rule in past.rules.values())
+    return frozenset[int]().union(*(rule_of(conditions, stamp).facets for conditions in asked))
 
 
 def models_wait(now: datetime) -> bool:

@@ -246,6 +246,23 @@ def test_publishing_other_points_counts_from_the_publication() -> None:
     }
 
 
+def test_an_old_activity_counts_where_it_lies_although_no_rule_looks_for_it_any_more() -> None:
+    contact = make_contact()
+    model = make_rule_model("5", Counting())
+    draft = actions.draft_of(model, now=NOW)
+    actions.delete_rule(draft, key=draft.rules.get().key, now=NOW)
+    actions.publish(draft, reason="Gone", now=NOW + DAY)
+    beat(NOW + DAY)
+    make_activity(contact, url="/pricing", at=NOW - DAY)
+    beat(NOW + 2 * DAY)
+    assert [
+        (row.points, row.counts_from, row.cause) for row in account(contact.pk, model=model, at=NOW + 2 * DAY).rows
+    ] == [
+        (5, NOW - DAY, "activity"),
+        (-5, NOW + DAY, "rule_removed"),
+    ]
+
+
 def test_once_and_for_each_activity_may_take_turns() -> None:
     contact = make_contact()
     for days in (1, 2):
