@@ -121,11 +121,14 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_FLOAT = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"  # 1e3 too, which YAML 1.1 takes for text
+
+
 def _only_json_scalars() -> None:
     for tag, pattern, first in (
         ("bool", r"true|false|True|False|TRUE|FALSE", "tTfF"),
         ("int", r"-?(?:0|[1-9][0-9]*)", "-0123456789"),
-        ("float", r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", "-0123456789"),
+        ("float", _FLOAT, "-0123456789"),
         ("null", r"~|null|Null|NULL|", "~nN\0"),
     ):
         _Loader.add_implicit_resolver(
@@ -135,11 +138,29 @@ def _only_json_scalars() -> None:
 
 _only_json_scalars()
 assert Resolver.yaml_implicit_resolvers is not _Loader.yaml_implicit_resolvers
+_BREAKS = re.compile("[\x85\u2028\u2029]")  # line ends of YAML 1.1, folded unless they are written as escapes
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what _Loader or another YAML reader takes for a number, a date or yes/no; writes each value out where it stands."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text_node(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _BREAKS.search(text) else None)
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"^(?:{_FLOAT})$"), list("-0123456789"))
+_Dumper.add_representer(str, _text_node)
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:
-    """Keys in the document's order, short lists on one line, nothing that another YAML reader takes for a date or yes/no."""
-    text: str = yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+    """Keys in the document's order, short lists on one line; from_yaml gives the same document back."""
+    text: str = yaml.dump(
+        dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None
+    )
     return text
 
 

@@ -302,6 +302,22 @@ def test_yaml_has_the_scalars_of_json() -> None:
     assert from_yaml(to_yaml(values)) == values
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["1e3", "-2E+5", "1.5e-3", "1e400", "no", "~", "2026-01-05", "12:30", "a\x85b", "\x85", "\u2028x", " x ", "\t", "a: b", "# x", ""],
+)  # fmt: skip
+def test_what_looks_like_something_else_comes_back_as_text(text: str) -> None:
+    document = {"value": text, "list": [text, "b"], "inside": {"list": [text]}, text: 1}
+    assert from_yaml(to_yaml(document)) == document
+
+
+def test_a_value_that_stands_twice_is_written_twice() -> None:
+    shared = ["a", "b"]
+    document = {"one": shared, "two": {"list": shared}}
+    assert "*" not in to_yaml(document)
+    assert from_yaml(to_yaml(document)) == document
+
+
 def test_a_stage_can_be_called_otherwise(tmp_path: Path) -> None:
     write(tmp_path, "mql.yaml", "kind: stage\nslug: mql\nlabel: Ripe\n")
     assert run("import", tmp_path)["updated"] == 1
