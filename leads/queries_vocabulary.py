@@ -30,6 +30,13 @@ _FACETS = {
 }
 
 
+def own_definitions() -> None:
+    """One writer of definitions at a time, until the transaction ends: whoever looks for users, names or loops sees what the one
+    before stored. Taken before any row is locked. One statement; the engine never takes it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('leads definitions'))")
+
+
 def stored_values(of: str, key: str) -> list[tuple[Any, int]]:
     """Each different value of a custom field with the number of rows that hold it. One statement over the table."""
     with connection.cursor() as cursor:

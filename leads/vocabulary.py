@@ -97,6 +97,7 @@ def change_custom_field(
     without any. The values are converted in one statement of the same transaction; their contacts are marked.
     """
     with transaction.atomic():
+        queries.own_definitions()
         row = CustomField.objects.select_for_update().get(pk=field.pk)
         if type == CustomField.Type.CHOICE and not choices:
             raise Refused(_("A choice needs at least one option."))
@@ -125,6 +126,7 @@ def _convert(row: CustomField, type: str, choices: Sequence[str], *, lose: int, 
 def delete_custom_field(field: CustomField, *, actor: User | None, now: datetime) -> int:
     """How many values went with it. InUse while a rule or a program names it."""
     with transaction.atomic():
+        queries.own_definitions()
         row = CustomField.objects.select_for_update().get(pk=field.pk)
         refuse_in_use(row.label, key_of_field(row))
         lost = queries.forget_values(row.of, row.key, now=now)
@@ -140,6 +142,7 @@ def rename_tag(tag: str, *, to: str, actor: User | None, now: datetime) -> tuple
     """
     fresh = _clean_tag(to)
     with transaction.atomic():
+        queries.own_definitions()
         if fold(fresh) != fold(tag):
             refuse_in_use(tag, key_of_tag(tag))
         changed = queries.replace_tag(fold(tag), fresh, now=now)
@@ -150,6 +153,7 @@ def rename_tag(tag: str, *, to: str, actor: User | None, now: datetime) -> tuple
 def delete_tag(tag: str, *, actor: User | None, now: datetime) -> tuple[int, int]:
     """(contacts, companies) that had it. InUse while a rule or a program names it."""
     with transaction.atomic():
+        queries.own_definitions()
         refuse_in_use(tag, key_of_tag(tag))
         changed = queries.replace_tag(fold(tag), None, now=now)
         audit(actor, "deleted", "tag", {"tag": tag, "contacts": changed[0], "companies": changed[1]}, now)

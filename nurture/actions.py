@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from leads.actions import NewActivity, audit, record_activities, withdraw_consent
 from leads.models import Contact
+from leads.queries_vocabulary import own_definitions
 from nurture import queries, tree
 from nurture.kinds import Names, Problem
 from nurture.models import Enrolment, Program, ProgramVersion, Sending, Task, Template
@@ -59,9 +60,10 @@ def create_program(
 ) -> Program:
     """A program with a first draft. Raises BadTree when the document is none."""
     tree.check(document or tree.empty())
-    if trigger_segment is not None:
-        _refuse_loop(f"program:{slug}", trigger_segment)
     with transaction.atomic():
+        own_definitions()
+        if trigger_segment is not None:
+            _refuse_loop(f"program:{slug}", trigger_segment)
         program = Program.objects.create(
             slug=slug or free_slug(name, Program), name=name, notes=notes, created_at=now, updated_at=now
         )
@@ -115,6 +117,7 @@ def edit_draft(
 ) -> ProgramVersion:
     """The draft with its tree changed. Raises EditedMeanwhile, NoSuchStep or BadTree; then nothing is stored."""
     with transaction.atomic():
+        own_definitions()
         row = _locked_draft(draft, edit_number)
         document = change(row.tree)
         tree.check(document)
@@ -127,6 +130,7 @@ def edit_draft(
 def set_trigger(draft: ProgramVersion, *, edit_number: int, segment: Segment | None, now: datetime) -> ProgramVersion:
     """Whose entering takes people in. Refused when the segment itself asks who is in this program."""
     with transaction.atomic():
+        own_definitions()
         row = _locked_draft(draft, edit_number)
         if segment is not None:
             _refuse_loop(f"program:{row.program.slug}", segment)
@@ -157,8 +161,9 @@ def _locked_draft(draft: ProgramVersion, edit_number: int) -> ProgramVersion:
 
 
 def discard_draft(draft: ProgramVersion, *, actor: User | None, now: datetime) -> None:
-    """Throw the draft away; a program that never ran goes with it."""
+    """Throw the draft away; a program that never ran goes with it, and is refused while a rule names it."""
     with transaction.atomic():
+        own_definitions()
         program = Program.objects.select_for_update().get(pk=draft.program_id)
         row = program.versions.filter(pk=draft.pk, state=ProgramVersion.State.DRAFT).first()
         if row is None:
@@ -166,6 +171,7 @@ def discard_draft(draft: ProgramVersion, *, actor: User | None, now: datetime) -
         audit(actor, "discarded the draft of", program, {"version": row.number, "tree": row.tree}, now)
         row.delete()
         if not program.versions.exists():
+            _refuse_in_use(program)
             program.delete()
 
 
@@ -205,6 +211,7 @@ def publish(
     `intake` says what happens to present members: nobody of them, all, or those who entered since a moment. Raises CannotStart.
     """
     with transaction.atomic():
+        own_definitions()
         program = Program.objects.select_for_update(no_key=True).get(pk=draft.program_id)
         version = _locked_draft(draft, edit_number)
         if program.archived_at is not None:
@@ -286,11 +293,22 @@ def stop(program: Program, *, actor: User | None, now: datetime) -> int:
 
 
 def archive_program(program: Program, *, actor: User | None, now: datetime) -> None:
+    """Out of use, its history stays. Refused while a rule asks who is in it."""
     with transaction.atomic():
+        own_definitions()
+        _refuse_in_use(program)
         row = _in_state(program, Program.State.DRAFT, Program.State.STOPPED)
         row.archived_at = row.updated_at = now
         row.save(update_fields=["archived_at", "updated_at"])
         audit(actor, "archived", row, {}, now)
+
+
+def _refuse_in_use(program: Program) -> None:
+    if users := graph.used_by(f"program:{program.slug}"):
+        raise NurtureRefused(
+            _("“%(name)s” is used by: %(users)s. Change these first.")
+            % {"name": program.name, "users": ", ".join(f"{user.kind} “{user.label}”" for user in users)}
+        )
 
 
 def _in_state(program: Program, *states: Program.State) -> Program:

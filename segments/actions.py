@@ -14,6 +14,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from leads.actions import audit
+from leads.queries_vocabulary import own_definitions
 from leads.text import clean, fold
 from segments import graph, queries
 from segments.conditions import Sql, check, matching, moment, to_document
@@ -113,6 +114,7 @@ def save_segment(
     Refused: BadConditions, NeedsConditions, Loop. `joining` and `leaving` are what the person was told before saving.
     """
     with transaction.atomic():
+        own_definitions()
         if segment is None:
             stored = Segment(slug=free_slug(slug or name), mode=mode, created_at=now, version=0)
         else:
@@ -295,6 +297,7 @@ def leave_to_rule(segment: Segment, *, contact_ids: Sequence[int], now: datetime
 def archive_segment(segment: Segment, *, actor: User | None, now: datetime) -> None:
     """Out of use: no longer kept up to date, not offered any more; members stay as they are. InUse while something reads it."""
     with transaction.atomic():
+        own_definitions()
         refuse_in_use(segment)
         Segment.objects.filter(pk=segment.pk, archived_at=None).update(archived_at=now, updated_at=now)
         audit(actor, "archived", segment, {}, now=now)
@@ -303,6 +306,7 @@ def archive_segment(segment: Segment, *, actor: User | None, now: datetime) -> N
 def unarchive_segment(segment: Segment, *, actor: User | None, now: datetime) -> None:
     """Back in use; the next turn looks at everybody."""
     with transaction.atomic():
+        own_definitions()
         loop = graph.would_loop(segment.key, segment.conditions)
         if loop:
             raise Loop(loop)
@@ -313,6 +317,7 @@ def unarchive_segment(segment: Segment, *, actor: User | None, now: datetime) ->
 def delete_segment(segment: Segment, *, actor: User | None, now: datetime) -> None:
     """Gone with its whole history. InUse while something reads it, or a program was ever triggered by it."""
     with transaction.atomic():
+        own_definitions()
         refuse_in_use(segment)
         audit(actor, "deleted", segment, {"conditions": segment.conditions, "members": segment.member_count}, now=now)
         try:

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from yaml.resolver import Resolver
 
+from leads.queries_vocabulary import own_definitions
 from segments.conditions import BadConditions
 
 LARGEST_FILE = 5_000_000  # bytes; the largest rule document is a few hundred kilobytes
@@ -226,6 +227,7 @@ def import_from(folder: Path, *, dry_run: bool, actor: User | None, now: datetim
 
 def _store(read: list[tuple[FileReport, DefinitionKind, dict[str, Any]]], actor: User | None, now: datetime) -> None:
     """Two passes, so that documents may name each other in any order; each document in a savepoint, so that all problems are told."""
+    own_definitions()
     in_order = sorted(read, key=lambda entry: entry[1].order)
     before = _by_name()
     for report, kind, document in in_order:

@@ -14,7 +14,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from leads.actions import audit
+from leads.queries_vocabulary import own_definitions
 from segments import graph
+from segments.conditions import BadConditions, check
 from segments.models import Persona
 
 REVIEW_EVERY = timedelta(days=91)  # sales and marketing look at each persona once a quarter (BRIEF)
@@ -88,10 +90,11 @@ def is_overdue(persona: Persona, *, today: date) -> bool:
 def create_persona(*, values: Mapping[str, Any], actor: User | None, now: datetime) -> Persona:
     """A new persona at the end of the order, with a slug made of its name."""
     with transaction.atomic():
+        own_definitions()
         last = Persona.objects.order_by("-position").values_list("position", flat=True).first()
         persona = Persona(slug=_free_slug(values["name"]), position=1 if last is None else last + 1, created_at=now)
         _write(persona, values, now=now)
-        _refuse_loop(persona)
+        _refuse_rule(persona)
         persona.save(force_insert=True)
         audit(actor, "created", persona, {}, now=now)
     return persona
@@ -105,6 +108,7 @@ def save_persona(
     A changed rule or status leaves the mark for the engine on every persona that assigns, since the first that matches wins.
     """
     with transaction.atomic():
+        own_definitions()
         stored = Persona.objects.select_for_update(no_key=True).get(pk=persona.pk)
         if stored.version != version:
             raise EditedMeanwhile(stored)
@@ -114,7 +118,7 @@ def save_persona(
         if not changed:
             return stored
         if "conditions" in changed:
-            _refuse_loop(stored)
+            _refuse_rule(stored)
         stored.version += 1
         stored.save()
         if {"conditions", "status"} & set(changed):
@@ -169,14 +173,15 @@ def move_persona(persona: Persona, *, up: bool, actor: User, now: datetime) -> N
 
 def delete_persona(persona: Persona, *, actor: User, now: datetime) -> None:
     """Gone with its assignments; PersonaRefused while a rule names it."""
-    users = graph.used_by(persona.key)
-    if users:
-        names = ", ".join(str(user) for user in users)
-        raise PersonaRefused(
-            _("“%(name)s” is used by: %(users)s. Change these first, or retire the persona.")
-            % {"name": persona.name, "users": names}
-        )
     with transaction.atomic():
+        own_definitions()
+        users = graph.used_by(persona.key)
+        if users:
+            names = ", ".join(str(user) for user in users)
+            raise PersonaRefused(
+                _("“%(name)s” is used by: %(users)s. Change these first, or retire the persona.")
+                % {"name": persona.name, "users": names}
+            )
         audit(actor, "deleted", persona, {}, now=now)
         persona.delete()
         _assign_again(now=now)
@@ -199,8 +204,13 @@ def _assign_again(*, now: datetime) -> None:
     Persona.objects.update(stale_since=now, problem="")
 
 
-def _refuse_loop(persona: Persona) -> None:
-    loop = graph.would_loop(persona.key, persona.conditions)
+def _refuse_rule(persona: Persona) -> None:
+    """What the form took may have gone meanwhile; and no rule reads itself."""
+    try:
+        tree = None if persona.conditions is None else check(persona.conditions)
+    except BadConditions as error:
+        raise PersonaRefused(str(error)) from error
+    loop = graph.would_loop(persona.key, tree)
     if loop:
         names = {definition.key: definition.label for definition in graph.definitions()} | {persona.key: persona.name}
         words = " → ".join(names.get(key, key) for key in loop)

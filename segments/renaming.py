@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from leads.actions import audit
+from leads.queries_vocabulary import own_definitions
 from segments.actions import RESERVED_SLUGS, SegmentRefused
 from segments.models import Persona, Segment, SegmentVersion
 
@@ -66,6 +67,7 @@ def rename_segment(segment: Segment, *, slug: str, actor: User | None, now: date
     """
     _refuse_slug(slug)
     with transaction.atomic():
+        own_definitions()
         stored = Segment.objects.select_for_update().get(pk=segment.pk)
         if stored.slug == slug:
             return Renamed(slug, 0)

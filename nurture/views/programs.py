@@ -166,7 +166,11 @@ def program_draft(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def program_discard(request: HttpRequest, slug: str) -> HttpResponse:
     program = access.program_or_404(slug)
-    actions.discard_draft(access.draft_or_404(program), actor=actor(request), now=timezone.now())
+    try:
+        actions.discard_draft(access.draft_or_404(program), actor=actor(request), now=timezone.now())
+    except actions.NurtureRefused as error:
+        messages.error(request, str(error))
+        return redirect("nurture:program-detail", program.slug)
     if Program.objects.filter(pk=program.pk).exists():
         messages.success(request, _("The draft is gone; the version before it goes on as it was."))
         return redirect("nurture:program-detail", program.slug)

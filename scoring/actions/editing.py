@@ -15,6 +15,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from leads.actions import Refused, audit
+from leads.queries_vocabulary import own_definitions
 from leads.text import clean
 from scoring import grades, queries
 from scoring.caps import checked_caps
@@ -128,12 +129,13 @@ def archive_model(model: ScoreModel, *, now: datetime, actor: User | None = None
     """Scored no more and offered nowhere; its scores, ledger and hand-offs stay. Refused for the default and for one that is read."""
     if model.is_default:
         raise Refused(_("Make another model the default first."))
-    if users := graph.used_by(f"score:{model.slug}"):
-        raise Refused(
-            _("“%(name)s” is used by: %(users)s.")
-            % {"name": model, "users": ", ".join(f"{one.kind} “{one}”" for one in users)}
-        )
     with transaction.atomic():
+        own_definitions()
+        if users := graph.used_by(f"score:{model.slug}"):
+            raise Refused(
+                _("“%(name)s” is used by: %(users)s.")
+                % {"name": model, "users": ", ".join(f"{one.kind} “{one}”" for one in users)}
+            )
         ScoreModel.objects.filter(pk=model.pk).update(archived_at=now)
         audit(actor, "archived", model, {}, now)
     model.archived_at = now
@@ -244,11 +246,12 @@ def save_rule(
     if group not in Rule.Group.values or group == Rule.Group.BANT:
         raise Refused(_("A rule belongs to fit, behaviour or negative."))
     points = checked_points(points, group)
-    tree = check(conditions)
-    if counting is not None:
-        leaf_of(tree)
-        counting = check_counting(counting, points)
     with transaction.atomic():
+        own_definitions()
+        tree = check(conditions)
+        if counting is not None:
+            leaf_of(tree)
+            counting = check_counting(counting, points)
         draft = _edit(version, edit_number, now)
         rules = list(draft.rules.all())
         rule = next((one for one in rules if one.key == key), None) if key else None
@@ -355,8 +358,9 @@ def change_hand_off(
 
     The condition may read the model's own score: it decides nobody's points, so there is no loop. BadConditions for a bad document.
     """
-    document = None if conditions is None else to_document(check(conditions))
     with transaction.atomic():
+        own_definitions()
+        document = None if conditions is None else to_document(check(conditions))
         draft = _edit(version, edit_number, now)
         if lower_line is not None and not (lower_line.is_finite() and lower_line < draft.threshold):
             raise Refused(
@@ -424,6 +428,7 @@ def publish(
         raise Refused(_("Say how many a working day: from 1 to %(most)s.") % {"most": f"{MOST_PER_DAY:,}"})
     with transaction.atomic():
         queries.lock_model(version.model_id)
+        own_definitions()
         draft = _edit(version, edit_number, now)
         if draft.lower_line is not None and draft.lower_line >= draft.threshold:
             raise Refused(_("The lower line of the hand-off lies at or above the threshold: lower it first."))

@@ -14,6 +14,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from leads.actions import Refused, audit
+from leads.queries_vocabulary import own_definitions
 from leads.text import clean
 from scoring import graduation
 from scoring.actions.editing import MOST_POINTS, Outdated
@@ -80,11 +81,12 @@ def save_graduation(
     name = clean(name)
     if not name:
         raise Refused(_("A rule needs a name: it stands in the history of everybody whom it moves."))
-    checked(
-        to_stage=to_stage, from_stages=from_stages, conditions=conditions, points_of=points_of, points=points,
-        slug=rule.slug if rule else "",
-    )  # fmt: skip
     with transaction.atomic():
+        own_definitions()
+        checked(
+            to_stage=to_stage, from_stages=from_stages, conditions=conditions, points_of=points_of, points=points,
+            slug=rule.slug if rule else "",
+        )  # fmt: skip
         if rule is None:
             row = GraduationRule(slug=_free_slug(slug or name), position=GraduationRule.objects.count() + 1, version=0)
         else:

@@ -137,6 +137,23 @@ def test_a_template_saved_twice_from_one_editor() -> None:
     assert Template.objects.get().version == 2
 
 
+def test_a_program_that_a_rule_asks_for_cannot_go() -> None:
+    from segments.actions import delete_segment
+
+    program, draft = make_program(wait(1), name="Ran"), make_program(wait(1), name="Never", live=False)
+    actions.stop(program, actor=None, now=NOW)
+    askers = [make_segment({"in_program": one.slug}, name=f"In {one.slug}") for one in (program, draft)]
+    with pytest.raises(actions.NurtureRefused, match="“Ran” is used by: segment “In ran”"):
+        actions.archive_program(program, actor=None, now=NOW)
+    with pytest.raises(actions.NurtureRefused, match="“Never” is used by: segment “In never”"):
+        actions.discard_draft(draft.versions.get(), actor=None, now=NOW)
+    for asker in askers:
+        delete_segment(asker, actor=None, now=NOW)
+    actions.archive_program(program, actor=None, now=NOW)
+    actions.discard_draft(draft.versions.get(), actor=None, now=NOW)
+    assert list(Program.objects.filter(archived_at=None)) == []
+
+
 def test_the_segment_of_a_live_program_cannot_go() -> None:
     from segments.actions import InUse, archive_segment
 
