@@ -57,9 +57,10 @@ def rewrite(rename: Rename) -> int:
         steps = [_step(step, rename) for step in version.tree.get("steps", [])]
         if steps != version.tree.get("steps", []):
             version.tree = {**version.tree, "steps": steps}
+            version.edit_number += 1  # workers keep the trees that they walk by this number
             changed.append(version)
     if changed:
-        ProgramVersion.objects.bulk_update(changed, ["tree"])
+        ProgramVersion.objects.bulk_update(changed, ["tree", "edit_number"])
     return len(changed)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection
 
 from leads.models import Mark
+from nurture.models import Program
 from segments.conditions import Sql
 
 if TYPE_CHECKING:
@@ -169,24 +170,99 @@ def programs_with_due(now: datetime) -> list[int]:
         return [program_id for (program_id,) in cursor.fetchall()]
 
 
-def claim_due(program_id: int, *, now: datetime, limit: int) -> list[Due]:
-    """Lock due enrolments of one program, longest due first; those that another worker has are passed over.
+def live_program(program_id: int) -> Program | None:
+    """The program while it is live, with `walked`: the live version and those in which somebody is -> their edit numbers. One statement.
 
-    Two statements. The program's row is share-locked, so that pausing or stopping waits for the batch and no batch comes after.
+    It share-locks the program's row: pausing or stopping waits for the batch, and no batch comes after.
+    """
+    found = Program.objects.raw(
+        """
+        SELECT p.*, (
+            SELECT coalesce(json_object_agg(v.id, v.edit_number), '{}') FROM nurture_programversion v
+            WHERE v.program_id = p.id AND (v.state = 'live' OR v.state = 'past' AND EXISTS (
+                SELECT FROM nurture_enrolment e WHERE e.version_id = v.id AND e.state IN ('active', 'parked')
+            ))
+        ) AS walked
+        FROM nurture_program p WHERE p.id = %s AND p.state = 'live' FOR SHARE OF p
+        """,
+        [program_id],
+    )
+    return next(iter(found), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """A step at which nothing is done and nothing decided, with where it leads: whoever is due there moves on in the claiming statement."""
+
+    version_id: int
+    step: str
+    next_step: str | None
+    next_at: datetime | None
+    ended_why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Those due at steps that do something, locked; and how many moved on at once, by version and step."""
+
+    due: list[Due]
+    passed: dict[tuple[int, str], int]
+
+    @property
+    def number(self) -> int:
+        return len(self.due) + sum(self.passed.values())
+
+
+def claim_due(program_id: int, *, now: datetime, limit: int, passing: Sequence[Passing] = ()) -> Claimed:
+    """Lock due enrolments of one program, longest due first, and move on those at `passing` steps; the others come back.
+
+    One statement; rows that another worker has are passed over. Moving on here instead of by `advance` spares reading and sending
+    back a thousand rows: 0.85 of the raw statement instead of 0.45 (2026-11-22, bench/steps.py).
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT FROM nurture_program WHERE id = %s AND state = 'live' FOR SHARE", [program_id])
-        if cursor.rowcount == 0:
-            return []
         cursor.execute(
             """
-            SELECT id, contact_id, version_id, step, visit FROM nurture_enrolment
-            WHERE program_id = %s AND state = 'active' AND next_step_at <= %s
-            ORDER BY next_step_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+            WITH due AS MATERIALIZED (
+                SELECT id, contact_id, version_id, step, visit FROM nurture_enrolment
+                WHERE program_id = %(program)s AND state = 'active' AND next_step_at <= %(now)s
+                ORDER BY next_step_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+            ), moved AS MATERIALIZED (
+                SELECT due.id, due.version_id, due.step, due.visit, way.next_step, way.next_at, way.why
+                FROM due JOIN unnest(
+                    %(versions)s::bigint[], %(steps)s::text[], %(next_steps)s::text[], %(next_at)s::timestamptz[], %(why)s::text[]
+                ) way (version_id, step, next_step, next_at, why) USING (version_id, step)
+            ), visited AS (
+                INSERT INTO nurture_stepvisit (enrolment_id, version_id, step, visit, done_at, outcome)
+                SELECT id, version_id, step, visit, %(now)s, 'done' FROM moved
+            ), walked AS (
+                UPDATE nurture_enrolment e SET
+                    visit = e.visit + 1,
+                    step = coalesce(moved.next_step, ''),
+                    state = CASE WHEN moved.next_step IS NULL THEN 'finished' ELSE 'active' END,
+                    next_step_at = moved.next_at,
+                    ended_at = CASE WHEN moved.next_step IS NULL THEN %(now)s END,
+                    ended_why = moved.why
+                FROM moved WHERE e.id = moved.id
+            )
+            SELECT id, contact_id, version_id, step, visit, 0 FROM due WHERE NOT EXISTS (SELECT FROM moved WHERE moved.id = due.id)
+            UNION ALL SELECT NULL, NULL, version_id, step, NULL, count(*) FROM moved GROUP BY version_id, step
             """,
-            [program_id, now, limit],
+            {
+                "program": program_id,
+                "now": now,
+                "limit": limit,
+                "versions": [way.version_id for way in passing],
+                "steps": [way.step for way in passing],
+                "next_steps": [way.next_step for way in passing],
+                "next_at": [way.next_at for way in passing],
+                "why": [way.ended_why for way in passing],
+            },
         )
-        return [Due(*row) for row in cursor.fetchall()]
+        rows = cursor.fetchall()
+    return Claimed(
+        [Due(*row[:5]) for row in rows if row[0] is not None],
+        {(version_id, step): number for key, _contact, version_id, step, _visit, number in rows if key is None},
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,10 @@ def at_once(values: Mapping[str, Any], contact_ids: Sequence[int], now: datetime
     return {}
 
 
+def now_for_all(values: Mapping[str, Any], now: datetime) -> datetime | None:
+    return now
+
+
 @dataclass(frozen=True)
 class Kind:
     """One row of the table of steps.
@@ -181,7 +185,9 @@ class Kind:
     `malformed` yields (key, message) for values of the wrong shape, whatever the database holds;
     `problems` yields (message, blocks) for what is missing or refers to nothing;
     `run` does the step for a group and says who came out how;
-    `due_at` gives the moments at which people who arrive are due, for those who must wait.
+    `due_at` gives the moments at which people who arrive are due, for those who must wait;
+    `due_for_all` gives that moment where it is the same for everybody, else None;
+    `passes`: at the step itself nothing is done and nothing decided.
     """
 
     key: str
@@ -199,6 +205,8 @@ class Kind:
     ways: Mapping[str, Words] = field(default_factory=dict)
     outcomes: Mapping[str, Words] = field(default_factory=dict)
     ends: bool = False
+    due_for_all: Callable[[Mapping[str, Any], datetime], datetime | None] = now_for_all
+    passes: bool = False
 
 
 def is_text(values: Mapping[str, Any], key: str, longest: int = 300) -> Iterator[tuple[str, str]]:

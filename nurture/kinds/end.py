@@ -45,4 +45,5 @@ END = Kind(
     keys=frozenset({"label"}),
     malformed=_malformed,
     ends=True,
+    passes=True,
 )

@@ -55,15 +55,20 @@ def _duration(values: Mapping[str, Any]) -> timedelta | None:
     return wait["value"] * UNITS[wait["unit"]] if wait else None
 
 
-def _due_at(values: Mapping[str, Any], contact_ids: Sequence[int], now: datetime) -> dict[int, datetime]:
+def _due_for_all(values: Mapping[str, Any], now: datetime) -> datetime | None:
     if (duration := _duration(values)) is not None:
-        end = now + duration
+        return now + duration
+    until = values["until"]
+    if until.get("clock", "workspace") != "workspace":
+        return None
+    return next_at(now, days=until["days"], at=time.fromisoformat(until["at"]), zone=zone())
+
+
+def _due_at(values: Mapping[str, Any], contact_ids: Sequence[int], now: datetime) -> dict[int, datetime]:
+    if (end := _due_for_all(values, now)) is not None:
         return dict.fromkeys(contact_ids, end)
     until = values["until"]
     at, days, home = time.fromisoformat(until["at"]), until["days"], zone()
-    if until.get("clock", "workspace") == "workspace":
-        end = next_at(now, days=days, at=at, zone=home)
-        return dict.fromkeys(contact_ids, end)
     ends: dict[str, datetime] = {}
     due: dict[int, datetime] = {}
     for contact_id, name in queries.zones_of(contact_ids):
@@ -233,4 +238,6 @@ WAIT = Kind(
     malformed=_malformed,
     problems=_problems,
     due_at=_due_at,
+    due_for_all=_due_for_all,
+    passes=True,
 )

@@ -12,10 +12,11 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from leads import actions as facts
 from leads.models import Contact, StageMove
-from nurture import actions, engine, queries, turn
+from nurture import actions, consequences, engine, queries, turn
 from nurture.kinds import tags
 from nurture.models import Enrolment, Program, Sending, StepVisit, Task
-from segments.models import Membership
+from segments.models import Membership, Segment
+from segments.renaming import Rename
 from segments.turn import turn as segments_turn
 from tests.makers import NOW, make_contact, make_owner, make_segment, make_user
 from tests.nurture.makers import (
@@ -145,8 +146,39 @@ def test_a_step_whose_template_is_gone_parks_with_words() -> None:
 def test_two_workers_pass_over_each_others_people() -> None:
     program, people = make_walk(wait(1), people=4)
     claimed = queries.claim_due(program.pk, now=NOW, limit=3)
-    assert len(claimed) == 3
-    assert len({row.contact_id for row in claimed}) == 3
+    assert (claimed.number, claimed.passed) == (3, {})
+    assert len({row.contact_id for row in claimed.due}) == 3
+
+
+def test_steps_at_which_nothing_is_done_pass_in_the_claiming_statement() -> None:
+    program, people = make_walk(wait(1, step_id="w"), mail(step_id="m"), step("end", "e", label="over"), people=3)
+    version = program.versions.get()
+    way = queries.Passing(version.pk, "start", "w", NOW + DAY)
+    claimed = queries.claim_due(program.pk, now=NOW, limit=2, passing=[way])
+    assert (claimed.due, claimed.passed) == ([], {(version.pk, "start"): 2})
+    rest = queries.claim_due(program.pk, now=NOW, limit=10, passing=[queries.Passing(version.pk, "w", "m", NOW)])
+    assert ([row.step for row in rest.due], rest.passed) == (["start"], {})
+    walk()
+    walk(NOW + DAY)
+    assert [trace(person) for person in people] == [[("w", "done"), ("m", "done"), ("e", "done")]] * 3
+    assert set(Enrolment.objects.values_list("state", "step", "next_step_at", "ended_at", "ended_why", "visit")) == {
+        ("finished", "", None, NOW + DAY, "over", 5)
+    }
+
+
+def test_a_renamed_segment_reaches_a_worker_that_knows_the_steps() -> None:
+    segment = make_segment()
+    branch = step("branch", "b", conditions={"in_segment": segment.slug}, yes=[step("add_tag", "t", tag="in")], no=[])
+    program, (person,) = make_walk(wait(1), branch)
+    put_in(segment, [person])
+    walk()
+    version = program.versions.get()
+    assert consequences.rewrite(Rename(segment.slug, "fresh")) == 1
+    Segment.objects.filter(pk=segment.pk).update(slug="fresh")
+    walk(NOW + DAY)
+    version.refresh_from_db()
+    assert version.tree["steps"][1]["conditions"] == {"in_segment": "fresh"}
+    assert trace(person)[1:] == [("b", "yes"), ("t", "done")]
 
 
 def test_nobody_enters_twice() -> None:
