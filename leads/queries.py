@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from leads.models import Mark
+from leads.models import Mark, Workspace
 
 # Every rule has to look at a new contact; DEFINITION is the engine's own.
 FACETS_OF_A_NEW_CONTACT = (
@@ -373,6 +373,14 @@ def months_worth_a_partition(moments: Iterable[datetime], *, now: datetime) -> s
 
 def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+# --- The workspace -----------------------------------------------------------------------------------------------------------
+
+
+def workspace_row() -> Workspace | None:
+    """The one row, None before it is made. One statement, written out since every page and every turn begins with it."""
+    return next(iter(Workspace.objects.raw("SELECT * FROM leads_workspace WHERE id = 1")), None)
 
 
 # --- Pages -----------------------------------------------------------------------------------------------------------------

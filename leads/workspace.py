@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from leads import queries
 from leads.models import Workspace
 
 
 def workspace() -> Workspace:
     """The one row; made with defaults on a fresh instance. One statement."""
-    row = Workspace.objects.filter(pk=1).first()
+    row = queries.workspace_row()
     if row is None:
         row, _ = Workspace.objects.get_or_create(pk=1, defaults={"business_days": [1, 2, 3, 4, 5]})
     return row

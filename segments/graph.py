@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from segments.rules import reads_of
@@ -98,6 +99,7 @@ def definitions() -> list[Definition]:
     return [definition for source in _definition_sources for definition in source()]
 
 
+@lru_cache(maxsize=4096)
 def corner(read: str) -> str:
     """The corner of the graph that a read leads to: personas are one, so are stages, a score field belongs to its model, fields stand for themselves."""
     if read == "contact.persona" or read.startswith("persona:"):

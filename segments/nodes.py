@@ -412,20 +412,19 @@ class PersonasNode:
 
 
 def segment_nodes() -> list[Node]:
-    """A node per segment in use, and one for all personas. Four statements."""
+    """A node per segment in use, and one for all personas. Two statements and those of the stamp."""
     stamp = catalogue_stamp()
     clock = Clock()
     found: list[Node] = []
-    by_hand = queries.segments_with_overrides()
-    for segment in Segment.objects.in_use().defer("notes"):
+    for segment, has_overrides in queries.segments_in_use():
         rule, broken = None, None
         if segment.mode == Segment.Mode.DYNAMIC and segment.conditions is not None:
             try:
                 rule = rule_of(segment.conditions, stamp)
             except BadConditions as error:
                 broken = error
-        found.append(SegmentNode(segment, rule, clock, broken, has_overrides=segment.pk in by_hand))
-    personas = list(Persona.objects.all())
+        found.append(SegmentNode(segment, rule, clock, broken, has_overrides=has_overrides))
+    personas = queries.personas()
     if personas:
         found.append(PersonasNode(personas, stamp, clock))
     return found

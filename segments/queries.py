@@ -13,6 +13,7 @@ from django.db.backends.utils import CursorWrapper
 
 from leads.models import Mark
 from segments.conditions import Sql
+from segments.models import Persona, Segment
 
 # One stage at a time: the turn holds the advisory lock. Unlogged and not temporary, since PostgreSQL fills a temporary
 # table without parallel workers (LIMITS, trap 6).
@@ -110,8 +111,16 @@ def marks_up_to(limit: int, *, besides: int | None = None) -> int:
         return int(cursor.fetchone()[0])
 
 
-def claim_marks(limit: int) -> dict[int, frozenset[int]]:
-    """Take marks off the list, oldest first: contact -> facets. One statement; the rows are gone when the transaction commits.
+@dataclass(frozen=True)
+class Claimed:
+    """Marks taken off the list: contact -> facets. `is_full`: as many as were asked for, so that more may wait."""
+
+    facets: Mapping[int, frozenset[int]]
+    is_full: bool
+
+
+def claim_marks(limit: int) -> Claimed:
+    """Take marks off the list, oldest first. One statement; the rows are gone when the transaction commits.
 
     Evaluation must happen in a later statement of the same transaction: its snapshot then sees what the marks told about.
     """
@@ -119,10 +128,12 @@ def claim_marks(limit: int) -> dict[int, frozenset[int]]:
         cursor.execute(
             "WITH claimed AS (DELETE FROM leads_mark WHERE id = ANY (ARRAY(SELECT id FROM leads_mark ORDER BY id LIMIT %s"
             " FOR UPDATE SKIP LOCKED)) RETURNING contact_id, facet)"
-            " SELECT contact_id, array_agg(DISTINCT facet) FROM claimed GROUP BY contact_id ORDER BY contact_id",
+            " SELECT contact_id, array_agg(DISTINCT facet), count(*) FROM claimed GROUP BY contact_id ORDER BY contact_id",
             [limit],
         )
-        return {contact_id: frozenset(facets) for contact_id, facets in cursor.fetchall()}
+        rows = cursor.fetchall()
+        facets = {contact_id: frozenset(facets) for contact_id, facets, _ in rows}
+        return Claimed(facets, is_full=sum(marks for _, _, marks in rows) == limit)
 
 
 def put_back(contact_ids: Sequence[int], facet: int) -> None:
@@ -313,13 +324,21 @@ def differences_among(
     return differences
 
 
-def segments_with_overrides() -> frozenset[int]:
-    """Ids of segments that somebody was put into or taken out of by hand. One statement that skips along the index."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id FROM segments_segment s WHERE EXISTS (SELECT FROM segments_segmentoverride o WHERE o.segment_id = s.id)"
-        )
-        return frozenset(segment_id for (segment_id,) in cursor.fetchall())
+# Written out, since Django takes ten times longer to put these two statements together than PostgreSQL to answer them, once a turn.
+_IN_USE = """
+    SELECT segment.*, EXISTS (SELECT FROM segments_segmentoverride o WHERE o.segment_id = segment.id) AS has_overrides
+    FROM segments_segment segment WHERE segment.archived_at IS NULL ORDER BY segment.slug
+"""
+
+
+def segments_in_use() -> list[tuple[Segment, bool]]:
+    """Segments that the turn keeps up to date, and whether somebody was put into or taken out of it by hand. One statement."""
+    return [(segment, vars(segment)["has_overrides"]) for segment in Segment.objects.raw(_IN_USE)]
+
+
+def personas() -> list[Persona]:
+    """All of them, in order. One statement."""
+    return list(Persona.objects.raw("SELECT * FROM segments_persona ORDER BY position, id"))
 
 
 def rows_of(difference: Sequence[tuple[int, bool]]) -> Sql:

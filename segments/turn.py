@@ -7,7 +7,7 @@ at any point is finished by the next one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -175,7 +175,10 @@ def _is_read_in_full(node: Node, before: Sequence[Node], after: Sequence[Node]) 
 
 
 def _work_batch(nodes: Sequence[Node], now: datetime, report: TurnReport) -> bool:
-    """One batch of marks in one transaction; False when none is left. On failure once more, each part in a savepoint."""
+    """One batch of marks in one transaction; False when none is left. On failure once more, each part in a savepoint.
+
+    Where the batch took all marks and changed nothing, none can be left but of facts stored meanwhile: the next beat's.
+    """
     try:
         tally = retrying(lambda: _batch(nodes, now))
     except Exception as error:
@@ -192,7 +195,8 @@ def _work_batch(nodes: Sequence[Node], now: datetime, report: TurnReport) -> boo
     report.problems |= tally.problems
     report.contacts += tally.contacts
     report.batches += bool(tally.contacts)
-    return tally.contacts == BATCH or (tally.contacts > 0 and queries.marks_wait())
+    moved = bool(tally.changes or tally.problems or any(tally.followed.values()))
+    return tally.more or (moved and queries.marks_wait())
 
 
 def _batch(nodes: Sequence[Node], now: datetime, *, carefully: bool = False) -> TurnReport:
@@ -200,11 +204,11 @@ def _batch(nodes: Sequence[Node], now: datetime, *, carefully: bool = False) -> 
     with transaction.atomic():
         queries.bound_statements(BATCH_SECONDS)
         claimed = queries.claim_marks(BATCH)
-        tally.contacts = len(claimed)
-        if not claimed:
+        tally.contacts, tally.more = len(claimed.facets), claimed.is_full
+        if not claimed.facets:
             return tally
         started = perf_counter()
-        touched = _by_facet(claimed)
+        touched = _by_facet(claimed.facets)
         _look_ahead(nodes, touched, now)
         changed: dict[str, set[int]] = {}
         for group, contacts in _groups(nodes, touched, changed, carefully=carefully):
@@ -215,7 +219,7 @@ def _batch(nodes: Sequence[Node], now: datetime, *, carefully: bool = False) -> 
         tally.spend("definitions", started)
         for follower in _followers:
             started = perf_counter()
-            moved = _follow(follower, list(claimed), now, tally, carefully=carefully)
+            moved = _follow(follower, list(claimed.facets), now, tally, carefully=carefully)
             tally.followed[follower.name] = moved
             tally.spend(follower.name, started)
     return tally
@@ -230,7 +234,7 @@ def _look_ahead(nodes: Sequence[Node], touched: dict[int, set[int]], now: dateti
                 due_by(first)
 
 
-def _by_facet(claimed: dict[int, frozenset[int]]) -> dict[int, set[int]]:
+def _by_facet(claimed: Mapping[int, frozenset[int]]) -> dict[int, set[int]]:
     touched: dict[int, set[int]] = {}
     for contact_id, facets in claimed.items():
         for facet in facets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, LiteralString
 
 Row = tuple[Any, ...]
@@ -25,9 +26,15 @@ FALSE = Sql("FALSE")
 NOTHING = Sql("")
 
 
+@lru_cache(maxsize=1024)
+def _pieces(template: str) -> tuple[str, ...]:
+    """A template is written in the code, so there are some dozens; a turn puts a hundred statements together from them."""
+    return tuple(template.split("{}"))
+
+
 def sql(template: LiteralString, *parts: Sql) -> Sql:
     """The template with each `{}` replaced by the next part."""
-    pieces = template.split("{}")
+    pieces = _pieces(template)
     if len(pieces) != len(parts) + 1:
         raise ValueError(f"{len(parts)} parts for {template!r}")
     text = pieces[0]

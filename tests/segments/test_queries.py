@@ -15,6 +15,7 @@ from segments import queries, queries_pages, turn
 from segments.actions import add_to_segment
 from segments.conditions import Sql
 from segments.models import Membership, Persona, Segment
+from segments.queries import Claimed
 from tests.makers import NOW, make_activity, make_contact, make_segment
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("only_segments")]
@@ -26,9 +27,9 @@ def test_marks_are_claimed_once_with_their_facets() -> None:
     queries.put_back([1, 2], Mark.Facet.CONTACT)
     queries.put_back([1, 1, 3], Mark.Facet.DEAL)
     assert (queries.marks_wait(), queries.marks_up_to(3), queries.marks_up_to(9)) == (True, 3, 5)
-    assert queries.claim_marks(4) == {1: frozenset({1, 4}), 2: frozenset({1})}
-    assert queries.claim_marks(4) == {3: frozenset({4})}
-    assert (queries.claim_marks(4), queries.marks_wait()) == ({}, False)
+    assert queries.claim_marks(4) == Claimed({1: frozenset({1, 4}), 2: frozenset({1})}, is_full=True)
+    assert queries.claim_marks(4) == Claimed({3: frozenset({4})}, is_full=False)
+    assert (queries.claim_marks(4), queries.marks_wait()) == (Claimed({}, is_full=False), False)
 
 
 def test_folded_marks_are_one_per_contact() -> None:
@@ -38,7 +39,7 @@ def test_folded_marks_are_one_per_contact() -> None:
     queries.put_back([2, 4, 4], 0)
     assert (queries.marks_up_to(9), queries.marks_up_to(9, besides=0), queries.marks_up_to(1, besides=0)) == (7, 2, 1)
     assert queries.fold_marks(0, only=True) == 3
-    assert queries.claim_marks(9) == {
+    assert queries.claim_marks(9).facets == {
         1: frozenset({0}),
         2: frozenset({0, int(Mark.Facet.CONTACT)}),
         3: frozenset({int(Mark.Facet.CONTACT)}),
@@ -53,7 +54,7 @@ def test_a_look_at_everybody_costs_the_same_for_one_and_three(people: int) -> No
     make_segment(CFO)
     with CaptureQueriesContext(connection) as captured:
         turn.turn(NOW)
-    assert len(captured) == 32
+    assert len(captured) == 30
 
 
 @pytest.mark.parametrize("people", [1, 3])
@@ -65,7 +66,7 @@ def test_changed_contacts_cost_the_same_for_one_and_three(people: int) -> None:
         change_contact(contact, changes={"title": "CFO"}, actor=None, now=NOW)
     with CaptureQueriesContext(connection) as captured:
         assert sum(turn.turn(NOW).changed.values()) == people
-    assert len(captured) == 17
+    assert len(captured) == 16
 
 
 def test_a_staged_difference_respects_what_was_decided_after_it() -> None:
