@@ -19,19 +19,15 @@ from segments.conditions import Sql
 def moves_by_day(
     segment_ids: Sequence[int], *, begins: datetime, zone: ZoneInfo
 ) -> dict[int, dict[date, tuple[int, int]]]:
-    """segment -> day -> (joined, left) since a moment. One statement over the intervals that begin or end then."""
+    """segment -> day -> (joined, left) since a midnight of the zone. One statement over the quarters of an hour since then, at most
+    35,000 a year and segment."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT segment_id, day, sum(joined)::bigint, sum(gone)::bigint FROM (
-                SELECT segment_id, (since AT TIME ZONE %(zone)s)::date AS day, count(*) AS joined, 0 AS gone
-                FROM segments_membership WHERE segment_id = ANY (%(ids)s) AND since >= %(begins)s GROUP BY 1, 2
-                UNION ALL
-                SELECT segment_id, (until AT TIME ZONE %(zone)s)::date, 0, count(*)
-                FROM segments_membership WHERE segment_id = ANY (%(ids)s) AND until >= %(begins)s GROUP BY 1, 2
-            ) AS moves GROUP BY segment_id, day
+            SELECT segment_id, (slot AT TIME ZONE %s)::date, sum(joined)::bigint, sum(gone)::bigint
+            FROM segments_membershiptally WHERE segment_id = ANY (%s) AND slot >= %s GROUP BY 1, 2
             """,
-            {"zone": zone.key, "ids": list(segment_ids), "begins": begins},
+            [zone.key, list(segment_ids), begins],
         )
         found: dict[int, dict[date, tuple[int, int]]] = {}
         for segment_id, day, joined, left in cursor.fetchall():
