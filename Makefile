@@ -1,5 +1,5 @@
 # make run    set up what is missing, start Ripen, print the address and the demo sign-ins; Ctrl-C stops it
-# make test   everything: linters, types, checks and all tests, those in a real browser too
+# make test   everything: linters, types, checks and all tests, those in a real browser too, in a process for each core
 # make setup  .venv/ and node_modules/, nothing started       make lint   only the linters
 
 SHELL := /bin/sh
@@ -10,6 +10,8 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
 BIN := .venv/bin
 COVERED_PER_CENT := 90
+# Each process has servers of its own and up to 1 GB of memory with its browser; `make test PROCESSES=1` runs one.
+PROCESSES ?= $(shell "$(PYTHON)" -c 'import os; print(max(2, min(4, os.cpu_count() or 1)))')
 
 run: setup
 	@exec $(BIN)/python -m config.supervisor
@@ -71,4 +73,5 @@ format: development
 
 test: development chromium lint
 	@echo "== tests"
-	@exec $(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERED_PER_CENT)
+	@exec $(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder \
+		--cov --cov-report=term:skip-covered --cov-fail-under=$(COVERED_PER_CENT)

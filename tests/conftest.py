@@ -1,35 +1,59 @@
-"""What every test stands on; the services come from tests/instance.py."""
+"""What every test stands on; the services come from tests/instance.py, the rows of the migrations from tests/database.py."""
 
 from collections.abc import Iterator
 
 import pytest
-from django.apps import apps
+from django.conf import settings as project
 from django.core.cache import cache
-from django.db import connection
+from django.test import TransactionTestCase
 from hypothesis import settings
 from pytest_django.plugin import DjangoDbBlocker
+
+from tests import database
 
 # A busy machine is no failure; the examples stay as many.
 settings.register_profile("ripen", deadline=None, print_blob=True)
 settings.load_profile("ripen")
 
+# The dearest first, each file in one worker: whoever is free takes the next one, and the short ones fill up at the end.
+DEAREST = (
+    "tests/browser/test_pages.py",
+    "tests/config/test_supervisor.py",
+    "tests/faults/",
+    "tests/browser/",
+    "tests/stories/",
+    "tests/config/test_embedded.py",
+    "tests/scoring/test_writers.py",
+)
+
+
+def pytest_configure() -> None:
+    # The product's own way to keep passwords takes half a second for each sign-in; what is tested is who may sign in.
+    project.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # pytest-django offers no other way to say how a test that committed is cleared up.
+    TransactionTestCase._fixture_teardown = lambda case: database.give_back()  # type: ignore[attr-defined]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that commit empty all tables at their end; the rows that migrations put there come back before the next one."""
-    for item in items:
-        mark = item.get_closest_marker("django_db")
-        commits = (mark and mark.kwargs.get("transaction")) or "live_server" in getattr(item, "fixturenames", ())
-        if commits:
-            item.add_marker(pytest.mark.django_db(transaction=True, serialized_rollback=True), append=False)
+    """File by file: what a file prepares for its tests is prepared once."""
+    order = {
+        name: number for number, name in enumerate(dict.fromkeys(item.nodeid.partition("::")[0] for item in items))
+    }
+
+    def place(item: pytest.Item) -> tuple[int, int]:
+        file = item.nodeid.partition("::")[0]
+        return next((rank for rank, dear in enumerate(DEAREST) if file.startswith(dear)), len(DEAREST)), order[file]
+
+    items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    with django_db_blocker.unblock():
+        database.remember()
 
 
 @pytest.fixture(autouse=True)
-def _leave_nothing(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Empties the cache, and after tests that commit the tables that Django's own flush passes over (partitioned ones)."""
+def _leave_nothing() -> Iterator[None]:
     yield
     cache.clear()
-    mark = request.node.get_closest_marker("django_db")
-    if mark and mark.kwargs.get("transaction"):
-        tables = ", ".join(model._meta.db_table for model in apps.get_models() if not model._meta.managed)
-        with django_db_blocker.unblock(), connection.cursor() as cursor:
-            cursor.execute(f"TRUNCATE {tables}")

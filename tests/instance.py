@@ -1,6 +1,7 @@
 """Pytest plugin: each run gets services of its own in a temporary RIPEN_HOME, chosen before Django reads its settings.
 
 pyproject.toml loads it with `-p tests.instance`, so it holds for every run, be it of one file; a running instance is never touched.
+With `-n 2` each worker is such a run: what one of them kills, empties or fills is its own.
 """
 
 import fcntl
@@ -41,9 +42,13 @@ for _name in ("REDIS_URL", "EMAIL_URL", "PUBLIC_URL", "DEBUG", "SECRET_KEY", "AL
 _services = ExitStack()
 
 
-@pytest.hookimpl(tryfirst=True)
+def _only_hands_out(config: pytest.Config) -> bool:
+    """Whether other processes run the tests (pytest-xdist); they have services of their own."""
+    return bool(getattr(config.option, "numprocesses", None)) and not hasattr(config, "workerinput")
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
-    if session.config.option.collectonly:
+    if session.config.option.collectonly or _only_hands_out(session.config):
         return
     try:
         _services.enter_context(servers.in_use(durable=False))

@@ -69,7 +69,7 @@ def started(content: str, kind: str) -> ImportJob:
     return job
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_a_killed_import_is_finished_by_the_next_worker(settings: Any, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = tmp_path
     lines = [f"c{number},{'bad' if number % 100 == 0 else f'p{number}@x.test'},{number}" for number in range(20_000)]
@@ -86,7 +86,7 @@ def test_a_killed_import_is_finished_by_the_next_worker(settings: Any, tmp_path:
     assert (Contact.objects.count(), ImportReject.objects.count(), Mark.objects.count()) == (19_800, 200, 19_800 * 5)
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_killed_activities_are_not_doubled(settings: Any, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = tmp_path
     contact = make_contact(external_id="c1")
