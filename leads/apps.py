@@ -7,6 +7,7 @@ class LeadsConfig(AppConfig):
     name = "leads"
 
     def ready(self) -> None:
-        from leads import timeline
+        from leads import merging, timeline
 
+        merging.register()
         timeline.register()

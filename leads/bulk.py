@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -18,6 +22,13 @@ def _owner(value: str) -> Owner | None:
     if owner is None:
         raise actions.Refused(_("Choose an owner."))
     return owner
+
+
+def _merge_page(contact_ids: Sequence[int]) -> str:
+    if len(contact_ids) != 2:
+        raise actions.Refused(_("Choose exactly two people to merge."))
+    kept, gone = contact_ids
+    return f"{reverse('leads:contact-merge', args=[kept])}?{urlencode({'with': gone})}"
 
 
 BUILT_IN = (
@@ -47,6 +58,7 @@ BUILT_IN = (
         choices=lambda: sorted(owner_choices(), key=lambda choice: choice[0] == NOBODY),
         order=30,
     ),
+    BulkAction("merge", gettext_lazy("Merge two people"), "arrows-join-2", "import", None, order=90, page=_merge_page),
 )
 
 

@@ -96,6 +96,7 @@ def _contacts_pass(rows: Sequence[Row], circumstances: Circumstances, outcome: O
             by_external_id[external_id] = (number, external_id)
         if address is not None:
             by_address[address] = (number, external_id)
+    merged = _Merged(set(external_ids) - by_external_id.keys(), set(addresses) - by_address.keys())
     staged: list[StagedRow] = []
     later: list[Row] = []
     seen_external_ids: set[str | None] = set()
@@ -120,6 +121,9 @@ def _contacts_pass(rows: Sequence[Row], circumstances: Circumstances, outcome: O
                 (row.line, _("the e-mail %(email)s belongs to %(other)s") % {"email": address, "other": whose})
             )
             continue
+        elif known is None and at_address is None and (whose := merged.name_of(external_id, address)):
+            outcome.rejected.append((row.line, _("this contact was merged into %(other)s") % {"other": whose}))
+            continue
         else:
             known = known or at_address  # a contact known by address only until now gets its external id
             if known and _loses_its_keys(values, known):
@@ -142,6 +146,32 @@ def _contacts_pass(rows: Sequence[Row], circumstances: Circumstances, outcome: O
         else (0, 0),
     )
     return later
+
+
+class _Merged:
+    """Where the people went whose keys a merge dropped. One statement, none when every key is known."""
+
+    def __init__(self, external_ids: Iterable[str], addresses: Iterable[str]) -> None:
+        self._by_external_id: dict[str, tuple[int, str]] = {}
+        self._by_address: dict[str, tuple[int, str]] = {}
+        ids, mails = sorted(external_ids), sorted(addresses)
+        if not ids and not mails:
+            return
+        for external_id, address, number, name in queries_intake.merged_keys(ids, mails):
+            if external_id is not None:
+                self._by_external_id[external_id] = (number, name)
+            if address is not None:
+                self._by_address[address] = (number, name)
+
+    def name_of(self, external_id: str | None, address: str | None) -> str:
+        """Of the contact that stayed, or an empty text."""
+        found = self._by_external_id.get(external_id or "") or self._by_address.get(address or "")
+        return found[1] if found else ""
+
+    def id_of(self, name: str) -> int | None:
+        """By either key."""
+        found = self._by_external_id.get(name) or self._by_address.get(fold(name))
+        return found[0] if found else None
 
 
 def _loses_its_keys(values: dict[str, Any], known: tuple[int, str | None]) -> bool:
@@ -292,12 +322,13 @@ def _with_contacts(rows: Sequence[Row], circumstances: Circumstances, outcome: O
 
 
 class _Contacts:
-    """Ids of contacts by external id, else by e-mail. One statement."""
+    """Ids of contacts by external id, else by e-mail; a key that a merge dropped leads to whom it was merged into. One or two statements."""
 
     def __init__(self, names: Iterable[str], shadow: Shadow | None) -> None:
         wanted = sorted(set(names))
         self._by_external_id: dict[str, int] = {}
         self._by_address: dict[str, int] = {}
+        self._merged = _Merged((), ())
         if not wanted:
             return
         addresses = sorted({fold(name) for name in wanted if "@" in name})
@@ -308,9 +339,11 @@ class _Contacts:
                 self._by_external_id[external_id] = number
             if address is not None:
                 self._by_address[address] = number
+        left = {name for name in wanted if name not in self._by_external_id and fold(name) not in self._by_address}
+        self._merged = _Merged(left, {fold(name) for name in left if "@" in name})
 
     def __getitem__(self, name: str) -> int:
-        number = self._by_external_id.get(name) or self._by_address.get(fold(name))
+        number = self._by_external_id.get(name) or self._by_address.get(fold(name)) or self._merged.id_of(name)
         if number is None:
             raise _Unknown(_("unknown contact “%(name)s”") % {"name": name[:100]})
         return number

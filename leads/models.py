@@ -467,6 +467,31 @@ class Suppression(models.Model):
         return f"{self.get_reason_display()}: {self.source}"
 
 
+class ContactMerge(models.Model):
+    """One contact that was merged into another one: what it was called, and the keys that are nobody's any more. Append-only.
+
+    A file that still names such a key is told where the person went (intake.py) instead of bringing the double back.
+    """
+
+    kept = models.ForeignKey(Contact, models.CASCADE, related_name="merges")
+    gone_id = models.BigIntegerField(unique=True, help_text="Id of the contact that went; its page leads here.")
+    gone_name = models.CharField(max_length=500)
+    external_id = models.CharField(max_length=200, null=True, help_text="The external id of the two that was not kept.")
+    email = models.CharField(max_length=320, null=True, help_text="The normal address of the two that was not kept.")
+    at = models.DateTimeField()
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    taken = models.JSONField(default=list, help_text="Fields whose value came from the contact that went.")
+
+    class Meta:
+        indexes = [  # reader: queries_intake.merged_keys
+            models.Index(fields=["external_id"], name="leads_merge_external_id"),
+            models.Index(fields=["email"], name="leads_merge_email"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.gone_name} → {self.kept_id}"
+
+
 class ImportJob(models.Model):
     """One file on its way in.
 

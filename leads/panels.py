@@ -99,16 +99,18 @@ class ListFilter:
 class BulkAction:
     """Something done to the chosen contacts of the list. `run(contact_ids, value, user, now)` returns how many changed.
 
-    `right` is a key of access.MAY. With `choices` the person picks a value first; without, they write one.
+    `right` is a key of access.MAY. With `choices` the person picks a value first; without, they write one. With `page` there is
+    nothing to pick: it gives the address of a page that goes on with the chosen contacts, or raises Refused.
     """
 
     key: str
     label: StrOrPromise
     icon: str
     right: str
-    run: Callable[[Sequence[int], str, User, datetime], int]
+    run: Callable[[Sequence[int], str, User, datetime], int] | None
     choices: Callable[[], Sequence[tuple[str, StrOrPromise]]] | None = None
     order: int = 100
+    page: Callable[[Sequence[int]], str] | None = None
 
     @property
     def has_choices(self) -> bool:

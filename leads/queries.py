@@ -458,6 +458,11 @@ TIMELINE_OF_FACTS = {
     "record": """
         SELECT created_at, 'record', 'created', source, '', '', '', NULL::jsonb
         FROM leads_contact WHERE id = %(contact)s AND created_at < %(before)s
+        UNION ALL
+        SELECT merge.at, 'record', 'merged', merge.gone_name, coalesce(merge.external_id, ''), coalesce(merge.email, ''),
+               coalesce(nullif(trim(actor.first_name || ' ' || actor.last_name), ''), actor.username, ''), NULL::jsonb
+        FROM leads_contactmerge merge LEFT JOIN auth_user actor ON actor.id = merge.actor_id
+        WHERE merge.kept_id = %(contact)s AND merge.at < %(before)s
     """,
 }
 

@@ -251,6 +251,21 @@ def contacts_by_key(external_ids: Sequence[str], addresses: Sequence[str]) -> li
         return list(cursor.fetchall())
 
 
+def merged_keys(external_ids: Sequence[str], addresses: Sequence[str]) -> list[tuple[str | None, str | None, int, str]]:
+    """(external id, address, id and name of whom it was merged into) of keys that a merge dropped. One statement over two indexes."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT m.external_id, m.email, c.id,
+                   coalesce(nullif(trim(c.first_name || ' ' || c.last_name), ''), c.email, c.external_id)
+            FROM leads_contactmerge m JOIN leads_contact c ON c.id = m.kept_id
+            WHERE m.external_id = ANY(%s) OR m.email = ANY(%s)
+            """,
+            [list(external_ids), list(addresses)],
+        )
+        return list(cursor.fetchall())
+
+
 # --- Companies, owners -----------------------------------------------------------------------------------------------------
 
 

@@ -70,6 +70,7 @@ def cause_in_words(cause: str, actor: str = "") -> str:
         "program": _("by the program %(name)s") % {"name": name},
         "rule": _("by the rule %(name)s") % {"name": name},
         "bant": _("by BANT"),
+        "merge": _("by merging two contacts"),
     }
     return words.get(kind, cause.replace("_", " "))
 
@@ -147,6 +148,15 @@ def _consent(row: queries.FactEvent) -> TimelineEvent:
 
 
 def _record(row: queries.FactEvent) -> TimelineEvent:
+    if row.what == "merged":
+        said = [_("by %(name)s") % {"name": row.third} if row.third else "", row.first, row.second]
+        return TimelineEvent(
+            at=row.at,
+            icon="arrows-join-2",
+            title=_("%(name)s was merged into this contact") % {"name": row.title},
+            detail=" · ".join(part for part in said if part),
+            category=row.category,
+        )
     return TimelineEvent(
         at=row.at,
         icon="user-plus",

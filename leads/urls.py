@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from leads import views, views_settings, views_vocabulary
+from leads import views, views_merging, views_settings, views_vocabulary
 
 app_name = "leads"
 
@@ -20,6 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("contacts/<int:pk>/stage/", views.contact_stage, name="contact-stage"),
     path("contacts/<int:pk>/timeline/", views.contact_timeline, name="contact-timeline"),
     path("contacts/<int:pk>/delete/", views.contact_delete, name="contact-delete"),
+    path("contacts/<int:pk>/merge/", views_merging.contact_merge, name="contact-merge"),
     path("companies/", views.company_list, name="company-list"),
     path("companies/<int:pk>/", views.company_detail, name="company-detail"),
     path("companies/<int:pk>/edit/", views.company_edit, name="company-edit"),

@@ -25,7 +25,7 @@ from leads import access, actions, forms, lists, panels
 from leads.access import require
 from leads.bulk import bulk_actions
 from leads.countries import name_of
-from leads.models import Activity, Company, Contact, CustomField, Deal, Owner, Stage
+from leads.models import Activity, Company, Contact, ContactMerge, CustomField, Deal, Owner, Stage
 
 TIMELINE_PAGE = 40
 COMPANY_PEOPLE = 20
@@ -144,6 +144,9 @@ def contact_bulk(request: HttpRequest) -> HttpResponse:
     else:
         ids = [int(pk) for pk in request.POST.getlist("chosen") if pk.isascii() and pk.isdigit()][: lists.PAGE_SIZE * 4]
     try:
+        if action.page is not None:
+            return redirect(action.page(ids))
+        assert action.run is not None
         changed = action.run(ids, request.POST.get("value", ""), cast("User", request.user), timezone.now())
     except actions.Refused as error:
         messages.error(request, str(error))
@@ -208,6 +211,11 @@ def _contact(pk: int) -> Contact:
     return get_object_or_404(Contact.objects.select_related("company", "owner"), pk=pk)
 
 
+def _merged_into(pk: int) -> int | None:
+    """Whom the contact was merged into that had this id."""
+    return ContactMerge.objects.filter(gone_id=pk).values_list("kept", flat=True).first()
+
+
 def _custom_fields() -> list[CustomField]:
     return list(CustomField.objects.filter(of=CustomField.Of.CONTACT))
 
@@ -241,8 +249,16 @@ def _custom_facts(contact: Contact, definitions: list[CustomField]) -> list[tupl
 @never_cache
 @require_safe
 def contact_detail(request: HttpRequest, pk: int) -> HttpResponse:
-    """Everything about one person: facts, deals, what higher rooms registered, and the first page of the timeline."""
-    contact, now = _contact(pk), timezone.now()
+    """Everything about one person: facts, deals, what higher rooms registered, and the first page of the timeline.
+
+    The page of somebody who was merged leads to the contact that stayed.
+    """
+    try:
+        contact, now = _contact(pk), timezone.now()
+    except Http404:
+        if (kept := _merged_into(pk)) is None:
+            raise
+        return redirect("leads:contact-detail", kept)
     definitions = _custom_fields()
     labels = stage_labels()
     headline = [

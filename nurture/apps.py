@@ -8,7 +8,7 @@ class NurtureConfig(AppConfig):
 
     def ready(self) -> None:
         from leads.usage import register_usage
-        from nurture import consequences, contact_page, definition_kinds, recycled, subjects, usage
+        from nurture import consequences, contact_page, definition_kinds, merging, recycled, subjects, usage
         from nurture.turn import follow
         from scoring.recycling import register_programs
         from segments import definitions, graph
@@ -24,6 +24,7 @@ class NurtureConfig(AppConfig):
         for kind in definition_kinds.KINDS_OF_DEFINITIONS:
             definitions.register_definition_kind(kind)
         contact_page.register()
+        merging.register()
         register_consequence("program", consequences.tell_program)
         register_consequence("steps", consequences.tell_steps)
         register_rewriter(consequences.rewrite)

@@ -18,6 +18,7 @@ class ScoringConfig(AppConfig):
             definition_kinds_routing,
             fields,
             fields_bant,
+            merging,
             nodes,
             nodes_bant,
             nodes_graduation,
@@ -47,5 +48,6 @@ class ScoringConfig(AppConfig):
         contact_page.register()
         contact_page_bant.register()
         contact_page_lifecycle.register()
+        merging.register()
         register_consequence("score", consequences.tell)
         register_rewriter(consequences.rewrite)

@@ -8,7 +8,16 @@ class SegmentsConfig(AppConfig):
 
     def ready(self) -> None:
         from leads.usage import register_usage
-        from segments import contact_page, contact_page_personas, definition_kinds, definitions, fields, graph, nodes
+        from segments import (
+            contact_page,
+            contact_page_personas,
+            definition_kinds,
+            definitions,
+            fields,
+            graph,
+            merging,
+            nodes,
+        )
 
         fields.register()
         graph.register_nodes(nodes.segment_nodes, waiting=nodes.segments_wait)
@@ -18,3 +27,4 @@ class SegmentsConfig(AppConfig):
             definitions.register_definition_kind(kind)
         contact_page.register()
         contact_page_personas.register()
+        merging.register()

@@ -1,4 +1,4 @@
-"""Crossing the line: the hand-off condition, the lower line, the backlog by days, undo, deals, merges."""
+"""Crossing the line: the hand-off condition, the lower line, the backlog by days, undo, deals."""
 
 from __future__ import annotations
 
@@ -267,18 +267,6 @@ def test_an_accepted_lead_becomes_a_deal_once(lead: HandOff, sally: User) -> Non
         actions.open_deal(lead, product="", amount=None, actor=sally, now=NOW)
     with pytest.raises(actions.Refused):
         actions.undo_answer(lead, actor=sally, now=NOW)
-
-
-def test_merging_keeps_one_open_lead(model: ScoreModel, sally: User) -> None:
-    gone, kept = make_ripe(first_name="Old"), make_ripe(first_name="New")
-    visit(gone)
-    beat(NOW)
-    visit(kept, NOW + HOUR)
-    beat(NOW + HOUR)
-    assert actions.merge_hand_offs(gone=gone, kept=kept, actor=sally, now=NOW + HOUR) == 1
-    row = HandOff.objects.get()
-    assert (row.contact, row.card["who"]["name"]) == (kept, gone.full_name)
-    assert kept.full_name in HandOffEvent.objects.get(kind="merged").note
 
 
 def test_an_archived_model_keeps_its_open_leads(model: ScoreModel, lead: HandOff, sally: User) -> None:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from leads import actions as facts
+from leads import merging
 from leads.models import Contact
 from scoring import actions, queries
 from scoring.grades import grade
@@ -63,6 +64,7 @@ steps = st.lists(
                 "take",
                 "full",
                 "delete",
+                "merge",
                 "crash",
             ]
         ),
@@ -220,6 +222,10 @@ def do(step: str, chance: random.Random, model: ScoreModel, now: datetime, known
                 actions.take_back_points(row, now=now)
         case "delete" if len(contacts) > 2:
             facts.delete_contact(contact, actor=None, now=now)
+        case "merge" if len(contacts) > 2:
+            gone = chance.choice([one for one in contacts if one != contact])
+            known.visits.setdefault(contact.pk, []).extend(known.visits.pop(gone.pk, []))
+            merging.merge_contacts(contact, gone=gone, take={}, actor=None, now=now)
         case "crash":
             visit(known, contact, now, url)
             with pytest.raises(ZeroDivisionError):

@@ -1,0 +1,114 @@
+"""What a merge of two contacts does to programs and mails: one walk per person and program, one address to write to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+from django.db import models
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from leads.merging import Line, Pair, Part, register_part
+from nurture.models import Enrolment, Sending, Task
+
+UNDER_WAY = (Enrolment.State.ACTIVE, Enrolment.State.PARKED)
+WAITING = (Sending.State.QUEUED, Sending.State.HELD)
+
+
+def register() -> None:
+    register_part(
+        Part(
+            "programs",
+            gettext_lazy("Programs and mails"),
+            moves=frozenset({"nurture_enrolment", "nurture_sending", "nurture_task"}),
+            drops=frozenset(),
+            tell=_tell,
+            join=_join,
+            order=50,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Walks:
+    """The two walks through one program; one of them goes."""
+
+    stays: Enrolment
+    goes: Enrolment
+
+
+def _both(pair: Pair) -> list[_Walks]:
+    """Programs that both walked or walk: who is under way stays before who ended, then who is further. One statement."""
+    rows = (
+        Enrolment.objects.filter(contact__in=[pair.kept, pair.gone]).select_related("program").order_by("program__name")
+    )
+    of: dict[int, list[Enrolment]] = {}
+    for row in rows:
+        of.setdefault(row.program_id, []).append(row)
+    found = []
+    for two in of.values():
+        if len(two) == 2:
+            goes, stays = sorted(
+                two, key=lambda one: (one.state in UNDER_WAY, one.visit, one.contact_id == pair.kept.pk)
+            )
+            found.append(_Walks(stays, goes))
+    return found
+
+
+def _tell(pair: Pair) -> Sequence[Line]:
+    both = _both(pair)
+    shared = {one.stays.program_id for one in both}
+    lines = []
+    for one in both:
+        whose = pair.kept if one.stays.contact_id == pair.kept.pk else pair.gone
+        words = _("Both are in “%(program)s”: the walk of %(whose)s goes on (%(state)s), the other one ends.")
+        lines.append(
+            Line(
+                words % {"program": one.stays.program, "whose": whose, "state": one.stays.get_state_display()},
+                "route",
+                is_warning=True,
+            )
+        )
+    alone = Enrolment.objects.filter(contact=pair.gone).exclude(program__in=shared).select_related("program")
+    for row in alone.order_by("program__name"):
+        words = _("In “%(program)s” (%(state)s): goes on there, and does not enter a second time.")
+        lines.append(Line(words % {"program": row.program, "state": row.get_state_display()}, "route"))
+    mails = Sending.objects.filter(contact=pair.gone).count()
+    if mails:
+        words = ngettext("%(n)s mail joins the history.", "%(n)s mails join the history.", mails)
+        lines.append(Line(words % {"n": mails}, "mail"))
+    waiting = _stopped(both).count()
+    if waiting:
+        words = ngettext(
+            "%(n)s mail that still waits is not sent.", "%(n)s mails that still wait are not sent.", waiting
+        )
+        lines.append(Line(words % {"n": waiting}, "mail-off"))
+    tasks = Task.objects.filter(contact=pair.gone, done_at=None).count()
+    if tasks:
+        words = ngettext("%(n)s open task comes along.", "%(n)s open tasks come along.", tasks)
+        lines.append(Line(words % {"n": tasks}, "checkbox"))
+    return lines
+
+
+def _stopped(both: Sequence[_Walks]) -> models.QuerySet[Sending]:
+    """Waiting mails of the walks that end."""
+    return Sending.objects.filter(enrolment__in=[one.goes.pk for one in both], state__in=WAITING)
+
+
+def _join(pair: Pair, actor: User | None) -> None:
+    """Waiting mails go to the address that stays; where both walked a program, the walk that ends takes its own along."""
+    both = _both(pair)
+    _stopped(both).update(
+        state=Sending.State.NOT_SENT,
+        why_not=_("The contact was merged with another one, who gets this mail too."),
+        lease_until=None,
+    )
+    Enrolment.objects.filter(pk__in=[one.goes.pk for one in both]).delete()
+    Enrolment.objects.filter(contact=pair.gone).update(contact=pair.kept)
+    Sending.objects.filter(contact=pair.gone).update(contact=pair.kept)
+    Task.objects.filter(contact=pair.gone).update(contact=pair.kept)
+    if pair.address and pair.dropped_address:
+        waiting = Sending.objects.filter(contact=pair.kept, state__in=WAITING, is_test=False)
+        waiting.filter(address__iexact=pair.dropped_address).update(address=pair.address, lease_until=None)
