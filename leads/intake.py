@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from leads import queries, queries_intake
 from leads.models import ImportJob
-from leads.queries_intake import Shadow, StagedActivity, StagedRow
+from leads.queries_intake import KnownContact, Shadow, StagedActivity, StagedRow
 from leads.text import fold
 
 Kind = ImportJob.Kind
@@ -91,12 +91,15 @@ def _contacts_pass(rows: Sequence[Row], circumstances: Circumstances, outcome: O
         circumstances.shadow.pull_contacts(external_ids, addresses)
     by_external_id: dict[str, tuple[int, str | None]] = {}
     by_address: dict[str, tuple[int, str | None]] = {}
-    for number, external_id, address in queries_intake.contacts_by_key(external_ids, addresses):
-        if external_id is not None:
-            by_external_id[external_id] = (number, external_id)
-        if address is not None:
-            by_address[address] = (number, external_id)
-    merged = _Merged(set(external_ids) - by_external_id.keys(), set(addresses) - by_address.keys())
+    merged = _Merged()
+    for found in queries_intake.contacts_by_key(external_ids, addresses):
+        if found.merged_into is not None:
+            merged.add(found)
+            continue
+        if found.external_id is not None:
+            by_external_id[found.external_id] = (found.id, found.external_id)
+        if found.address is not None:
+            by_address[found.address] = (found.id, found.external_id)
     staged: list[StagedRow] = []
     later: list[Row] = []
     seen_external_ids: set[str | None] = set()
@@ -149,29 +152,27 @@ def _contacts_pass(rows: Sequence[Row], circumstances: Circumstances, outcome: O
 
 
 class _Merged:
-    """Where the people went whose keys a merge dropped. One statement, none when every key is known."""
+    """Where the people went whose keys a merge dropped."""
 
-    def __init__(self, external_ids: Iterable[str], addresses: Iterable[str]) -> None:
-        self._by_external_id: dict[str, tuple[int, str]] = {}
-        self._by_address: dict[str, tuple[int, str]] = {}
-        ids, mails = sorted(external_ids), sorted(addresses)
-        if not ids and not mails:
-            return
-        for external_id, address, number, name in queries_intake.merged_keys(ids, mails):
-            if external_id is not None:
-                self._by_external_id[external_id] = (number, name)
-            if address is not None:
-                self._by_address[address] = (number, name)
+    def __init__(self) -> None:
+        self._by_external_id: dict[str, KnownContact] = {}
+        self._by_address: dict[str, KnownContact] = {}
+
+    def add(self, found: KnownContact) -> None:
+        if found.external_id is not None:
+            self._by_external_id[found.external_id] = found
+        if found.address is not None:
+            self._by_address[found.address] = found
 
     def name_of(self, external_id: str | None, address: str | None) -> str:
         """Of the contact that stayed, or an empty text."""
         found = self._by_external_id.get(external_id or "") or self._by_address.get(address or "")
-        return found[1] if found else ""
+        return (found.merged_into or "") if found else ""
 
     def id_of(self, name: str) -> int | None:
         """By either key."""
         found = self._by_external_id.get(name) or self._by_address.get(fold(name))
-        return found[0] if found else None
+        return found.id if found else None
 
 
 def _loses_its_keys(values: dict[str, Any], known: tuple[int, str | None]) -> bool:
@@ -322,25 +323,26 @@ def _with_contacts(rows: Sequence[Row], circumstances: Circumstances, outcome: O
 
 
 class _Contacts:
-    """Ids of contacts by external id, else by e-mail; a key that a merge dropped leads to whom it was merged into. One or two statements."""
+    """Ids of contacts by external id, else by e-mail; a key that a merge dropped leads to whom it was merged into. One statement."""
 
     def __init__(self, names: Iterable[str], shadow: Shadow | None) -> None:
         wanted = sorted(set(names))
         self._by_external_id: dict[str, int] = {}
         self._by_address: dict[str, int] = {}
-        self._merged = _Merged((), ())
+        self._merged = _Merged()
         if not wanted:
             return
         addresses = sorted({fold(name) for name in wanted if "@" in name})
         if shadow:
             shadow.pull_contacts(wanted, addresses)
-        for number, external_id, address in queries_intake.contacts_by_key(wanted, addresses):
-            if external_id is not None:
-                self._by_external_id[external_id] = number
-            if address is not None:
-                self._by_address[address] = number
-        left = {name for name in wanted if name not in self._by_external_id and fold(name) not in self._by_address}
-        self._merged = _Merged(left, {fold(name) for name in left if "@" in name})
+        for found in queries_intake.contacts_by_key(wanted, addresses):
+            if found.merged_into is not None:
+                self._merged.add(found)
+                continue
+            if found.external_id is not None:
+                self._by_external_id[found.external_id] = found.id
+            if found.address is not None:
+                self._by_address[found.address] = found.id
 
     def __getitem__(self, name: str) -> int:
         number = self._by_external_id.get(name) or self._by_address.get(fold(name)) or self._merged.id_of(name)

@@ -237,33 +237,33 @@ def upsert_contacts(rows: Sequence[StagedRow], *, cause: str, actor_id: int | No
     return created, updated
 
 
-def contacts_by_key(external_ids: Sequence[str], addresses: Sequence[str]) -> list[tuple[int, str | None, str | None]]:
-    """(id, external id, normal address) of the contacts with one of these keys. One statement over the two unique indexes."""
+@dataclass(frozen=True, slots=True)
+class KnownContact:
+    """Somebody who has one of the keys asked for; `merged_into` names them when the keys are those of a contact that they absorbed."""
+
+    id: int
+    external_id: str | None
+    address: str | None
+    merged_into: str | None
+
+
+def contacts_by_key(external_ids: Sequence[str], addresses: Sequence[str]) -> list[KnownContact]:
+    """Contacts with one of these keys, and those into whom a contact with one of them was merged. One statement over four indexes."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT id, external_id, lower(email) FROM leads_contact WHERE external_id = ANY(%s)
+            SELECT id, external_id, lower(email), NULL FROM leads_contact WHERE external_id = ANY(%(ids)s)
             UNION
-            SELECT id, external_id, lower(email) FROM leads_contact WHERE lower(email) = ANY(%s)
-            """,
-            [list(external_ids), list(addresses)],
-        )
-        return list(cursor.fetchall())
-
-
-def merged_keys(external_ids: Sequence[str], addresses: Sequence[str]) -> list[tuple[str | None, str | None, int, str]]:
-    """(external id, address, id and name of whom it was merged into) of keys that a merge dropped. One statement over two indexes."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT m.external_id, m.email, c.id,
+            SELECT id, external_id, lower(email), NULL FROM leads_contact WHERE lower(email) = ANY(%(addresses)s)
+            UNION ALL
+            SELECT c.id, m.external_id, m.email,
                    coalesce(nullif(trim(c.first_name || ' ' || c.last_name), ''), c.email, c.external_id)
             FROM leads_contactmerge m JOIN leads_contact c ON c.id = m.kept_id
-            WHERE m.external_id = ANY(%s) OR m.email = ANY(%s)
+            WHERE m.external_id = ANY(%(ids)s) OR m.email = ANY(%(addresses)s)
             """,
-            [list(external_ids), list(addresses)],
+            {"ids": list(external_ids), "addresses": list(addresses)},
         )
-        return list(cursor.fetchall())
+        return [KnownContact(*row) for row in cursor.fetchall()]
 
 
 # --- Companies, owners -----------------------------------------------------------------------------------------------------
