@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('leads', '0004_jump_factor'),
+        ('leads', '0005_marks_are_vacuumed'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
