@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 from leads.actions import NewActivity, audit, record_activities, withdraw_consent
 from leads.models import Contact
 from leads.queries_vocabulary import own_definitions
-from nurture import queries, tree
+from nurture import around, queries, tree
 from nurture.kinds import Names, Problem
-from nurture.models import Enrolment, Program, ProgramVersion, Sending, Task, Template
+from nurture.models import Enrolment, MailBudget, Program, ProgramVersion, Sending, Task, Template
 from segments import graph
 from segments.models import Segment
 
@@ -81,10 +81,25 @@ def free_slug(name: str, model: type[Program] | type[Template]) -> str:
     return next(slug for slug in (stem, *(f"{stem}-{n}" for n in range(2, len(taken) + 3))) if slug not in taken)
 
 
-def rename_program(program: Program, *, name: str, notes: str, actor: User | None, now: datetime) -> None:
-    Program.objects.filter(pk=program.pk).update(name=name, notes=notes, updated_at=now)
+def rename_program(
+    program: Program, *, name: str, notes: str, actor: User | None, now: datetime, priority: int | None = None
+) -> None:
+    """Name, notes and priority, which hold at once; None leaves the priority."""
     program.name, program.notes = name, notes
-    audit(actor, "renamed", program, {}, now)
+    program.priority = program.priority if priority is None else priority
+    program.updated_at = now
+    program.save(update_fields=["name", "notes", "priority", "updated_at"])
+    audit(actor, "renamed", program, {"priority": program.priority}, now)
+
+
+def set_budget(*, mails: int | None, days: int, actor: User | None, now: datetime) -> None:
+    """So many marketing mails to a person within so many days, over all programs; None lifts the budget."""
+    with transaction.atomic():
+        if mails is None:
+            MailBudget.objects.all().delete()
+        else:
+            MailBudget.objects.update_or_create(pk=1, defaults={"mails": mails, "days": days})
+        audit(actor, "set", "budget of mails", {"mails": mails, "days": days}, now)
 
 
 def start_draft(program: Program, *, actor: User | None, now: datetime) -> ProgramVersion:
@@ -103,6 +118,7 @@ def start_draft(program: Program, *, actor: User | None, now: datetime) -> Progr
             number=number,
             trigger_segment=live.trigger_segment if live else None,
             tree=live.tree if live else tree.empty(),
+            around=live.around if live else {},
             intake=live.intake if live else ProgramVersion.Intake.NEW,
             entered_since=live.entered_since if live else None,
         )
@@ -136,6 +152,23 @@ def set_trigger(draft: ProgramVersion, *, edit_number: int, segment: Segment | N
             _refuse_loop(f"program:{row.program.slug}", segment)
         row.trigger_segment, row.edit_number = segment, row.edit_number + 1
         row.save(update_fields=["trigger_segment", "edit_number"])
+        Program.objects.filter(pk=row.program_id).update(updated_at=now)
+    return row
+
+
+def set_around(draft: ProgramVersion, *, edit_number: int, document: around.Document, now: datetime) -> ProgramVersion:
+    """What stands around the steps: goal, exits, re-entry … Raises EditedMeanwhile, BadAround, and NurtureRefused for a loop."""
+    around.check(document)
+    with transaction.atomic():
+        own_definitions()
+        row = _locked_draft(draft, edit_number)
+        loop = graph.loop_through(f"program:{row.program.slug}", around.reads(document))
+        if loop:
+            raise NurtureRefused(
+                _("Who stays would depend on this program itself: %(loop)s.") % {"loop": " → ".join(loop)}
+            )
+        row.around, row.edit_number = document, row.edit_number + 1
+        row.save(update_fields=["around", "edit_number"])
         Program.objects.filter(pk=row.program_id).update(updated_at=now)
     return row
 
@@ -178,8 +211,8 @@ def discard_draft(draft: ProgramVersion, *, actor: User | None, now: datetime) -
 # --- Programs: running ------------------------------------------------------------------------------------------------------
 
 
-def problems_of(version: ProgramVersion, names: Names) -> list[Problem]:
-    """Everything wrong or doubtful about a version, its trigger first."""
+def problems_of(version: ProgramVersion, names: Names, now: datetime | None = None) -> list[Problem]:
+    """Everything wrong or doubtful about a version, its trigger first; dates that are past only where `now` is given."""
     found: list[Problem] = []
     if version.trigger_segment is None:
         found.append(
@@ -194,7 +227,8 @@ def problems_of(version: ProgramVersion, names: Names) -> list[Problem]:
             "why": version.trigger_segment.problem,
         }
         found.append(Problem("trigger", message, "start", False))
-    return found + tree.problems(tree.check(version.tree), names)
+    steps = tree.check(version.tree)
+    return [*found, *around.problems(version.around, steps, names, now), *tree.problems(steps, names)]
 
 
 def publish(
@@ -216,13 +250,14 @@ def publish(
         version = _locked_draft(draft, edit_number)
         if program.archived_at is not None:
             raise NurtureRefused(_("The program is archived."))
-        blocking = [problem for problem in problems_of(version, Names()) if problem.blocks]
+        blocking = [problem for problem in problems_of(version, Names(), now) if problem.blocks]
         if blocking:
             raise CannotStart(blocking)
         assert version.trigger_segment is not None
         past = program.versions.filter(state=ProgramVersion.State.LIVE).first()
         version.intake = intake
         version.entered_since = _entered_since(version.trigger_segment, intake, since, past)
+        version.enters_from, version.enters_until = around.bounds(version.around)
         if past is not None:
             program.versions.filter(pk=past.pk).update(state=ProgramVersion.State.PAST)
         version.state, version.published_at, version.published_by = ProgramVersion.State.LIVE, now, actor

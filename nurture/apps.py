@@ -8,7 +8,7 @@ class NurtureConfig(AppConfig):
 
     def ready(self) -> None:
         from leads.usage import register_usage
-        from nurture import consequences, contact_page, definition_kinds, merging, recycled, subjects, usage
+        from nurture import consequences, contact_page, definition_kinds, guards, merging, recycled, subjects, usage
         from nurture.turn import follow
         from scoring.recycling import register_programs
         from segments import definitions, graph
@@ -19,6 +19,7 @@ class NurtureConfig(AppConfig):
         subjects.register()
         graph.register_definitions(definition_kinds.program_definitions)
         register_follower("enrolments", 200, follow)
+        register_follower("guards", 205, guards.follow)
         register_follower("recycled", 210, recycled.follow)
         register_programs(recycled.choices)
         for kind in definition_kinds.KINDS_OF_DEFINITIONS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -15,8 +16,10 @@ from segments.renaming import Rename
 
 
 def tell_program(definition: Definition, segment: Segment, staged: Staged) -> list[str]:
-    """How many would be taken in, and how many of those who leave are in the program now. Three statements."""
+    """How many would be taken in, and how many of those who leave are in the program now. Four statements."""
     program = Program.objects.get(slug=definition.key.partition(":")[2])
+    if not program.versions.filter(trigger_segment=segment).exclude(state=ProgramVersion.State.PAST).exists():
+        return tell_steps(definition, segment, staged)  # its goal or exits ask for the segment
     if program.state != Program.State.LIVE:
         return [_("it is %(state)s: nobody is taken in now") % {"state": program.get_state_display()}]
     enrolments = Enrolment.objects.filter(program=program)
@@ -53,15 +56,27 @@ def tell_steps(definition: Definition, segment: Segment, staged: Staged) -> list
 def rewrite(rename: Rename) -> int:
     """Trees of every version, past ones too: people may still walk in them. Two statements."""
     changed = []
-    for version in ProgramVersion.objects.filter(tree__icontains=rename.old).select_for_update(no_key=True):
+    named = Q(tree__icontains=rename.old) | Q(around__icontains=rename.old)
+    for version in ProgramVersion.objects.filter(named).select_for_update(no_key=True):
         steps = [_step(step, rename) for step in version.tree.get("steps", [])]
-        if steps != version.tree.get("steps", []):
-            version.tree = {**version.tree, "steps": steps}
+        surroundings = _around(version.around, rename)
+        if steps != version.tree.get("steps", []) or surroundings != version.around:
+            version.tree, version.around = {**version.tree, "steps": steps}, surroundings
             version.edit_number += 1  # workers keep the trees that they walk by this number
             changed.append(version)
     if changed:
-        ProgramVersion.objects.bulk_update(changed, ["tree", "edit_number"])
+        ProgramVersion.objects.bulk_update(changed, ["tree", "around", "edit_number"])
     return len(changed)
+
+
+def _around(document: dict[str, Any], rename: Rename) -> dict[str, Any]:
+    fresh = dict(document)
+    for key in ("goal", "exit"):
+        if rule := (document.get(key) or {}).get("conditions"):
+            fresh[key] = {**document[key], "conditions": rename.document(rule)}
+    if slugs := document.get("keep_out"):
+        fresh["keep_out"] = [rename.new if slug == rename.old else slug for slug in slugs]
+    return fresh
 
 
 def _step(step: Any, rename: Rename) -> Any:

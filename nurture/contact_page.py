@@ -25,7 +25,7 @@ from leads.panels import (
     register_panel,
     register_timeline,
 )
-from nurture import tree
+from nurture import around, tree
 from nurture.kinds import KINDS, START, Names
 from nurture.models import Enrolment, Program, ProgramVersion, Sending, StepVisit, Task
 from nurture.sending import why_words
@@ -154,6 +154,8 @@ def _steps(contact_id: int, before: datetime | None, limit: int) -> Sequence[Tim
         if enrolment.ended_at is not None and (before is None or enrolment.ended_at < before):
             finished = enrolment.state == Enrolment.State.FINISHED
             title = _("Finished “%(program)s”") if finished else _("Left “%(program)s”")
+            if enrolment.state == Enrolment.State.HELD_OUT:
+                title = _("Not taken into “%(program)s”")
             events.append(
                 TimelineEvent(enrolment.ended_at, "flag", title % name, ended_words(enrolment.ended_why), url)
             )
@@ -173,7 +175,7 @@ def _step_event(visit: StepVisit, names: Names) -> TimelineEvent:
 
 def ended_words(why: str) -> str:
     """Why a walk ended, in words."""
-    return {
+    return around.ended_words(why) or {
         "": "",
         "program_stopped": _("The program was stopped."),
         "by_hand": _("Taken out by hand."),

@@ -12,13 +12,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from leads.text import fold
-from nurture import tree
+from nurture import around, tree
 from nurture.actions import (
     NurtureRefused,
     create_program,
     edit_draft,
     rename_program,
     save_template,
+    set_around,
     set_trigger,
     start_draft,
 )
@@ -92,6 +93,7 @@ def _document(program: Program, version: ProgramVersion) -> dict[str, Any]:
     document |= without_empty({"notes": program.notes})
     if version.trigger_segment is not None:
         document["trigger"] = {"segment": version.trigger_segment.slug}
+    document |= without_empty({"around": version.around})
     return document | {"steps": version.tree["steps"]}
 
 
@@ -104,7 +106,11 @@ def export_programs(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
 
 
 def prepare_program(document: dict[str, Any], now: datetime) -> None:
-    demand_keys(document, required={"slug": str, "name": str, "steps": list}, optional={"notes": str, "trigger": dict})
+    demand_keys(
+        document,
+        required={"slug": str, "name": str, "steps": list},
+        optional={"notes": str, "trigger": dict, "around": dict},
+    )
     slug = slug_of(document)
     trigger = document.get("trigger") or {}
     if set(trigger) - {"segment"}:
@@ -127,14 +133,25 @@ def apply_program(document: dict[str, Any], actor: User | None, now: datetime) -
         tree.check(wanted)
     except tree.BadTree as error:
         raise BadDefinition(error.problems[0].path, error.problems[0].message) from error
+    surroundings = document.get("around") or {}
+    try:
+        around.check(surroundings)
+    except around.BadAround as error:
+        path = f"around.{error.problems[0].path}".rstrip(".")
+        raise BadDefinition(path, error.problems[0].message) from error
     if (program.name, program.notes) != (document["name"], document.get("notes") or ""):
         rename_program(program, name=document["name"], notes=document.get("notes") or "", actor=actor, now=now)
     version = _said(program)
-    if version is not None and version.tree == wanted and version.trigger_segment == segment:
+    if version is not None and (version.tree, version.trigger_segment, version.around) == (
+        wanted,
+        segment,
+        surroundings,
+    ):
         return []
     draft = start_draft(program, actor=actor, now=now)
     draft = edit_draft(draft, edit_number=draft.edit_number, change=lambda _old: wanted, now=now)
-    set_trigger(draft, edit_number=draft.edit_number, segment=segment, now=now)
+    draft = set_trigger(draft, edit_number=draft.edit_number, segment=segment, now=now)
+    set_around(draft, edit_number=draft.edit_number, document=surroundings, now=now)
     if program.state == Program.State.DRAFT:
         return []
     return [
@@ -149,7 +166,7 @@ def apply_program(document: dict[str, Any], actor: User | None, now: datetime) -
 def program_definitions() -> list[Definition]:
     """What programs read. One statement.
 
-    Two corners each: the trigger decides who is in a program, so it counts for loops; what the steps ask is asked once, when
+    Two corners each: trigger, goal and exits decide who is in a program, so they count for loops; what the steps ask is asked once, when
     somebody comes by, so it only counts as a use.
     """
     versions = (
@@ -163,6 +180,7 @@ def program_definitions() -> list[Definition]:
     for version in versions:
         if version.trigger_segment is not None and version.state != ProgramVersion.State.PAST:
             triggers.setdefault(version.program, set()).add(f"segment:{version.trigger_segment.slug}")
+        triggers.setdefault(version.program, set()).update(around.reads(version.around))
         steps.setdefault(version.program, set()).update(_reads(version.tree.get("steps", [])))
     found = []
     for program in steps:

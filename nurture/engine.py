@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, lru_cache
+from typing import Any
 
 from django.db import OperationalError, transaction
 from django.utils.translation import gettext as _
 
 from leads.models import Mark
 from leads.queries import mark
-from nurture import queries, tree
+from nurture import guards, queries, tree
+from nurture.guards import Guard
 from nurture.kinds import KINDS, START, Group, Names, Step, Walker
 from nurture.models import Program, ProgramVersion
 
@@ -47,11 +49,21 @@ class Plan:
 
     steps: dict[str, Step]
     routes: dict[str, dict[str, str | None]]
+    around: Mapping[str, Any]
+    segment_id: int | None
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether people must be looked at again before each step."""
+        return bool(self.around.keys() & {"goal", "exit", "keep_out"})
 
     @cached_property
     def passing(self) -> list[str]:
-        """Steps at which nothing is done or decided; START is one."""
-        return [START, *(step.id for step in self.steps.values() if KINDS[step.kind].passes)]
+        """Steps at which nothing is done or decided; START is one, unless something is looked at there."""
+        if self.is_guarded:
+            return []
+        start = [] if "hold_out" in self.around else [START]
+        return [*start, *(step.id for step in self.steps.values() if KINDS[step.kind].passes)]
 
     def next_of(self, step_id: str, outcome: str) -> Step | None:
         routes = self.routes[step_id]
@@ -66,8 +78,10 @@ class Plan:
 
 @lru_cache(maxsize=512)
 def plan(version_id: int, edit_number: int) -> Plan:
-    checked = tree.check(ProgramVersion.objects.exclude(state=ProgramVersion.State.DRAFT).get(pk=version_id).tree)
-    return Plan({step.id: step for step in checked.walk()}, tree.routes(checked))
+    version = ProgramVersion.objects.exclude(state=ProgramVersion.State.DRAFT).get(pk=version_id)
+    checked = tree.check(version.tree)
+    steps = {step.id: step for step in checked.walk()}
+    return Plan(steps, tree.routes(checked), version.around, version.trigger_segment_id)
 
 
 def run_due(
@@ -192,16 +206,23 @@ def in_words(error: Exception) -> str:
 
 
 def _do(stand: Stand, walkers: list[Walker]) -> str:
-    """Run the step and move everybody on; the key of its kind."""
+    """Run the step and move everybody on whom nothing around the steps lets go; the key of its kind."""
+    guard = Guard(stand.program, stand.version_id, stand.plan.around, stand.plan.segment_id)
     if stand.step_id == START:
-        kind, outcomes = START, {"done": walkers}
+        kind, outcomes = START, guards.at_entry(guard, walkers, now=stand.now) if guard.around else {"done": walkers}
     else:
         step = stand.plan.steps[stand.step_id]
         kind = step.kind
-        outcomes = KINDS[kind].run(Group(stand.program, stand.version_id, step, walkers, stand.now, stand.names))
+        if stand.plan.is_guarded:
+            walkers = guards.before_step(guard, walkers, now=stand.now, names=stand.names)
+        group = Group(stand.program, stand.version_id, step, walkers, stand.now, stand.names)
+        outcomes = KINDS[kind].run(group) if walkers else {}
     moves, ends_by = queries.Moves.none(), stand.plan.end_of(stand.step_id)
     for outcome, some in outcomes.items():
-        _move(moves, outcome, some, stand.plan.next_of(stand.step_id, outcome), ends_by, stand.now)
+        if outcome == guards.HELD_OUT:
+            moves.add(some, queries.Onward(outcome, None, None, outcome, ended_as=outcome))
+        else:
+            _move(moves, outcome, some, stand.plan.next_of(stand.step_id, outcome), ends_by, stand.now)
     queries.advance(stand.version_id, stand.step_id, moves, now=stand.now)
     if f"program:{stand.program.slug}" in stand.names.programs_read:
         _tell_rules(stand.step_id, moves, walkers)

@@ -58,6 +58,9 @@ class Program(models.Model):
         blank=True,
         help_text="All members of its segment must be looked at (started, resumed). Reader: turn.",
     )
+    priority = models.PositiveSmallIntegerField(
+        _("priority"), default=5, db_default=5, help_text=_("1 = first … 9 = last, where the budget of mails is short.")
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -97,6 +100,11 @@ class ProgramVersion(models.Model):
         verbose_name=_("segment entered"),
     )
     tree = models.JSONField(help_text="Steps with ids; see nurture/tree.py.")
+    around = models.JSONField(
+        default=dict, db_default={}, blank=True, help_text="Goal, exits, re-entry, hold-out …; see nurture/around.py."
+    )
+    enters_from = models.DateTimeField(null=True, help_text="Nobody is taken in before; of `around`, at publication.")
+    enters_until = models.DateTimeField(null=True, help_text="Nobody is taken in from then on.")
     edit_number = models.PositiveIntegerField(
         default=1, help_text="Counts edits of the draft; two editors at once are told apart by it."
     )
@@ -127,11 +135,17 @@ class Enrolment(models.Model):
         FINISHED = "finished", _("finished")
         LEFT = "left", _("left")
         PARKED = "parked", _("parked")
+        HELD_OUT = "held_out", _("held out for comparison")
 
     program = models.ForeignKey(Program, models.CASCADE, related_name="enrolments", db_index=False)
     version = models.ForeignKey(ProgramVersion, models.PROTECT, related_name="enrolments", db_index=False)
     contact = models.ForeignKey(Contact, models.CASCADE, related_name="enrolments")
     state = models.CharField(max_length=8, choices=State, default=State.ACTIVE)
+    round = models.PositiveSmallIntegerField(
+        default=1,
+        db_default=1,
+        help_text="1 = the first walk of this person; more where the program lets people in again.",
+    )
     step = models.CharField(
         max_length=40, blank=True, default="", help_text="Id of the next step in the version's tree."
     )
@@ -141,16 +155,24 @@ class Enrolment(models.Model):
     entered_why = models.CharField(max_length=200, help_text="segment:<slug>, by_hand.")
     ended_at = models.DateTimeField(null=True)
     ended_why = models.CharField(max_length=300, blank=True, default="")
+    goal_at = models.DateTimeField(null=True, help_text="When the goal was seen to be met, inside or afterwards.")
     problem = models.TextField(blank=True, default="", help_text="Why it is parked.")
 
     class Meta:
         constraints = [
-            # once per person and program, whatever the number of triggers
-            models.UniqueConstraint(fields=["program", "contact"], name="nurture_enrolment_once"),
+            # one walk at a time per person and program, whatever the number of triggers; two takings-in at once count the same round
+            models.UniqueConstraint(
+                fields=["program", "contact"],
+                condition=models.Q(state__in=["active", "parked"]),
+                name="nurture_enrolment_one_at_a_time",
+            ),
+            models.UniqueConstraint(fields=["program", "contact", "round"], name="nurture_enrolment_once"),
             models.CheckConstraint(
                 condition=(models.Q(state="active", next_step_at__isnull=False) & ~models.Q(step=""))
                 | (models.Q(state="parked") & ~models.Q(step=""))
-                | models.Q(state__in=["finished", "left"], next_step_at__isnull=True, ended_at__isnull=False),
+                | models.Q(
+                    state__in=["finished", "left", "held_out"], next_step_at__isnull=True, ended_at__isnull=False
+                ),
                 name="nurture_enrolment_next_or_end",
             ),
         ]
@@ -170,6 +192,16 @@ class Enrolment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.program_id}:{self.contact_id}"
+
+
+class MailBudget(models.Model):
+    """The one budget over all programs (row 1): so many marketing mails to a person within so many days. Without the row there is none."""
+
+    mails = models.PositiveSmallIntegerField(_("mails"))
+    days = models.PositiveSmallIntegerField(_("days"))
+
+    def __str__(self) -> str:
+        return f"{self.mails}/{self.days}"
 
 
 class StepVisit(models.Model):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -49,25 +49,37 @@ class Due:
 
 # --- Enrolments ------------------------------------------------------------------------------------------------------------
 
-_ENROL = """
+# Who was in the program before enters again only where the version says so, and by an entry after the end of the last walk.
+_MAY_ENTER = """
+    (past.round IS NULL OR {again}::int IS NOT NULL AND past.ended_at IS NOT NULL
+        AND m.since > past.ended_at + make_interval(days => {again}::int))
+"""
+_PAST = """
+    LEFT JOIN LATERAL (
+        SELECT e.round, e.ended_at FROM nurture_enrolment e WHERE e.program_id = {program} AND e.contact_id = m.contact_id
+        ORDER BY e.round DESC LIMIT 1
+    ) past ON true
+"""
+_ENROL = f"""
     INSERT INTO nurture_enrolment
-        (program_id, version_id, contact_id, state, step, visit, next_step_at, entered_at, entered_why, ended_why, problem)
-    SELECT v.program_id, v.id, m.contact_id, 'active', 'start', 1, %(now)s, %(now)s, 'segment:' || s.slug, '', ''
+        (program_id, version_id, contact_id, state, step, visit, next_step_at, entered_at, entered_why, ended_why, problem, round)
+    SELECT v.program_id, v.id, m.contact_id, 'active', 'start', 1, %(now)s, %(now)s, 'segment:' || s.slug, '', '',
+        coalesce(past.round, 0) + 1
     FROM nurture_programversion v
     JOIN nurture_program p ON p.id = v.program_id AND p.state = 'live'
     JOIN segments_segment s ON s.id = v.trigger_segment_id
-    JOIN {members} m ON m.segment_id = s.id AND (v.entered_since IS NULL OR m.since >= v.entered_since)
-    WHERE v.state = 'live' AND {only}
-        AND NOT EXISTS (SELECT FROM nurture_enrolment e WHERE e.program_id = v.program_id AND e.contact_id = m.contact_id)
-    ON CONFLICT (program_id, contact_id) DO NOTHING
+    JOIN segments_membership m ON m.segment_id = s.id AND (v.entered_since IS NULL OR m.since >= v.entered_since)
+    {_PAST.format(program="v.program_id")}
+    WHERE v.state = 'live' AND (v.enters_from IS NULL OR v.enters_from <= %(now)s)
+        AND (v.enters_until IS NULL OR v.enters_until > %(now)s)
+        AND m.until IS NULL AND {{only}} AND {_MAY_ENTER.format(again="(v.around #>> '{{again,days}}')")}
+    ON CONFLICT DO NOTHING
 """
 
 
 def enrol_members(contact_ids: Sequence[int], *, now: datetime) -> int:
-    """Take those of these contacts in who are members of a live program's segment and were never in it. One statement for all programs."""
-    statement = _ENROL.format(
-        members="segments_membership", only="m.until IS NULL AND m.contact_id = ANY(%(contacts)s)"
-    )
+    """Take those of these contacts in who are members of a live program's segment and may enter. One statement for all programs."""
+    statement = _ENROL.format(only="m.contact_id = ANY(%(contacts)s)")
     with connection.cursor() as cursor:
         cursor.execute(statement, {"now": now, "contacts": list(contact_ids)})
         return int(cursor.rowcount)
@@ -91,7 +103,7 @@ def enrol_recycled(contact_ids: Sequence[int], *, now: datetime) -> int:
             SELECT DISTINCT p.id, v.id, wish.contact_id, 'active', 'start', 1, %(now)s, %(now)s, 'recycled', '', ''
             FROM wish JOIN nurture_program p ON p.slug = wish.program AND p.state = 'live'
             JOIN nurture_programversion v ON v.program_id = p.id AND v.state = 'live'
-            ON CONFLICT (program_id, contact_id) DO NOTHING
+            ON CONFLICT DO NOTHING
             """,
             {"now": now, "contacts": list(contact_ids)},
         )
@@ -118,29 +130,30 @@ def enrol_page(version_id: int, *, after: int, size: int, now: datetime) -> tupl
         (last,) = cursor.fetchone()
         if last is None:
             return 0, None
-        only = "m.until IS NULL AND v.id = %(version)s AND m.contact_id > %(after)s AND m.contact_id <= %(last)s"
+        only = "v.id = %(version)s AND m.contact_id > %(after)s AND m.contact_id <= %(last)s"
         cursor.execute(
-            _ENROL.format(members="segments_membership", only=only),
+            _ENROL.format(only=only),
             {"now": now, "version": version_id, "after": after, "last": last},
         )
         return int(cursor.rowcount), int(last)
 
 
-def intake_counts(program_id: int, segment_id: int, *, since: datetime | None) -> dict[str, int]:
-    """Members now, how many of them entered since the moment, and of each how many were never in the program. One statement."""
+def intake_counts(
+    program_id: int, segment_id: int, *, since: datetime | None, again_days: int | None = None
+) -> dict[str, int]:
+    """Members now, how many of them entered since the moment, and of each how many may enter the program. One statement."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             SELECT count(*), count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE since >= %(since)s),
                    count(*) FILTER (WHERE fresh AND since >= %(since)s)
             FROM (
-                SELECT m.since, NOT EXISTS (
-                    SELECT FROM nurture_enrolment e WHERE e.program_id = %(program)s AND e.contact_id = m.contact_id
-                ) AS fresh
-                FROM segments_membership m WHERE m.segment_id = %(segment)s AND m.until IS NULL
+                SELECT m.since, {_MAY_ENTER.format(again="%(again)s")} AS fresh
+                FROM segments_membership m {_PAST.format(program="%(program)s")}
+                WHERE m.segment_id = %(segment)s AND m.until IS NULL
             ) member
             """,
-            {"program": program_id, "segment": segment_id, "since": since},
+            {"program": program_id, "segment": segment_id, "since": since, "again": again_days},
         )
         members, fresh, since_members, since_fresh = cursor.fetchone()
     return {"members": members, "all": fresh, "members_since": since_members, "since": since_fresh}
@@ -157,13 +170,13 @@ def last_entry(segment_id: int) -> datetime | None:
 
 
 def programs_with_due(now: datetime) -> list[int]:
-    """Live programs in which somebody is due. One statement: one probe of the partial index for each live program."""
+    """Live programs in which somebody is due, those of the first priority first. One statement: one probe of the partial index for each live program."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT p.id FROM nurture_program p WHERE p.state = 'live' AND EXISTS (
                 SELECT FROM nurture_enrolment e WHERE e.program_id = p.id AND e.state = 'active' AND e.next_step_at <= %s
-            ) ORDER BY p.id
+            ) ORDER BY p.priority, p.id
             """,
             [now],
         )
@@ -273,6 +286,7 @@ class Onward:
     next_step: str | None
     next_at: datetime | None
     ended_why: str = ""
+    ended_as: str = "finished"
 
 
 @dataclass(slots=True)
@@ -301,10 +315,10 @@ def advance(version_id: int, step: str, moves: Moves, *, now: datetime) -> None:
         cursor.execute(
             """
             WITH moved AS MATERIALIZED (
-                SELECT row.id, row.visit, way.outcome, way.next_step, way.next_at, way.why
+                SELECT row.id, row.visit, way.outcome, way.next_step, way.next_at, way.why, way.ended_as
                 FROM unnest(%(ids)s::bigint[], %(visits)s::int[], %(places)s::int[]) row (id, visit, place)
-                JOIN unnest(%(outcomes)s::text[], %(steps)s::text[], %(next_at)s::timestamptz[], %(why)s::text[])
-                    WITH ORDINALITY way (outcome, next_step, next_at, why, number) ON way.number = row.place + 1
+                JOIN unnest(%(outcomes)s::text[], %(steps)s::text[], %(next_at)s::timestamptz[], %(why)s::text[], %(ended_as)s::text[])
+                    WITH ORDINALITY way (outcome, next_step, next_at, why, ended_as, number) ON way.number = row.place + 1
             ), visited AS (
                 INSERT INTO nurture_stepvisit (enrolment_id, version_id, step, visit, done_at, outcome)
                 SELECT id, %(version)s, %(step)s, visit, %(now)s, outcome FROM moved
@@ -312,7 +326,7 @@ def advance(version_id: int, step: str, moves: Moves, *, now: datetime) -> None:
             UPDATE nurture_enrolment e SET
                 visit = moved.visit + 1,
                 step = coalesce(moved.next_step, ''),
-                state = CASE WHEN moved.next_step IS NULL THEN 'finished' ELSE 'active' END,
+                state = CASE WHEN moved.next_step IS NULL THEN moved.ended_as ELSE 'active' END,
                 next_step_at = moved.next_at,
                 ended_at = CASE WHEN moved.next_step IS NULL THEN %(now)s END,
                 ended_why = moved.why
@@ -326,6 +340,7 @@ def advance(version_id: int, step: str, moves: Moves, *, now: datetime) -> None:
                 "steps": [way.next_step for way in moves.ways],
                 "next_at": [way.next_at for way in moves.ways],
                 "why": [way.ended_why for way in moves.ways],
+                "ended_as": [way.ended_as for way in moves.ways],
                 "version": version_id,
                 "step": step,
                 "now": now,
@@ -530,7 +545,9 @@ def mail_counts(program_ids: Iterable[int]) -> dict[int, dict[str, int]]:
 # --- Sendings -------------------------------------------------------------------------------------------------------------------
 
 
-def queue_mails(walkers: Sequence[Walker], *, template_id: int, step: str, now: datetime) -> set[int]:
+def queue_mails(
+    walkers: Sequence[Walker], *, template_id: int, step: str, now: datetime, over_budget: Collection[int] = ()
+) -> set[int]:
     """A sending for each person; the contacts whose mail is in the queue. One statement.
 
     Somebody who may not be mailed gets a row too, with the reason. The unique key makes a second row for the same visit impossible.
@@ -539,7 +556,9 @@ def queue_mails(walkers: Sequence[Walker], *, template_id: int, step: str, now: 
         cursor.execute(
             f"""
             WITH walker AS MATERIALIZED (
-                SELECT w.*, c.email, {_blocked("c.email")} AS blocked
+                SELECT w.*, c.email, coalesce(
+                    {_blocked("c.email")}, CASE WHEN c.id = ANY(%(over)s::bigint[]) THEN 'budget' END
+                ) AS blocked
                 FROM unnest(%(enrolments)s::bigint[], %(contacts)s::bigint[], %(visits)s::int[])
                     w (enrolment_id, contact_id, visit)
                 JOIN leads_contact c ON c.id = w.contact_id
@@ -561,6 +580,7 @@ def queue_mails(walkers: Sequence[Walker], *, template_id: int, step: str, now: 
                 "template": template_id,
                 "step": step,
                 "now": now,
+                "over": list(over_budget),
             },
         )
         return {contact_id for contact_id, state in cursor.fetchall() if state == "queued"}
@@ -698,7 +718,7 @@ INVARIANTS: dict[str, str] = {
     "one_next_step": """
         SELECT FROM nurture_enrolment e
         WHERE (e.state = 'active' AND (e.next_step_at IS NULL OR e.step = ''))
-            OR (e.state IN ('finished', 'left') AND (e.next_step_at IS NOT NULL OR e.ended_at IS NULL)) LIMIT 1
+            OR (e.state IN ('finished', 'left', 'held_out') AND (e.next_step_at IS NOT NULL OR e.ended_at IS NULL)) LIMIT 1
     """,
     # the next step is a step of the version that the person walks
     "steps_exist": """
@@ -827,7 +847,7 @@ def in_program(slug: str, state: str | None, *, at: datetime) -> Sql:
     """
     text = """EXISTS (
         SELECT FROM nurture_enrolment e JOIN nurture_program p ON p.id = e.program_id
-        WHERE p.slug = %s AND e.contact_id = contact.id AND e.entered_at <= %s"""
+        WHERE p.slug = %s AND e.contact_id = contact.id AND e.state <> 'held_out' AND e.entered_at <= %s"""
     params: list[Any] = [slug, at]
     if state == "active":
         text += " AND (e.ended_at IS NULL OR e.ended_at > %s)"

@@ -53,6 +53,8 @@ WHY = {
     "withdrawn": gettext_lazy("Consent was withdrawn."),
     "not_confirmed": gettext_lazy("Consent was asked for but never confirmed."),
     "program_stopped": gettext_lazy("The program was stopped before."),
+    "left_program": gettext_lazy("The contact left the program before."),
+    "budget": gettext_lazy("The budget of mails to one person, over all programs, was used up."),
     "contact_gone": gettext_lazy("The contact was deleted before."),
     "worker_died": gettext_lazy("The worker died while it was sending; the mail may have left."),
 }

@@ -44,21 +44,26 @@ def sql(leaf: MemberLeaf, scope: Scope) -> Sql:
 
 
 def holds(leaf: MemberLeaf, facts: Facts, moment: Moment) -> bool:
-    state = actual(leaf, facts, moment)
-    return state is not None and leaf.state in (None, state)
+    states = _states(leaf, facts, moment)
+    return leaf.state in states if leaf.state is not None else bool(states)
 
 
 def actual(leaf: MemberLeaf, facts: Facts, moment: Moment) -> str | None:
-    """The person's state in the program as of that moment; None when they were never in it by then."""
-    enrolments = facts.kept.get(_KEPT)
-    if enrolments is None:
-        rows = Enrolment.objects.filter(contact_id=facts.id).values_list(
-            "program__slug", "state", "entered_at", "ended_at"
-        )
-        enrolments = facts.kept[_KEPT] = {slug: tuple(row) for slug, *row in rows}
-    if leaf.slug not in enrolments:
-        return None
-    return _state(*enrolments[leaf.slug], at=moment.at)
+    """The person's state in the program as of that moment, of their latest walk; None when they were never in it by then."""
+    states = _states(leaf, facts, moment)
+    return states[-1] if states else None
+
+
+def _states(leaf: MemberLeaf, facts: Facts, moment: Moment) -> list[str]:
+    """One for each walk that had begun by then, in order. Whoever is held out for comparison never was in the program."""
+    walks = facts.kept.get(_KEPT)
+    if walks is None:
+        rows = Enrolment.objects.filter(contact_id=facts.id).exclude(state=Enrolment.State.HELD_OUT).order_by("round")
+        walks = facts.kept[_KEPT] = {}
+        for slug, *row in rows.values_list("program__slug", "state", "entered_at", "ended_at"):
+            walks.setdefault(slug, []).append(tuple(row))
+    states = (_state(*walk, at=moment.at) for walk in walks.get(leaf.slug, ()))
+    return [state for state in states if state is not None]
 
 
 def _state(state: str, entered_at: datetime, ended_at: datetime | None, *, at: datetime) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
-from nurture import engine, queries
+from nurture import engine, guards, queries
 from nurture.models import Program, ProgramVersion
 from segments import turn as segments_turn
 
@@ -63,13 +63,19 @@ def follow(contact_ids: Sequence[int], now: datetime) -> int:
 
 
 def take_in(now: datetime, *, full: bool = False) -> int:
-    """Look at every member of the segments of programs that were just started or resumed; how many entered. One statement when none was."""
+    """Look at every member of the segments of programs that were just started or resumed; how many entered. One statement when none was.
+
+    A program whose first day is still to come stays marked until then.
+    """
     stale = Program.objects.filter(state=Program.State.LIVE)
     if not full:
         stale = stale.filter(stale_since__isnull=False)
     entered = 0
     for program in stale.order_by("pk"):
         live = ProgramVersion.objects.filter(program=program, state=ProgramVersion.State.LIVE).first()
+        if live is not None and live.enters_from is not None and live.enters_from > now:
+            continue
+        _sweep(program, now)
         last: int | None = 0
         while live is not None and last is not None:
             with transaction.atomic():
@@ -78,3 +84,11 @@ def take_in(now: datetime, *, full: bool = False) -> int:
         if program.stale_since is not None:  # asked for again meanwhile: the next beat looks again
             Program.objects.filter(pk=program.pk, stale_since=program.stale_since).update(stale_since=None)
     return entered
+
+
+def _sweep(program: Program, now: datetime) -> None:
+    """Look at everybody inside once more: whose goal or exit came while the program was paused was not looked at then."""
+    last: int | None = 0
+    while last is not None and program.stale_since is not None:
+        with transaction.atomic():
+            _number, last = guards.sweep_page(program.pk, after=last, now=now)

@@ -12,7 +12,7 @@ from django import forms
 from django.utils.translation import gettext as _
 
 from leads.models import CustomField, Stage
-from nurture.models import Program, Template
+from nurture.models import MailBudget, Program, Template
 from scoring.models import ScoreModel
 from segments import graph
 from segments.models import Segment
@@ -91,6 +91,10 @@ class Names:
     @cached_property
     def custom_fields(self) -> dict[str, CustomField]:
         return {row.key: row for row in CustomField.objects.filter(of=CustomField.Of.CONTACT)}
+
+    @cached_property
+    def budget(self) -> MailBudget | None:
+        return MailBudget.objects.filter(pk=1).first()
 
     @cached_property
     def programs_read(self) -> frozenset[str]:

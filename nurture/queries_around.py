@@ -1,0 +1,218 @@
+"""Statements of what stands around the steps: who must be looked at, who leaves, who reached the goal, what a hold-out shows, the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One enrolment that a guard looks at. `is_inside`: it walks; else only its goal still counts."""
+
+    id: int
+    contact_id: int
+    version_id: int
+    is_inside: bool = True
+    by_segment: bool = True
+    has_goal: bool = False
+
+
+_COLUMNS = """
+    e.id, e.contact_id, e.version_id, e.state IN ('active', 'parked'), e.entered_why LIKE 'segment:%%', e.goal_at IS NOT NULL
+"""
+_WATCHED = f"""
+    SELECT {_COLUMNS}
+    FROM nurture_enrolment e
+    JOIN nurture_programversion v ON v.id = e.version_id AND v.around ?| ARRAY['goal', 'exit', 'keep_out']
+    JOIN nurture_program p ON p.id = e.program_id AND p.state = 'live'
+    WHERE {{only}} AND e.step <> 'start' AND (
+        e.state IN ('active', 'parked')
+        OR e.goal_at IS NULL AND v.around ? 'goal' AND e.entered_at > %(now)s - make_interval(
+            days => coalesce((v.around #>> '{{{{goal,days}}}}')::int, %(days)s)
+        )
+    ) ORDER BY e.id FOR NO KEY UPDATE OF e
+"""
+
+
+def watched_of(contact_ids: Sequence[int], *, now: datetime, goal_days: int) -> list[Watched]:
+    """Walks of these contacts that some guard stands around, past their entry; locked in order. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _WATCHED.format(only="e.contact_id = ANY(%(contacts)s)"),
+            {"contacts": list(contact_ids), "now": now, "days": goal_days},
+        )
+        return [Watched(*row) for row in cursor.fetchall()]
+
+
+def watched_page(program_id: int, *, after: int, size: int, now: datetime, goal_days: int) -> list[Watched]:
+    """The next walks of one program that some guard stands around, by id; locked. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM nurture_enrolment WHERE program_id = %s AND id > %s ORDER BY id LIMIT %s",
+            [program_id, after, size],
+        )
+        page = [key for (key,) in cursor.fetchall()]
+        cursor.execute(_WATCHED.format(only="e.id = ANY(%(ids)s)"), {"ids": page, "now": now, "days": goal_days})
+        return [Watched(*row) for row in cursor.fetchall()]
+
+
+def walks(enrolment_ids: Sequence[int]) -> list[Watched]:
+    """These enrolments, which the caller holds. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {_COLUMNS} FROM nurture_enrolment e WHERE e.id = ANY(%s) ORDER BY e.id", [list(enrolment_ids)]
+        )
+        return [Watched(*row) for row in cursor.fetchall()]
+
+
+def last_of_page(program_id: int, *, after: int, size: int) -> int | None:
+    """The highest id of the next page of a program's walks; None at the end. One statement over an index."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT max(id) FROM (
+                SELECT id FROM nurture_enrolment WHERE program_id = %s AND id > %s ORDER BY id LIMIT %s
+            ) page
+            """,
+            [program_id, after, size],
+        )
+        last: int | None = cursor.fetchone()[0]
+        return last
+
+
+def end_walks(enrolment_ids: Sequence[int], *, state: str, why: str, now: datetime) -> int:
+    """End walks, and take back the mails of them that still wait. Two statements; the caller holds the enrolments."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE nurture_enrolment SET state = %s, step = '', next_step_at = NULL, ended_at = %s, ended_why = %s, problem = ''
+            WHERE id = ANY(%s) AND state IN ('active', 'parked')
+            """,
+            [state, now, why, list(enrolment_ids)],
+        )
+        ended = int(cursor.rowcount)
+        cursor.execute(
+            """
+            UPDATE nurture_sending SET state = 'not_sent', why_not = 'left_program', lease_until = NULL
+            WHERE enrolment_id = ANY(%s) AND state IN ('queued', 'held')
+            """,
+            [list(enrolment_ids)],
+        )
+        return ended
+
+
+def set_goal(enrolment_ids: Sequence[int], *, now: datetime) -> int:
+    """Remember when the goal was first seen to be met. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE nurture_enrolment SET goal_at = %s WHERE id = ANY(%s) AND goal_at IS NULL",
+            [now, list(enrolment_ids)],
+        )
+        return int(cursor.rowcount)
+
+
+def pull_forward(enrolment_ids: Sequence[int], *, step: str, now: datetime) -> int:
+    """Put people at a step at once, unless they stand there or passed it already. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE nurture_enrolment e SET step = %(step)s, state = 'active', next_step_at = %(now)s, problem = ''
+            WHERE e.id = ANY(%(ids)s) AND e.state IN ('active', 'parked') AND e.step <> %(step)s
+                AND NOT EXISTS (SELECT FROM nurture_stepvisit s WHERE s.enrolment_id = e.id AND s.step = %(step)s)
+            """,
+            {"step": step, "now": now, "ids": list(enrolment_ids)},
+        )
+        return int(cursor.rowcount)
+
+
+def members_of(contact_ids: Sequence[int], *, slugs: Sequence[str]) -> dict[int, str]:
+    """Contact -> a segment of these in which it is now. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT m.contact_id, min(s.slug) FROM segments_membership m JOIN segments_segment s ON s.id = m.segment_id
+            WHERE m.until IS NULL AND m.contact_id = ANY(%s) AND s.slug = ANY(%s) GROUP BY m.contact_id
+            """,
+            [list(contact_ids), list(slugs)],
+        )
+        return dict(cursor.fetchall())
+
+
+def members_now(contact_ids: Sequence[int], *, segment_id: int) -> set[int]:
+    """Those of these contacts who belong to the segment. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT contact_id FROM segments_membership WHERE until IS NULL AND contact_id = ANY(%s) AND segment_id = %s",
+            [list(contact_ids), segment_id],
+        )
+        return {contact_id for (contact_id,) in cursor.fetchall()}
+
+
+# --- The hold-out ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One side of a comparison: people, and how many of them reached the goal in time."""
+
+    people: int
+    reached: int
+
+
+def arms(program_id: int, *, goal_days: int) -> tuple[Arm, Arm]:
+    """(with the program, held out): over the versions that hold people out for a goal. One statement over the program's walks.
+
+    Whoever was turned away at the entry (had reached the goal before, is kept out) is on neither side.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT e.state = 'held_out', count(*), count(*) FILTER (
+                WHERE e.goal_at <= e.entered_at + make_interval(days => coalesce((v.around #>> '{goal,days}')::int, %s))
+            )
+            FROM nurture_enrolment e JOIN nurture_programversion v ON v.id = e.version_id
+            WHERE e.program_id = %s AND v.around ?& ARRAY['goal', 'hold_out'] AND (e.state = 'held_out' OR e.visit > 1)
+            GROUP BY 1
+            """,
+            [goal_days, program_id],
+        )
+        found = {is_held_out: Arm(people, reached) for is_held_out, people, reached in cursor.fetchall()}
+    return found.get(False, Arm(0, 0)), found.get(True, Arm(0, 0))
+
+
+def goal_count(program_id: int) -> int:
+    """People who reached the goal, held-out ones apart. One statement over the program's walks."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM nurture_enrolment WHERE program_id = %s AND goal_at IS NOT NULL AND state <> 'held_out'",
+            [program_id],
+        )
+        return int(cursor.fetchone()[0])
+
+
+# --- The budget of mails ---------------------------------------------------------------------------------------------------------
+
+
+def over_budget(contact_ids: Sequence[int], *, mails: int, days: int, now: datetime) -> set[int]:
+    """Contacts who got, or are about to get, that many marketing mails within the days before `now`. Two statements.
+
+    The contacts' rows are locked first, in order: of two programs at work at once the second counts the first one's mails.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM leads_contact WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [list(contact_ids)]
+        )
+        cursor.execute(
+            """
+            SELECT contact_id FROM nurture_sending
+            WHERE contact_id = ANY(%s) AND state <> 'not_sent' AND NOT is_test AND NOT is_operational
+                AND coalesce(sent_at, queued_at) > %s
+            GROUP BY contact_id HAVING count(*) >= %s
+            """,
+            [list(contact_ids), now - timedelta(days=days), mails],
+        )
+        return {contact_id for (contact_id,) in cursor.fetchall()}
