@@ -21,7 +21,7 @@ from nurture.models import Enrolment, MailBudget, Program, ProgramVersion, Sendi
 from segments import graph
 from segments.models import Segment
 
-RESERVED_SLUGS = frozenset({"new", "outbox", "templates", "tasks", "health", "u"})
+RESERVED_SLUGS = frozenset({"new", "outbox", "templates", "tasks", "health", "budget", "u"})
 
 
 class NurtureRefused(Exception):

@@ -267,11 +267,13 @@ def _day(text: str) -> str:
 
 
 def sentence(rule: Any) -> str:
-    """A rule in words, also when it no longer fits the fields."""
+    """A rule in words, for the middle of a sentence; also when it no longer fits the fields."""
     try:
-        return conditions.sentence(conditions.check(rule, allow_unknown_slugs=True))
+        words = conditions.sentence(conditions.check(rule, allow_unknown_slugs=True))
     except conditions.BadConditions:
         return _("… (the conditions no longer fit)")
+    is_word = len(words) > 1 and not words[1].isupper()  # not CFO, which stays
+    return words[0].lower() + words[1:] if is_word else words
 
 
 def ended_words(why: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from django.utils.translation import gettext as _
 
-from nurture import actions, queries, tree
+from nurture import actions, around, queries, queries_around, tree
 from nurture.kinds import KINDS, START, Kind, Names, Problem, Step
 from nurture.models import Program, ProgramVersion
 from nurture.queries import StepCount
@@ -81,6 +81,7 @@ class Canvas:
     counts: dict[str, StepCount]
     goes_on: bool
     step_total: int
+    facts: list[around.Fact]
 
     @property
     def start_problems(self) -> list[Problem]:
@@ -117,6 +118,7 @@ def draw(version: ProgramVersion, names: Names) -> Canvas:
         counts=counts,
         goes_on=not tree.always_ends(checked.steps),
         step_total=sum(1 for _step in checked.walk()),
+        facts=around.in_words(version.around, checked, names),
     )
 
 
@@ -191,11 +193,13 @@ class Strip:
     parked: int
     finished: int
     left: int
+    held_out: int
+    goals: int | None
     elsewhere: list[tuple[ProgramVersion, int]]
 
 
 def strip(program: Program, version: ProgramVersion) -> Strip:
-    """Numbers of the whole program, and people inside other versions than the one shown. Three statements."""
+    """Numbers of the whole program, and people inside other versions than the one shown. Three statements, four with a goal."""
     counts = queries.people_counts([program.pk]).get(program.pk, {})
     inside = queries.version_counts(program.pk)
     elsewhere = [
@@ -209,5 +213,7 @@ def strip(program: Program, version: ProgramVersion) -> Strip:
         counts.get("parked", 0),
         counts.get("finished", 0),
         counts.get("left", 0),
+        counts.get("held_out", 0),
+        queries_around.goal_count(program.pk) if version.around.get("goal") else None,
         elsewhere,
     )

@@ -55,6 +55,14 @@ class ProgramForm(forms.Form):
 
 class ProgramSettingsForm(forms.Form):
     name = forms.CharField(label=gettext_lazy("Name"), max_length=200)
+    priority = forms.TypedChoiceField(
+        label=gettext_lazy("Priority"),
+        coerce=int,
+        choices=[(n, n) for n in range(1, 10)],
+        help_text=gettext_lazy(
+            "1 comes first. Where the budget of mails to a person is short, the program before takes the mail."
+        ),
+    )
     notes = forms.CharField(
         label=gettext_lazy("Notes"), required=False, widget=forms.Textarea(attrs={"rows": 3}), max_length=2000
     )
@@ -67,7 +75,7 @@ class TriggerForm(forms.Form):
         label=gettext_lazy("People enter when they become members of"),
         required=False,
         empty_label=gettext_lazy("Choose a segment"),
-        help_text=gettext_lazy("Once per person. Whoever entered finishes, also after leaving the segment."),
+        help_text=gettext_lazy("How often, and when they leave again, stands under “Goal, exits, re-entry”."),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

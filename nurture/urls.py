@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from nurture.views import mails, programs, public, steps, templates, work
+from nurture.views import around, mails, programs, public, steps, templates, work
 
 app_name = "nurture"
 
@@ -15,6 +15,7 @@ urlpatterns = [
     path("outbox/<int:pk>/decide/", mails.sending_decide, name="sending-decide"),
     path("tasks/", work.task_list, name="task-list"),
     path("tasks/<int:pk>/done/", work.task_done, name="task-done"),
+    path("budget/", around.budget_edit, name="budget-edit"),
     path("health/", work.health_page, name="health"),
     path("templates/", templates.template_list, name="template-list"),
     path("templates/new/", templates.template_new, name="template-new"),
@@ -37,6 +38,8 @@ urlpatterns = [
     path("<slug:slug>/people/", programs.program_people, name="program-people"),
     path("<slug:slug>/people/<int:pk>/release/", programs.person_release, name="person-release"),
     path("<slug:slug>/retry/", programs.program_retry, name="program-retry"),
+    path("<slug:slug>/around/", around.around_edit, name="around-edit"),
+    path("<slug:slug>/result/", around.program_result, name="program-result"),
     path("<slug:slug>/trigger/", steps.trigger_edit, name="trigger-edit"),
     path("<slug:slug>/steps/new/", steps.step_new, name="step-new"),
     path("<slug:slug>/steps/<slug:step>/", steps.step_detail, name="step-detail"),

@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from leads.access import can, require
-from nurture import access, actions, queries, tree
+from nurture import access, actions, around, queries, tree
 from nurture.canvas import Canvas, draw, strip
 from nurture.contact_page import ended_words, place
 from nurture.forms import ProgramForm, ProgramSettingsForm, PublishForm
@@ -146,7 +146,9 @@ def program_counts(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def program_settings(request: HttpRequest, slug: str) -> HttpResponse:
     program = access.program_or_404(slug)
-    form = ProgramSettingsForm(request.POST or None, initial={"name": program.name, "notes": program.notes})
+    form = ProgramSettingsForm(
+        request.POST or None, initial={"name": program.name, "notes": program.notes, "priority": program.priority}
+    )
     if request.method == "POST" and form.is_valid():
         actions.rename_program(program, **form.cleaned_data, actor=actor(request), now=timezone.now())
         return redirect("nurture:program-detail", program.slug)
@@ -189,7 +191,7 @@ def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
     program = access.program_or_404(slug)
     draft = access.draft_or_404(program)
     form = PublishForm(request.POST or None, initial={"intake": "new", "edit_number": draft.edit_number})
-    problems = actions.problems_of(draft, Names())
+    problems = actions.problems_of(draft, Names(), timezone.now())
     if request.method == "POST" and "count" not in request.POST and form.is_valid():
         try:
             version = actions.publish(
@@ -219,11 +221,14 @@ def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
         "live": live,
         "keeps_trigger": live is not None and live.trigger_segment_id == draft.trigger_segment_id,
         "inside": sum(queries.version_counts(program.pk).values()),
-        "counts": queries.intake_counts(program.pk, draft.trigger_segment_id, since=since)
+        "counts": queries.intake_counts(
+            program.pk, draft.trigger_segment_id, since=since, again_days=(draft.around.get("again") or {}).get("days")
+        )
         if draft.trigger_segment_id
         else None,
         "since": since,
         "outline": tree.outline(tree.check(draft.tree), Names()),
+        "facts": around.in_words(draft.around, tree.check(draft.tree), Names()),
     }
     return render(request, "nurture/program_publish.html", context)
 
@@ -339,14 +344,19 @@ def _visits(version: ProgramVersion, step_id: str, outcome: str) -> QuerySet[Ste
 
 
 def _enrolments(program: Program, version: ProgramVersion | None, step_id: str, which: str) -> QuerySet[Enrolment]:
-    states = {
+    by_which: dict[str, list[Enrolment.State]] = {
         "here": [Enrolment.State.ACTIVE],
         "parked": [Enrolment.State.PARKED],
         "inside": [Enrolment.State.ACTIVE, Enrolment.State.PARKED],
         "finished": [Enrolment.State.FINISHED],
         "left": [Enrolment.State.LEFT],
-    }.get(which)
+        "held_out": [Enrolment.State.HELD_OUT],
+        "goal": [state for state in list(Enrolment.State) if state != Enrolment.State.HELD_OUT],
+    }
+    states = by_which.get(which)
     found = Enrolment.objects.filter(program=program)
+    if which == "goal":
+        found = found.filter(goal_at__isnull=False)
     if version is not None:
         found = found.filter(version=version)
     if step_id:
@@ -362,6 +372,8 @@ def _heading(version: ProgramVersion | None, step_id: str, which: str, outcome: 
         "inside": _("Inside"),
         "finished": _("Finished"),
         "left": _("Left"),
+        "held_out": _("Held out"),
+        "goal": _("Reached the goal"),
     }.get(which, _("Everybody"))
     if version is None or not step_id:
         return words

@@ -23,12 +23,12 @@ OVERVIEW = "nurture/_program_overview.html"
 STEP = "nurture/_step_detail.html"
 
 
-def _number(request: HttpRequest) -> int:
+def edit_number(request: HttpRequest) -> int:
     text = request.POST.get("edit_number", "")
     return int(text) if text.isdigit() else 0
 
 
-def _draft(request: HttpRequest, slug: str) -> tuple[Program, ProgramVersion]:
+def own_draft(request: HttpRequest, slug: str) -> tuple[Program, ProgramVersion]:
     demand(request.user, "edit_rules")
     program = access.program_or_404(slug)
     return program, access.draft_or_404(program)
@@ -39,7 +39,7 @@ def _edited(
 ) -> tuple[ProgramVersion, str]:
     """The draft after the edit, or as it stands with the reason why it was not made."""
     try:
-        edited = actions.edit_draft(draft, edit_number=_number(request), change=change, now=timezone.now())
+        edited = actions.edit_draft(draft, edit_number=edit_number(request), change=change, now=timezone.now())
     except actions.EditedMeanwhile as error:
         return access.draft_or_404(program), str(error)
     except tree.NoSuchStep:
@@ -55,7 +55,7 @@ def _page_of(program: Program, draft: ProgramVersion, step: str = "") -> str:
     return reverse("nurture:program-detail", args=[program.slug]) + f"?version={draft.number}"
 
 
-def _answer(
+def answer(
     request: HttpRequest, program: Program, draft: ProgramVersion, panel: str, context: dict[str, Any]
 ) -> HttpResponse:
     """After an edit: panel and canvas for HTMX; without JavaScript a redirect, unless there is something to say."""
@@ -72,14 +72,14 @@ def trigger_edit(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "GET":
         version = access.version_or_404(program, request.GET.get("version"))
         return program_page(request, program, version, "nurture/_trigger_edit.html", _trigger_context(version))
-    program, draft = _draft(request, slug)
+    program, draft = own_draft(request, slug)
     form = TriggerForm(request.POST)
     refusal = ""
     if form.is_valid():
         try:
             draft = actions.set_trigger(
                 draft,
-                edit_number=_number(request),
+                edit_number=edit_number(request),
                 segment=form.cleaned_data["trigger_segment"],
                 now=timezone.now(),
             )
@@ -89,7 +89,7 @@ def trigger_edit(request: HttpRequest, slug: str) -> HttpResponse:
     context = {**_trigger_context(draft), "refusal": refusal, "saved": not refusal}
     if form.errors:
         context["form"] = form
-    return _answer(request, program, draft, "nurture/_trigger_edit.html", context)
+    return answer(request, program, draft, "nurture/_trigger_edit.html", context)
 
 
 def _trigger_context(version: ProgramVersion) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _trigger_context(version: ProgramVersion) -> dict[str, Any]:
 @require_http_methods(["GET", "POST"])
 def step_new(request: HttpRequest, slug: str) -> HttpResponse:
     """The palette behind a +, and the step that comes of it."""
-    program, draft = _draft(request, slug)
+    program, draft = own_draft(request, slug)
     at = request.GET.get("at") or request.POST.get("at") or START
     if request.method == "GET":
         context = {"at": at, "kinds": list(KINDS.values())}
@@ -117,8 +117,8 @@ def step_new(request: HttpRequest, slug: str) -> HttpResponse:
 
     draft, refusal = _edited(request, program, draft, add)
     if refusal:
-        return _answer(request, program, draft, OVERVIEW, {"refusal": refusal})
-    return _answer(request, program, draft, STEP, _step_context(draft, made[-1], may_edit=True))
+        return answer(request, program, draft, OVERVIEW, {"refusal": refusal})
+    return answer(request, program, draft, STEP, _step_context(draft, made[-1], may_edit=True))
 
 
 @require("see")
@@ -145,24 +145,24 @@ def _step_context(version: ProgramVersion, step_id: str, *, may_edit: bool) -> d
 
 
 def _save_step(request: HttpRequest, slug: str, step_id: str) -> HttpResponse:
-    program, draft = _draft(request, slug)
+    program, draft = own_draft(request, slug)
     try:
         step = tree.check(draft.tree).step(step_id)
     except tree.NoSuchStep:
         refusal = _("That step is gone; somebody deleted it meanwhile.")
-        return _answer(request, program, draft, OVERVIEW, {"refusal": refusal})
+        return answer(request, program, draft, OVERVIEW, {"refusal": refusal})
     names = Names()
     form: StepForm = KINDS[step.kind].form(request.POST, names=names)
     if not form.is_valid():
         context = {**_step_context(draft, step_id, may_edit=True), "form": form, "refusal": ""}
         return program_page(request, program, draft, STEP, context, status=422)
     values = form.values()
-    is_meanwhile = _number(request) != draft.edit_number
+    is_meanwhile = edit_number(request) != draft.edit_number
     draft, refusal = _edited(request, program, draft, lambda document: tree.replace(document, step_id, values))
     try:
         context = _step_context(draft, step_id, may_edit=True)
     except tree.NoSuchStep:
-        return _answer(request, program, draft, OVERVIEW, {"refusal": refusal})
+        return answer(request, program, draft, OVERVIEW, {"refusal": refusal})
     if refusal:
         context["form"] = form  # what was typed stays
     if refusal and is_meanwhile:
@@ -170,14 +170,14 @@ def _save_step(request: HttpRequest, slug: str, step_id: str) -> HttpResponse:
             "Somebody else changed this program meanwhile. What you wrote stands below, unsaved; saving again puts it in."
             " Stored is now: %(words)s."
         ) % {"words": context["words"]}
-    return _answer(request, program, draft, STEP, {**context, "refusal": refusal, "saved": not refusal})
+    return answer(request, program, draft, STEP, {**context, "refusal": refusal, "saved": not refusal})
 
 
 @require("edit_rules")
 @require_http_methods(["GET", "POST"])
 def step_delete(request: HttpRequest, slug: str, step: str) -> HttpResponse:
     """Asked first when steps below go with it."""
-    program, draft = _draft(request, slug)
+    program, draft = own_draft(request, slug)
     if request.method == "GET":
         try:
             context = _step_context(draft, step, may_edit=True)
@@ -186,17 +186,17 @@ def step_delete(request: HttpRequest, slug: str, step: str) -> HttpResponse:
         below = sum(1 for way in context["step"].ways.values() for _child in tree.Tree(way).walk())
         return program_page(request, program, draft, "nurture/_step_delete.html", {**context, "below": below})
     draft, refusal = _edited(request, program, draft, lambda document: tree.remove(document, step))
-    return _answer(request, program, draft, OVERVIEW, {"refusal": refusal})
+    return answer(request, program, draft, OVERVIEW, {"refusal": refusal})
 
 
 @require("edit_rules")
 @require_POST
 def step_move(request: HttpRequest, slug: str, step: str) -> HttpResponse:
-    program, draft = _draft(request, slug)
+    program, draft = own_draft(request, slug)
     by = -1 if request.POST.get("by") == "up" else 1
     draft, refusal = _edited(request, program, draft, lambda document: tree.move(document, step, by))
     try:
         context = _step_context(draft, step, may_edit=True)
     except tree.NoSuchStep:
-        return _answer(request, program, draft, OVERVIEW, {"refusal": refusal})
-    return _answer(request, program, draft, STEP, {**context, "refusal": refusal})
+        return answer(request, program, draft, OVERVIEW, {"refusal": refusal})
+    return answer(request, program, draft, STEP, {**context, "refusal": refusal})

@@ -28,7 +28,15 @@
     });
   }
 
+  // The number of days only where people enter again after some.
+  function tidyAround(form) {
+    const chosen = form.querySelector("input[name=again]:checked");
+    const days = form.querySelector("#div_id_again_days");
+    if (chosen && days) days.hidden = chosen.value !== "after";
+  }
+
   function tidy(root) {
+    root.querySelectorAll("[data-around-form]").forEach(tidyAround);
     root.querySelectorAll("[data-step-form=wait]").forEach(tidyWait);
   }
 
@@ -45,6 +53,8 @@
   document.addEventListener("change", (event) => {
     const form = event.target.closest("[data-step-form=wait]");
     if (form && event.target.name === "mode") tidyWait(form);
+    const around = event.target.closest("[data-around-form]");
+    if (around && event.target.name === "again") tidyAround(around);
   });
 
   document.addEventListener("htmx:oobBeforeSwap", () => {

@@ -9,16 +9,26 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
+from nurture.actions import set_around
 from nurture.models import Program, Template
 from segments.definitions import documents
-from tests.nurture.makers import mail, make_program, make_template, step, wait
+from tests.makers import NOW
+from tests.nurture.makers import mail, make_program, make_template, publish, step, wait
 
 pytestmark = pytest.mark.django_db
 
 
 def build() -> Program:
     branch = step("branch", "b", conditions={"field": "contact.title", "op": "is_known"}, yes=[step("end", "e")], no=[])
-    return make_program(mail(make_template(), "m"), wait(3, "days", "w"), branch, name="Welcome")
+    program = make_program(mail(make_template(), "m"), wait(3, "days", "w"), branch, name="Welcome", live=False)
+    around = {
+        "goal": {"conditions": {"field": "contact.title", "op": "is_known"}},
+        "again": {"days": 30},
+        "hold_out": 10,
+    }
+    set_around(program.versions.get(), edit_number=1, document=around, now=NOW)
+    publish(program)
+    return program
 
 
 def test_export_and_import_are_one(tmp_path: Path) -> None:
@@ -58,6 +68,7 @@ def test_a_changed_file_waits_in_the_draft_of_a_live_program(tmp_path: Path) -> 
     [
         ("templates", "kind: template\nslug: t\nname: T\nsubject: S\nformat: html\nbody: '{% if %}'\n"),
         ("programs", "kind: program\nslug: p\nname: P\nsteps: [{id: a, kind: nothing}]\n"),
+        ("programs", "kind: program\nslug: p\nname: P\naround: {hold_out: 99}\nsteps: []\n"),
         ("programs", "kind: program\nslug: p\nname: P\ntrigger: {segment: gone}\nsteps: []\n"),
         ("programs", "kind: program\nslug: p\nname: P\ntrigger: {form: x}\nsteps: []\n"),
     ],

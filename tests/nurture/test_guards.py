@@ -75,7 +75,12 @@ def test_the_goal_ends_a_long_wait_at_once_and_takes_the_mail_back() -> None:
 
 
 def test_the_goal_pulls_forward_once() -> None:
-    steps = (wait(4, "weeks", "w"), step("add_tag", "t", tag="late"), wait(1, step_id="v"), step("add_tag", "z", tag="z"))
+    steps = (
+        wait(4, "weeks", "w"),
+        step("add_tag", "t", tag="late"),
+        wait(1, step_id="v"),
+        step("add_tag", "z", tag="z"),
+    )
     around = {"goal": {"conditions": HOT, "then": "v", "days": 30}}
     _program, (person,) = guarded(*steps, around=around)
     tag(person, "hot", now=NOW + DAY)
@@ -114,7 +119,11 @@ def test_both_exits_stated_and_kept() -> None:
     remove_from_segment(segment, contact_ids=[gone.pk], cause="by_hand", actor=None, now=NOW + DAY)
     tag(cold, "cold", now=NOW + DAY)
     turn.turn(NOW + DAY)
-    assert [ended(person) for person in (gone, cold, stays)] == [("left", "no_member"), ("left", "exit"), ("active", "")]
+    assert [ended(person) for person in (gone, cold, stays)] == [
+        ("left", "no_member"),
+        ("left", "exit"),
+        ("active", ""),
+    ]
 
 
 def test_without_an_exit_they_finish_once_entered() -> None:
@@ -260,7 +269,11 @@ def test_one_budget_over_all_programs_and_the_first_priority_first() -> None:
     put_in(segment, [person])
     turn.turn(NOW)
     turn.turn(NOW + 8 * DAY)
-    assert dict(Sending.objects.values_list("step", "state")) == {"late": "not_sent", "early": "queued", "again": "queued"}
+    assert dict(Sending.objects.values_list("step", "state")) == {
+        "late": "not_sent",
+        "early": "queued",
+        "again": "queued",
+    }
     assert Sending.objects.get(step="late").why_not == "budget"
     assert Enrolment.objects.get(program=last).visits.get(step="late").outcome == "over_budget"
     actions.set_budget(mails=None, days=7, actor=None, now=NOW)

@@ -70,11 +70,14 @@ PAGES = {
     "template-edit": (["template"], "see"),
     "task-list": ([], "see"),
     "trigger-edit": (["slug"], "see"),
+    "around-edit": (["slug"], "see"),
+    "program-result": (["slug"], "see"),
     "program-new": ([], "edit_rules"),
     "program-settings": (["slug"], "edit_rules"),
     "template-new": ([], "edit_rules"),
     "step-new": (["slug"], "edit_rules"),
     "program-publish": (["slug"], "publish"),
+    "budget-edit": ([], "publish"),
     "health": ([], "configure"),
 }
 POSTS = {
@@ -87,6 +90,7 @@ POSTS = {
     "program-retry": "publish",
     "program-publish": "publish",
     "trigger-edit": "edit_rules",
+    "around-edit": "edit_rules",
     "step-new": "edit_rules",
 }
 
