@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 
 from leads.models import Activity, Contact, Mark
-from nurture import engine, queries, turn
+from nurture import actions, engine, queries, turn
 from nurture.models import Enrolment, Sending, StepVisit, Task
 from segments.models import Membership
 from tests.faults.running import run, start
 from tests.makers import NOW, make_segment
-from tests.nurture.makers import mail, make_people, make_program, make_template, put_in, segment_of, step, wait
+from tests.nurture.makers import mail, make_people, make_program, make_template, publish, put_in, segment_of, step, wait
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,6 +89,30 @@ def test_killed_at(point: str) -> None:
     assert run("walk", now=NOW, kill=point) == -9
     finish()
     assert_once(people)
+
+
+@pytest.mark.parametrize(
+    "point", ["nurture.queries_around:end_walks:after:2", "nurture.queries_around:set_goal:after:1"]
+)
+def test_killed_while_people_leave(point: str) -> None:
+    """Half reach the goal, half are let go: each noted once, and the mails that waited are taken back with them."""
+    rule = {"field": "contact.title", "op": "is_known"}
+    program = make_program(mail(make_template(), "mail"), wait(1, "days", "wait"), live=False)
+    draft = program.versions.get()
+    around = {"goal": {"conditions": rule}, "exit": {"conditions": {"not": rule}}}
+    actions.set_around(draft, edit_number=draft.edit_number, document=around, now=NOW)
+    publish(program)
+    people = make_people(PEOPLE)
+    put_in(segment_of(program), people)
+    turn.take_in(NOW)
+    Enrolment.objects.update(step="wait", visit=3, next_step_at=NOW)  # as if they had gone in before
+    Contact.objects.filter(pk__in=[person.pk for person in people[:20]]).update(title="CFO")
+    assert run("walk", now=NOW, kill=point) == -9
+    finish()
+    ended = Counter(Enrolment.objects.values_list("state", "ended_why"))
+    assert ended == {("finished", "goal"): 20, ("left", "exit"): PEOPLE - 20}
+    assert Enrolment.objects.filter(goal_at=NOW).count() == 20
+    assert {name for name in queries.INVARIANTS if not queries.holds(name)} == set()
 
 
 def test_killed_again_and_again() -> None:
