@@ -33,10 +33,10 @@ def register() -> None:
 
 @dataclass(frozen=True)
 class _Walks:
-    """The two walks through one program; one of them goes."""
+    """The walks of two people through one program: those of one person stay, the other's go."""
 
     stays: Enrolment
-    goes: Enrolment
+    goes: tuple[Enrolment, ...]
 
 
 def _both(pair: Pair) -> list[_Walks]:
@@ -48,11 +48,10 @@ def _both(pair: Pair) -> list[_Walks]:
     for row in rows:
         of.setdefault(row.program_id, []).append(row)
     found = []
-    for two in of.values():
-        if len(two) == 2:
-            goes, stays = sorted(
-                two, key=lambda one: (one.state in UNDER_WAY, one.visit, one.contact_id == pair.kept.pk)
-            )
+    for walks in of.values():
+        stays = max(walks, key=lambda one: (one.state in UNDER_WAY, one.visit, one.contact_id == pair.kept.pk))
+        goes = tuple(one for one in walks if one.contact_id != stays.contact_id)
+        if goes:
             found.append(_Walks(stays, goes))
     return found
 
@@ -92,9 +91,13 @@ def _tell(pair: Pair) -> Sequence[Line]:
     return lines
 
 
+def _ending(both: Sequence[_Walks]) -> list[int]:
+    return [walk.pk for one in both for walk in one.goes]
+
+
 def _stopped(both: Sequence[_Walks]) -> models.QuerySet[Sending]:
     """Waiting mails of the walks that end."""
-    return Sending.objects.filter(enrolment__in=[one.goes.pk for one in both], state__in=WAITING)
+    return Sending.objects.filter(enrolment__in=_ending(both), state__in=WAITING)
 
 
 def _join(pair: Pair, actor: User | None) -> None:
@@ -105,7 +108,7 @@ def _join(pair: Pair, actor: User | None) -> None:
         why_not=_("The contact was merged with another one, who gets this mail too."),
         lease_until=None,
     )
-    Enrolment.objects.filter(pk__in=[one.goes.pk for one in both]).delete()
+    Enrolment.objects.filter(pk__in=_ending(both)).delete()
     Enrolment.objects.filter(contact=pair.gone).update(contact=pair.kept)
     Sending.objects.filter(contact=pair.gone).update(contact=pair.kept)
     Task.objects.filter(contact=pair.gone).update(contact=pair.kept)

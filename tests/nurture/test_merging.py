@@ -73,3 +73,29 @@ def test_a_waiting_mail_goes_to_the_address_that_stays() -> None:
     merge(kept, gone)
     row = Sending.objects.get()
     assert (row.address, row.contact, row.lease_until) == ("stays@ripen.test", kept, None)
+
+
+def test_all_rounds_of_the_walk_that_stays_come_along_and_all_of_the_other_go() -> None:
+    program, [often] = make_walk(wait(3))
+    walk(NOW)
+    once = make_contact()
+    put_in(segment_of(program), [once])
+    turn(NOW)
+    ended = {"state": "finished", "step": "", "next_step_at": None, "ended_at": NOW}
+    Enrolment.objects.filter(contact=once).update(**ended)
+    first = only_enrolment(often)
+    Enrolment.objects.create(
+        program=program,
+        version=first.version,
+        contact=often,
+        round=2,
+        entered_at=NOW,
+        entered_why="segment:x",
+        visit=9,
+        **ended,
+    )
+    merge(once, often)
+    assert list(Enrolment.objects.order_by("round").values_list("contact", "round", "state")) == [
+        (once.pk, 1, "active"),
+        (once.pk, 2, "finished"),
+    ]
