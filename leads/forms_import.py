@@ -150,13 +150,13 @@ class ColumnsForm:
 
     def _values(self, place: int, column: dict[str, Any], target: str, swaps: Table[str, str | None]) -> list[ValueRow]:
         counted = column["values"] or []
-        is_choice = target == "status" or len(counted) * 2 <= column["filled"] or bool(swaps)
+        words = FIELDS[self.kind][target].words if target in FIELDS[self.kind] else ()
+        is_choice = bool(words) or len(counted) * 2 <= column["filled"] or bool(swaps)
         if not is_choice or len(counted) > self._left:
             return []
         self._left -= len(counted)
-        choices = ["open", "won", "lost"] if target == "status" else []
         return [
-            ValueRow(f"value-{place}-{number}", text, count, swaps.get(text) or "", choices)
+            ValueRow(f"value-{place}-{number}", text, count, swaps.get(text) or "", list(words))
             for number, (text, count) in enumerate(counted)
         ]
 

@@ -11,9 +11,11 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from leads import queries, queries_intake
+from leads.importing.extras import Filled, extras
 from leads.models import ImportJob
 from leads.queries_intake import KnownContact, Shadow, StagedActivity, StagedRow
 from leads.text import fold
+from leads.values import BadValue
 
 Kind = ImportJob.Kind
 
@@ -77,13 +79,82 @@ def take(kind: str, rows: Sequence[Row], circumstances: Circumstances) -> Outcom
 
 def take_contacts(rows: Sequence[Row], circumstances: Circumstances) -> Outcome:
     outcome = Outcome()
+    rows, beside = _with_extras(rows, circumstances, outcome)
     rows = _with_references(rows, circumstances, outcome)
+    keys = {row.line: (row.values.get("external_id"), row.values.get("email")) for row in rows if row.line in beside}
+    written: set[int] = set()
     while rows:
-        rows = _contacts_pass(rows, circumstances, outcome)
+        rows = _contacts_pass(rows, circumstances, outcome, written)
+    if beside:
+        _take_extras(beside, keys, circumstances, outcome, written)
     return outcome
 
 
-def _contacts_pass(rows: Sequence[Row], circumstances: Circumstances, outcome: Outcome) -> list[Row]:
+Beside = dict[int, dict[str, Any]]  # line -> prefix -> what a higher room made of the row
+
+
+def _with_extras(rows: Sequence[Row], circumstances: Circumstances, outcome: Outcome) -> tuple[list[Row], Beside]:
+    """Rows without what higher rooms take, and that; rows of which a room can make no sense are rejected."""
+    names: set[str] = set().union(*(row.values for row in rows))
+    asked = [extra for extra in extras() if any(name.startswith(f"{extra.prefix}.") for name in names)]
+    if not asked:
+        return list(rows), {}
+    found: list[Row] = []
+    beside: Beside = {}
+    for row in rows:
+        try:
+            for extra in asked:
+                start = f"{extra.prefix}."
+                own = {
+                    key.removeprefix(start): row.values.pop(key) for key in list(row.values) if key.startswith(start)
+                }
+                if any(value is not None for value in own.values()):
+                    beside.setdefault(row.line, {})[extra.prefix] = extra.check(own, circumstances.now)
+        except BadValue as error:
+            outcome.rejected.append((row.line, str(error)))
+            beside.pop(row.line, None)
+        else:
+            found.append(row)
+    return found, beside
+
+
+def _take_extras(
+    beside: Beside,
+    keys: dict[int, tuple[str | None, str | None]],
+    circumstances: Circumstances,
+    outcome: Outcome,
+    written: set[int],
+) -> None:
+    """Hand over what higher rooms take, row by row of the file; a row of which only that was news counts as updated, not as unchanged."""
+    by_key: dict[str | None, int] = {}
+    ids, addresses = (
+        ([key for key in column if key] for column in zip(*keys.values(), strict=True)) if keys else ([], [])
+    )
+    for one in queries_intake.contacts_by_key(ids, addresses):
+        if one.merged_into is None:
+            by_key |= {key: one.id for key in (one.external_id, one.address) if key}
+    rejected = {line for line, _reason in outcome.rejected}
+    lines = {
+        line: contact
+        for line, (external_id, address) in keys.items()
+        if line not in rejected and (contact := by_key.get(external_id) or by_key.get(address)) is not None
+    }
+    news: set[int] = set()
+    for extra in extras():
+        rows = [
+            Filled(contact, beside[line][extra.prefix])
+            for line, contact in lines.items()
+            if extra.prefix in beside[line]
+        ]
+        if rows:
+            is_trial = circumstances.shadow is not None
+            news |= extra.take(rows, circumstances.now, circumstances.actor_id, is_trial)
+    more = len(news - written)
+    outcome.updated += more
+    outcome.unchanged -= more
+
+
+def _contacts_pass(rows: Sequence[Row], circumstances: Circumstances, outcome: Outcome, written: set[int]) -> list[Row]:
     """Takes every row whose keys no earlier row of this pass touches; returns the others for the next pass."""
     external_ids = [row.values["external_id"] for row in rows if row.values.get("external_id")]
     addresses = [row.values["email"] for row in rows if row.values.get("email")]
@@ -139,15 +210,12 @@ def _contacts_pass(rows: Sequence[Row], circumstances: Circumstances, outcome: O
             seen.add(known[0])
         if at_address is not None:
             seen.add(at_address[0])
-    _count(
-        outcome,
-        len(staged),
-        queries_intake.upsert_contacts(
+    if staged:
+        created, updated = queries_intake.upsert_contacts(
             staged, cause=circumstances.cause, actor_id=circumstances.actor_id, now=circumstances.now
         )
-        if staged
-        else (0, 0),
-    )
+        written.update(created, updated)
+        _count(outcome, len(staged), (len(created), len(updated)))
     return later
 
 

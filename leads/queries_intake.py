@@ -172,8 +172,10 @@ def _also_marked(column: str, facet: int) -> str:
     )"""
 
 
-def upsert_contacts(rows: Sequence[StagedRow], *, cause: str, actor_id: int | None, now: datetime) -> tuple[int, int]:
-    """(created, updated); the rest was equal. Two statements over the staged rows, locks in key order, marks and stage history within.
+def upsert_contacts(
+    rows: Sequence[StagedRow], *, cause: str, actor_id: int | None, now: datetime
+) -> tuple[list[int], list[int]]:
+    """Ids of the (created, updated) ones; the rest was equal. Two statements over the staged rows, locks in key order, marks and stage history within.
 
     Raises IntegrityError when somebody else took a key meanwhile.
     """
@@ -181,7 +183,8 @@ def upsert_contacts(rows: Sequence[StagedRow], *, cause: str, actor_id: int | No
     has_custom = any(row.custom is not None for row in rows)
     facets = ", ".join(f"({int(facet)})" for facet in FACETS_OF_A_NEW_CONTACT)
     parameters: dict[str, Any] = {"now": now, "cause": cause, "actor": actor_id}
-    created = updated = 0
+    created: list[int] = []
+    updated: list[int] = []
     with connection.cursor() as cursor:
         if any(row.id is None for row in rows):
             cursor.execute(
@@ -197,7 +200,7 @@ def upsert_contacts(rows: Sequence[StagedRow], *, cause: str, actor_id: int | No
                     INSERT INTO leads_mark (contact_id, facet)
                     SELECT id, facet FROM new CROSS JOIN (VALUES {facets}) every (facet)
                 )
-                SELECT count(*) FROM new
+                SELECT coalesce(array_agg(id), '{{}}') FROM new
                 """,
                 parameters,
             )
@@ -229,7 +232,7 @@ def upsert_contacts(rows: Sequence[StagedRow], *, cause: str, actor_id: int | No
                     INSERT INTO leads_mark (contact_id, facet) SELECT id, {int(Mark.Facet.CONTACT)} FROM done
                 )
                 {besides}
-                SELECT count(*) FROM done
+                SELECT coalesce(array_agg(id), '{{}}') FROM done
                 """,
                 parameters,
             )

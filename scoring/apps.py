@@ -18,6 +18,7 @@ class ScoringConfig(AppConfig):
             definition_kinds_routing,
             fields,
             fields_bant,
+            imports_bant,
             merging,
             nodes,
             nodes_bant,
@@ -33,6 +34,7 @@ class ScoringConfig(AppConfig):
 
         fields.register()
         fields_bant.register()
+        imports_bant.register()
         graph.register_nodes(nodes.score_nodes, waiting=nodes.models_wait)
         graph.register_nodes(nodes_bant.bant_nodes, waiting=nodes_bant.lapses_wait)
         graph.register_nodes(nodes_graduation.graduation_nodes, waiting=nodes_graduation.graduations_wait)

@@ -20,21 +20,22 @@ Kind = ImportJob.Kind
 
 @dataclass(frozen=True)
 class Field:
-    """One target of a column; `type` is a word for people and for the builder of mappings."""
+    """One target of a column; `type` is a word for people and for the builder of mappings. `words`: all that a cell may say."""
 
     key: str
     label: StrOrPromise
     type: str
     convert: Callable[[Reading], Convert]
     is_clearable: bool = True
+    words: tuple[str, ...] = ()
 
 
-def _text(key: str, label: StrOrPromise, limit: int, **more: bool) -> Field:
-    return Field(key, label, "text", lambda _reading: values.text(limit), **more)
+def _text(key: str, label: StrOrPromise, limit: int, is_clearable: bool = True) -> Field:
+    return Field(key, label, "text", lambda _reading: values.text(limit), is_clearable)
 
 
-def _plain(key: str, label: StrOrPromise, type: str, convert: Convert, **more: bool) -> Field:
-    return Field(key, label, type, lambda _reading: convert, **more)
+def _plain(key: str, label: StrOrPromise, type: str, convert: Convert, is_clearable: bool = True) -> Field:
+    return Field(key, label, type, lambda _reading: convert, is_clearable)
 
 
 _one_contact = values.text(values.LONGEST_ADDRESS)
@@ -79,7 +80,14 @@ _DEALS = (
     _text("company", _("Company (external id or name)"), 500),
     _plain("contacts", _("Contacts (separated by ; or |)"), "contacts", values.several(_one_contact)),
     _text("owner", _("Owner"), 200),
-    _plain("status", _("Status (open, won, lost)"), "status", values.status, is_clearable=False),
+    Field(
+        "status",
+        _("Status (open, won, lost)"),
+        "status",
+        lambda _reading: values.status,
+        is_clearable=False,
+        words=("open", "won", "lost"),
+    ),
     Field("amount", _("Amount"), "number", values.decimal),
     Field("margin", _("Margin"), "number", values.decimal),
     _text("product", _("Product"), 300),

@@ -170,6 +170,8 @@ def exact_target(kind: str, name: str, customs: Sequence[str]) -> str | None:
     normal = normal_name(name)
     if normal in FIELDS[kind]:
         return normal
+    if (dotted := normal.replace("_", ".", 1)) in FIELDS[kind]:  # a target of a higher room, `bant.budget`
+        return dotted
     if kind != Kind.ACTIVITIES and normal in customs:
         return f"{prefix}{normal}"
     return None

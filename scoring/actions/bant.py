@@ -44,14 +44,15 @@ def record_bant(facts: list[NewFact], *, source: str, now: datetime, actor: User
     """The facts stored, their contacts marked. One insert and one mark, whatever their number. Raises Refused for what makes no sense."""
     if source not in BantFact.Source.values:
         raise Refused(_("“%(source)s” is no source of BANT.") % {"source": source})
-    rows = [_fact(one, source, actor, now) for one in facts]
+    rows = [fact_of(one, source=source, actor=actor, now=now) for one in facts]
     with transaction.atomic():
         stored = BantFact.objects.bulk_create(rows)
         mark({row.contact_id for row in stored}, Mark.Facet.DEFINITION)
     return stored
 
 
-def _fact(one: NewFact, source: str, actor: User | None, now: datetime) -> BantFact:
+def fact_of(one: NewFact, *, source: str, actor: User | None, now: datetime) -> BantFact:
+    """The row, not stored. Refused for what makes no sense."""
     answer = bant.answer_of(one.facet, one.answer)
     if answer is None:
         raise Refused(_("“%(answer)s” is no answer for “%(facet)s”.") % {"answer": one.answer, "facet": one.facet})
