@@ -16,6 +16,7 @@ urlpatterns = [
     path("conditions/", include("segments.urls_builder")),
     path("<slug:slug>/", views.segment_detail, name="segment-detail"),
     path("<slug:slug>/edit/", views.segment_edit, name="segment-edit"),
+    path("<slug:slug>/now/", views.segment_now, name="segment-now"),
     path("<slug:slug>/members/", views.segment_members, name="segment-members"),
     path("<slug:slug>/versions/", views.segment_versions, name="segment-versions"),
     path("<slug:slug>/versions/<int:number>/restore/", views.segment_restore, name="segment-restore"),

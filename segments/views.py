@@ -84,11 +84,7 @@ def _zone() -> ZoneInfo:
 @require("see")
 def segment_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """Some twelve statements; members are read by page."""
-    by_hand = {
-        f"{verdict}_count": Count("overrides", filter=Q(overrides__verdict=verdict))
-        for verdict in SegmentOverride.Verdict.values
-    }
-    segment = _segment(slug, Segment.objects.annotate(**by_hand))
+    segment = _segment(slug, _with_counts_by_hand())
     asked = request.GET.get("days", "")
     period = int(asked) if asked in TREND_PERIODS else TREND_DAYS
     today = timezone.now().astimezone(_zone()).date()
@@ -119,6 +115,25 @@ def segment_detail(request: HttpRequest, slug: str) -> HttpResponse:
             "last_day": today.isoformat(),
         },
     )
+
+
+def _with_counts_by_hand() -> QuerySet[Segment]:
+    by_hand = {
+        f"{verdict}_count": Count("overrides", filter=Q(overrides__verdict=verdict))
+        for verdict in SegmentOverride.Verdict.values
+    }
+    return Segment.objects.annotate(**by_hand)
+
+
+@require_GET
+@require("see")
+def segment_now(request: HttpRequest, slug: str) -> HttpResponse:
+    """The size of a segment that the engine is working out, asked every two seconds until it is done."""
+    segment = _segment(slug, _with_counts_by_hand())
+    if not request.headers.get("HX-Request"):
+        return redirect("segments:segment-detail", slug=slug)
+    context = {"segment": segment, "sentence": pages.in_words(segment.conditions), "is_news": True}
+    return render(request, "segments/_segment_now.html", context)
 
 
 @require_GET

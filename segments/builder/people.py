@@ -21,7 +21,6 @@ from segments.conditions import (
     Tree,
     check,
     explain_each,
-    leaves,
     match_ids,
     moment,
     sample,
@@ -38,11 +37,27 @@ NEWEST = 2_000  # contacts looked at first: 128 ms where everybody (200,000) tak
 
 
 @dataclass(frozen=True)
+class Tick:
+    """One row for one person; a row that is turned round by “not” holds where its leaf does not."""
+
+    leaf: LeafVerdict
+    is_negated: bool
+
+    @property
+    def holds(self) -> bool:
+        return self.leaf.holds != self.is_negated
+
+    @property
+    def missing(self) -> str:
+        return "" if self.is_negated else self.leaf.missing
+
+
+@dataclass(frozen=True)
 class Person:
-    """`missed` is the path of the one row that a near miss fails by."""
+    """`missed` is the path of the one leaf that a near miss fails by."""
 
     contact: Contact
-    ticks: Sequence[LeafVerdict]
+    ticks: Sequence[Tick]
     missed: str = ""
 
 
@@ -155,14 +170,31 @@ def _with_child(node: All | AnyOf | Not, place: int, child: Tree) -> Tree:
     return type(node)((*node.children[:place], child, *node.children[place + 1 :]))
 
 
+def _rows(node: Tree, is_negated: bool = False) -> Iterator[tuple[Tree, bool]]:
+    """What stands in one row of the builder: a leaf, or a leaf under “not”; and whether it is turned round. In the order of the leaves."""
+    if isinstance(node, Not) and not isinstance(node.child, All | AnyOf):
+        for line, inner in _rows(node.child, not is_negated):
+            yield (node if line is node.child else line), inner
+    elif isinstance(node, All | AnyOf | Not):
+        for _step, child in children(node):
+            yield from _rows(child)
+    else:
+        yield node, is_negated
+
+
 # --- ticks -----------------------------------------------------------------------------------------------------------
 
 
 def _ticked(tree: Tree, found: dict[int, str], at: Moment, catalogue: Catalogue) -> People:
     contacts = Contact.objects.select_related("company").in_bulk(found)
-    columns = [sentence(leaf) for _path, leaf in leaves(tree)]
+    lines = list(_rows(tree))
+    columns = [sentence(line) for line, _is_negated in lines]
     rows = [
-        Person(contacts[pk], verdict.leaves[:MOST_TICKS], found[pk])
+        Person(
+            contacts[pk],
+            [Tick(leaf, negated) for leaf, (_line, negated) in zip(verdict.leaves[:MOST_TICKS], lines, strict=False)],
+            found[pk],
+        )
         for pk, verdict in explain_each(tree, found, at, catalogue=catalogue).items()
         if pk in contacts
     ]

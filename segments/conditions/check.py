@@ -311,6 +311,7 @@ class _Checker:
             operator=operator,
             type=reading,
             wanted=wanted,
+            names=partial(self.catalogue.choices, spec) if spec.choices is not None else dict,
         )
 
     def reading(self, document: dict[str, Any], path: str, spec: Field, key: str) -> tuple[str, Operator]:
@@ -635,8 +636,8 @@ class _Checker:
             text = spec.normal(text)
         found = fold(text)
         if spec is not None and spec.is_closed and spec.choices is not None and not self.allow_unknown_slugs:
-            known = [choice for choice, _label in spec.choices()]
-            if found not in {fold(choice) for choice in known}:
+            if found not in self.catalogue.choices(spec):
+                known = [choice for choice, _label in spec.choices()]
                 fits = (
                     _("; choose one of: %(fits)s") % {"fits": ", ".join(known[:100])}
                     if known

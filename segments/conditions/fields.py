@@ -209,6 +209,7 @@ class Catalogue:
     _loaded: dict[str, Mapping[str, Field]] = field(default_factory=dict)
     _kinds: dict[str, list[int]] | None = None
     _slugs: dict[str, dict[str, str]] = field(default_factory=dict)
+    _choices: dict[str, dict[str, str]] = field(default_factory=dict)
     _later: dict[tuple[str, datetime, tuple[int, ...] | None], bool] = field(default_factory=dict)
 
     def get(self, key: str) -> Field | None:
@@ -252,6 +253,13 @@ class Catalogue:
         if subject.key not in self._slugs:
             self._slugs[subject.key] = {slug: str(label) for slug, label in subject.choices()}
         return self._slugs[subject.key]
+
+    def choices(self, spec: Field) -> dict[str, str]:
+        """Choice, folded, and its label, of a field that offers some. One statement at most."""
+        if spec.key not in self._choices:
+            listed = spec.choices() if spec.choices is not None else ()
+            self._choices[spec.key] = {fold(choice): str(label) for choice, label in listed}
+        return self._choices[spec.key]
 
     def learn(self, subject: str, names: Mapping[str, str]) -> None:
         """Names that the page has read already, so that they are not read again for sentences."""

@@ -18,7 +18,7 @@ from segments.conditions import definitions
 from segments.conditions.facts import ActivityFact, Facts, read_facts
 from segments.conditions.fields import Catalogue, Either
 from segments.conditions.operators import amount_holds
-from segments.conditions.periods import Moment, shift_moment
+from segments.conditions.periods import Moment, date_span, moment_span, needs_clock, shift_moment
 from segments.conditions.tree import (
     All,
     Amount,
@@ -38,18 +38,22 @@ from segments.conditions.tree import (
     joined,
     to_document,
 )
-from segments.conditions.words import sentence, value_in_words
+from segments.conditions.words import actual_in_words, sentence, time_between, value_in_words
 
 
 @dataclass(frozen=True)
 class LeafVerdict:
-    """One leaf for one contact. `actual`: the value, count, total or moment found, in types of JSON; None when unknown."""
+    """One leaf for one contact. `actual`: the value, count, total or moment found, in types of JSON; None when unknown.
+
+    `measured` is the same as it was read: Decimals, dates, moments.
+    """
 
     path: str
     leaf: Leaf
     actual: Any
     holds: bool
     missing: str = ""  # how near it came: “1 more”
+    measured: Any = None
 
     @property
     def document(self) -> dict[str, Any]:
@@ -61,7 +65,7 @@ class LeafVerdict:
 
     @property
     def actual_words(self) -> str:
-        return value_in_words(self.actual)
+        return actual_in_words(self.leaf, self.measured)
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,8 @@ class Judge:
     def _judge(self, node: Tree, facts: Facts, path: str) -> tuple[bool, list[LeafVerdict], list[LeafVerdict]]:
         if not isinstance(node, All | AnyOf | Not):
             holds, actual = self.measure(node, facts)
-            found = LeafVerdict(path, node, plain(actual), holds, "" if holds else _missing(node, actual))
+            missing = "" if holds else _missing(node, actual, self.moment)
+            found = LeafVerdict(path, node, plain(actual), holds, missing, actual)
             return holds, [found], [found]
         judged = [self._judge(child, facts, joined(path, step)) for step, child in children(node)]
         leaves = [leaf for each in judged for leaf in each[2]]
@@ -311,9 +316,13 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _missing(leaf: Leaf, actual: Any) -> str:
-    """How far a number is from the one wanted, in words; empty where that says nothing."""
+def _missing(leaf: Leaf, actual: Any, moment: Moment) -> str:
+    """How far a number or a time is from the one wanted, in words; empty where that says nothing."""
     match leaf:
+        case FieldLeaf(op=op, wanted=wanted, operator=operator) if isinstance(actual, date):
+            return _time_off(op, wanted, actual, moment) if not operator.negates else ""
+        case DidLeaf(is_first=True, when=When() as when) if isinstance(actual, date) and not when.operator.negates:
+            return _time_off(when.op, when.wanted, actual, moment)
         case FieldLeaf(type="number") if actual is not None and not leaf.operator.negates:
             return _distance(leaf.op, leaf.wanted, Fraction(actual))
         case DidLeaf(is_first=False, latest=(), total=None) | HasLeaf():
@@ -324,6 +333,25 @@ def _missing(leaf: Leaf, actual: Any) -> str:
         case SequenceLeaf():
             steps = len(leaf.steps) - actual
             return ngettext("%(steps)s step more", "%(steps)s steps more", steps) % {"steps": steps}
+    return ""
+
+
+def _time_off(op: str, wanted: Any, actual: date, moment: Moment) -> str:
+    """How much earlier or later it would have to be. A date beside a time of day is left without."""
+    if op == "anniversary_in" or (not isinstance(actual, datetime) and needs_clock(wanted)):
+        return ""
+    low: date | None
+    high: date | None
+    if isinstance(actual, datetime):
+        instants = moment_span(op, wanted, moment)
+        low, high = instants.low, instants.high
+    else:
+        days = date_span(op, wanted, moment)
+        low, high = days.low, days.high
+    if low is not None and actual <= low:
+        return _("%(time)s later") % {"time": time_between(actual, low)}
+    if high is not None and actual >= high:
+        return _("%(time)s earlier") % {"time": time_between(high, actual)}
     return ""
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import TYPE_CHECKING, Any
 
+from leads.text import fold
+
 if TYPE_CHECKING:
     from segments.conditions.fields import Field, Related, Subject
     from segments.conditions.operators import Operator
@@ -49,6 +51,11 @@ class FieldLeaf:
     operator: Operator = attribute(compare=False, repr=False, kw_only=True)
     type: str = attribute(compare=False, kw_only=True)
     wanted: Any = attribute(compare=False, repr=False, kw_only=True)
+    names: Callable[[], Mapping[str, str]] = attribute(default=dict, compare=False, repr=False, kw_only=True)
+
+    def name_of(self, choice: str) -> str:
+        """What people call a choice, such as a stage; the text itself where it is none. Reads the names only when asked."""
+        return self.names().get(fold(choice), choice)
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from django.utils.formats import date_format, localize
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
 from leads import countries
+from segments.conditions.fields import Either
 from segments.conditions.operators import AMOUNTS
 from segments.conditions.tree import (
     All,
@@ -20,6 +24,7 @@ from segments.conditions.tree import (
     DidLeaf,
     FieldLeaf,
     HasLeaf,
+    Leaf,
     MemberLeaf,
     Not,
     SequenceLeaf,
@@ -34,6 +39,7 @@ else:
     StrOrPromise = str
 
 _ALL_SHOWN = 8  # entries of a list that a sentence spells out
+_GROUPED_FROM = 10_000
 
 KINDS: dict[str, StrOrPromise] = {
     "page_view": gettext_lazy("viewed a page"),
@@ -160,9 +166,12 @@ def _values(part: FieldLeaf | When) -> dict[str, str]:
         case "text" | "texts" if is_country and isinstance(part, FieldLeaf):
             listed = part.value if isinstance(part.value, tuple) else (part.value,)
             return {"value": listing([countries.name_of(countries.normal(text)) for text in listed])}
-        case "texts":
-            return {"value": listing([value_in_words(text) for text in part.value], is_all=part.op == "includes_all")}
-        case "text" | "pattern":
+        case "texts" if isinstance(part, FieldLeaf):
+            names = [value_in_words(part.name_of(text)) for text in part.value]
+            return {"value": listing(names, is_all=part.op == "includes_all")}
+        case "text" if isinstance(part, FieldLeaf):
+            return {"value": value_in_words(part.name_of(part.value))}
+        case "pattern":
             return {"value": value_in_words(part.value)}
     return {"value": value_in_words(wanted)}
 
@@ -175,16 +184,57 @@ def value_in_words(value: Any) -> str:
         case bool():
             return _("yes") if value else _("no")
         case datetime():
-            return date_format(value, "DATETIME_FORMAT")
+            return date_format(timezone.localtime(value) if value.tzinfo else value, "DATETIME_FORMAT")
         case date():
             return date_format(value, "DATE_FORMAT")
+        case Fraction():
+            return _number(int(value) if value.denominator == 1 else round(float(value), 4))
         case Decimal():
-            return str(localize(value.normalize() if value != value.to_integral_value() else int(value), use_l10n=True))
+            return _number(value.normalize() if value != value.to_integral_value() else int(value))
         case None:
             return _("unknown")
         case list() | tuple() | frozenset():
             return listing([value_in_words(each) for each in value]) if value else _("unknown")
-    return str(localize(value, use_l10n=True))
+    return _number(value)
+
+
+def actual_in_words(leaf: Leaf, actual: Any) -> str:
+    """What was found for a leaf, as the page says it: choices by name, steps of so many, the latest row in its parts."""
+    match leaf, actual:
+        case FieldLeaf(), tuple() if isinstance(actual, Either):
+            return value_in_words(actual[0] if actual else None)
+        case FieldLeaf(), "":
+            return _("unknown")
+        case FieldLeaf(), str():
+            is_country = leaf.spec.flavour == "country"
+            return countries.name_of(actual) if is_country else value_in_words(leaf.name_of(actual))
+        case SequenceLeaf(), int():
+            steps = {"number": actual, "all": len(leaf.steps)}
+            return ngettext("%(number)s of %(all)s steps", "%(number)s of %(all)s steps", len(leaf.steps)) % steps
+        case DidLeaf(latest=(_first, *_more)), dict():
+            return _latest_row(actual)
+        case DidLeaf(latest=(_first, *_more)), list():
+            return "; ".join(dict.fromkeys(_latest_row(row) for row in actual))
+    return value_in_words(actual)
+
+
+def _latest_row(row: dict[str, Any]) -> str:
+    tested = [value_in_words(value) for name, value in row.items() if name not in ("kind", "occurred_at")]
+    return ", ".join([kinds_in_words((row["kind"],)), value_in_words(row["occurred_at"]), *tested])
+
+
+def time_between(early: date, late: date) -> str:
+    """Whole days from one on, else hours, else minutes, rounded up."""
+    seconds = (late - early).total_seconds()
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= length or unit == "minutes" or not isinstance(early, datetime):
+            return amount_of_time((max(math.ceil(seconds / length), 1), unit))
+    raise AssertionError
+
+
+def _number(value: Any) -> str:
+    """Long ones in groups of digits; a year or a few thousand employees are read as they stand."""
+    return number_format(value, use_l10n=True, force_grouping=abs(value) >= _GROUPED_FROM)
 
 
 def listing(words: Sequence[str], *, is_all: bool = False) -> str:

@@ -528,6 +528,20 @@ def test_people_who_match_have_a_tick_for_each_row(population: None) -> None:
     assert len(found.columns) == 2
 
 
+def test_a_row_turned_round_is_ticked_where_it_holds(population: None) -> None:
+    """A cross beside somebody who matches would say that the rule is wrong."""
+    inner = {"not": {"not": WON}}
+    rule = {"all": [{"not": SOURCE}, {"not": {"all": [{"not": WON}, inner]}}]}
+    found = shown_people.people(json.dumps(rule), which="matches", now=NOW)
+    assert found.columns[0] == "Not (Source is “paid_search”)"
+    assert found.columns[2] == f"Not ({found.columns[1][0].lower()}{found.columns[1][1:]})"
+    assert found.people
+    for person in found.people:
+        turned, not_won, won = person.ticks
+        assert (turned.holds, turned.leaf.holds, turned.missing) == (True, False, "")
+        assert not_won.holds == (not won.holds)
+
+
 def test_near_misses_fail_exactly_one_row(population: None) -> None:
     found = shown_people.people(json.dumps({"all": [SOURCE, WON]}), which="near", now=NOW)
     assert sorted(tuple(tick.holds for tick in person.ticks) for person in found.people) == [

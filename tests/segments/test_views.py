@@ -78,7 +78,7 @@ def people(response: Any) -> list[str]:
 def test_rights(client: Client, role: str, reading: int, writing: int, exporting: int) -> None:
     segment = make_segment(CFO)
     sign_in(client, role)
-    for name in ("detail", "members", "versions", "why"):
+    for name in ("detail", "now", "members", "versions", "why"):
         answer = client.get(url(name, segment.slug), headers={"HX-Request": "true"})
         assert answer.status_code == reading, name
     for address in (url("list"), url("sizes"), reverse("segments:contact-why", args=[make_contact().pk])):
@@ -373,6 +373,24 @@ def test_members_joined_left_and_by_hand(marketer: Client) -> None:
         assert people(answer) == expected, (which, first, last)
     by_hand = marketer.get(url("detail", segment.slug), {"which": "by_hand"})
     assert [row.contact.external_id for row, _cause in by_hand.context["overrides"]] == ["stays"]
+
+
+def test_the_size_is_asked_again_until_it_is_worked_out(marketer: Client) -> None:
+    make_contact(title="CFO")
+    segment = make_segment(CFO)
+    address = url("now", segment.slug)
+    assert f'hx-get="{address}" hx-trigger="every 2s"' in marketer.get(url("detail", segment.slug)).text
+    waiting = marketer.get(address, headers={"HX-Request": "true"}).text
+    assert 'hx-trigger="every 2s"' in waiting and url("members", segment.slug) not in waiting
+    turn.turn(NOW)
+    done = marketer.get(address, headers={"HX-Request": "true"}).text
+    assert ">1</span>" in done and "every 2s" not in done
+    assert f'hx-get="{url("members", segment.slug)}" hx-trigger="load"' in done
+    assert "every 2s" not in marketer.get(url("detail", segment.slug)).text
+    Segment.objects.filter(pk=segment.pk).update(stale_since=NOW, problem="It broke.")
+    broken = marketer.get(address, headers={"HX-Request": "true"}).text
+    assert "It broke." in broken and "every 2s" not in broken
+    assert marketer.get(address).url == url("detail", segment.slug)  # type: ignore[attr-defined]
 
 
 def test_members_are_searched_and_paged_by_key(marketer: Client, monkeypatch: pytest.MonkeyPatch) -> None:

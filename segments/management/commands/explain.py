@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from leads.models import Contact
@@ -30,7 +31,9 @@ class Command(BaseCommand):
         except BadConditions as error:
             raise refused(error) from error
         because = [{"leaf": found.document, "actual": found.actual, "holds": found.holds} for found in verdict.because]
-        self.stdout.write(as_json({"holds": verdict.holds, "sentence": conditions.sentence(tree), "because": because}))
+        with timezone.override(moment.zone):
+            words = conditions.sentence(tree)
+        self.stdout.write(as_json({"holds": verdict.holds, "sentence": words, "because": because}))
 
 
 def contact_id(name: str) -> int:
