@@ -27,7 +27,7 @@ from scoring.queries.cards import open_leads
 from scoring.unknowns import asks_of_unknown, only_known
 from scoring.words import EARNED
 from segments import conditions
-from segments.conditions import BadConditions, check, match_ids, sentence
+from segments.conditions import BadConditions, Catalogue, check, match_ids, sentence
 from segments.models import Persona, PersonaAssignment
 
 DEEDS = 40
@@ -46,7 +46,8 @@ def build(
     contacts = {one.pk: one for one in Contact.objects.select_related("company").filter(pk__in=ids)}
     rules = {rule.key: rule for rule in bant.all_rules(version)}
     bant_facts = bant_of(ids, at=now)
-    sentences = {key: rule_in_words(rule) for key, rule in rules.items()}
+    catalogue = Catalogue()
+    sentences = {key: rule_in_words(rule, catalogue) for key, rule in rules.items()}
     ledger = queries.ledger_of(ids, model_id=model.pk)
     deeds = queries.latest_deeds(ids, now=now, limit=DEEDS)
     personas = {

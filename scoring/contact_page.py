@@ -34,6 +34,7 @@ from scoring.ledger import LATE, cap_and_given_names
 from scoring.models import HandOff, LedgerRow, Rule, Score, ScoreModel, ScoreVersion
 from scoring.occurrences import rule_in_words
 from scoring.words import CAUSES, shown
+from segments.conditions import Catalogue
 
 HISTORY = 30
 
@@ -159,8 +160,9 @@ def _reasons(rows: Sequence[LedgerRow], names: dict[UUID, Rule], others: dict[UU
             since[row.rule_key] = row.counts_from
         sums[row.rule_key] += row.points
     groups = {row.rule_key: row.group for row in rows}
+    catalogue = Catalogue()
     found = [
-        Reason(names[key].name, rule_in_words(names[key]), names[key].group, points, since[key])
+        Reason(names[key].name, rule_in_words(names[key], catalogue), names[key].group, points, since[key])
         if key in names
         else Reason(others[key], "", groups[key], points, since[key])
         for key, points in sums.items()

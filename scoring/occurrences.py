@@ -19,7 +19,7 @@ from django.utils.translation import ngettext
 from leads.actions import Refused
 from scoring.models import Rule
 from scoring.words import shown
-from segments.conditions import BadConditions, check, sentence
+from segments.conditions import BadConditions, Catalogue, check, sentence
 from segments.conditions.operators import TIME
 from segments.conditions.tree import All, AnyOf, DidLeaf, Tree
 from segments.conditions.words import clause
@@ -210,14 +210,17 @@ def in_words(rule: Rule, counting: Counting) -> str:
     } + ("".join(f", {part}" for part in limits_in_words(rule.points, counting)))
 
 
-def rule_in_words(rule: Rule) -> str:
-    """What a rule asks and, where it gives points for each activity, how it counts; empty for one that can no longer be read."""
+def rule_in_words(rule: Rule, catalogue: Catalogue | None = None) -> str:
+    """What a rule asks and, where it gives points for each activity, how it counts; empty for one that can no longer be read.
+
+    Lists pass one catalogue, so that names are read once for all rules.
+    """
     counting = counting_of(rule)
     try:
         if counting is not None:
             leaf_of(check(rule.conditions, allow_unknown_slugs=True))
             return in_words(rule, counting)
-        return sentence(check(rule.conditions, allow_unknown_slugs=True))
+        return sentence(check(rule.conditions, allow_unknown_slugs=True, catalogue=catalogue))
     except (BadConditions, Refused):
         return ""
 

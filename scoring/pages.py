@@ -19,6 +19,7 @@ from scoring.grades import DIGITS, LETTERS
 from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
 from scoring.occurrences import counting_of, limits_in_words, most_of, rule_in_words, says
 from scoring.words import shown
+from segments.conditions import Catalogue
 
 if TYPE_CHECKING:
     from scoring.trial import Trial
@@ -96,16 +97,21 @@ def grouped(rows: Iterable[RuleRow]) -> list[GroupRows]:
 
 
 def live_rows(version: ScoreVersion, answers: Mapping[UUID, Mapping[str, int]]) -> list[RuleRow]:
-    return [RuleRow(rule, rule_in_words(rule), answers.get(rule.key, NO_ANSWERS)) for rule in bant.all_rules(version)]
+    catalogue = Catalogue()
+    return [
+        RuleRow(rule, rule_in_words(rule, catalogue), answers.get(rule.key, NO_ANSWERS))
+        for rule in bant.all_rules(version)
+    ]
 
 
 def draft_rows(draft: ScoreVersion, live: ScoreVersion | None, test: Trial | None = None) -> list[RuleRow]:
     """Rules of a draft with how each differs from the live one and what it gives the test contact; removed ones at the end."""
     before = {rule.key: rule for rule in bant.all_rules(live)} if live else {}
+    catalogue = Catalogue()
     rows = [
         RuleRow(
             rule,
-            rule_in_words(rule),
+            rule_in_words(rule, catalogue),
             NO_ANSWERS,
             change=_change(rule, before.get(rule.key), is_first=live is None),
             before=before.get(rule.key),
@@ -117,7 +123,7 @@ def draft_rows(draft: ScoreVersion, live: ScoreVersion | None, test: Trial | Non
     ]
     kept = {row.rule.key for row in rows}
     return rows + [
-        RuleRow(rule, rule_in_words(rule), NO_ANSWERS, change="removed", before=rule)
+        RuleRow(rule, rule_in_words(rule, catalogue), NO_ANSWERS, change="removed", before=rule)
         for key, rule in before.items()
         if key not in kept
     ]

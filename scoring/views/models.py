@@ -30,7 +30,7 @@ from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
 from scoring.occurrences import counting_of, rule_in_words, steps_in_words
 from scoring.queries.bant import met_counts
 from scoring.trial import draft_plan, try_on
-from segments.conditions import BadConditions, time_limit
+from segments.conditions import BadConditions, Catalogue, time_limit
 
 PAGE_SIZE = 50
 SHEET_SECONDS = 60.0  # the difference over 1 M contacts takes some 10 s; a rule that cannot be worked out stops here
@@ -586,7 +586,8 @@ def version_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse
     """An earlier version, read only."""
     model = access.model_or_404(slug)
     version = _version(model, number)
-    rows = [pages.RuleRow(rule, rule_in_words(rule), pages.NO_ANSWERS) for rule in version.rules.all()]
+    catalogue = Catalogue()
+    rows = [pages.RuleRow(rule, rule_in_words(rule, catalogue), pages.NO_ANSWERS) for rule in version.rules.all()]
     return render(
         request,
         "scoring/version_detail.html",

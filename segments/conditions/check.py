@@ -635,21 +635,21 @@ class _Checker:
         if spec is not None and spec.normal is not None:
             text = spec.normal(text)
         found = fold(text)
-        if spec is not None and spec.is_closed and spec.choices is not None and not self.allow_unknown_slugs:
-            if found not in self.catalogue.choices(spec):
-                known = [choice for choice, _label in spec.choices()]
-                fits = (
-                    _("; choose one of: %(fits)s") % {"fits": ", ".join(known[:100])}
-                    if known
-                    else _("; there is none yet")
-                )
-                raise self.refuse(
-                    path,
-                    _("“%(found)s” is none of “%(label)s”") % {"found": _short(raw), "label": spec.label}
-                    + fits
-                    + _nearest(found, known),
-                )
+        if spec is not None and spec.is_closed and not self.allow_unknown_slugs:
+            self.choice_exists(spec, raw, found, path)
         return found
+
+    def choice_exists(self, spec: Field, raw: str, found: str, path: str) -> None:
+        if spec.choices is None or found in self.catalogue.choices(spec):
+            return
+        known = [choice for choice, _label in spec.choices()]
+        fits = _("; choose one of: %(fits)s") % {"fits": ", ".join(known[:100])} if known else _("; there is none yet")
+        raise self.refuse(
+            path,
+            _("“%(found)s” is none of “%(label)s”") % {"found": _short(raw), "label": spec.label}
+            + fits
+            + _nearest(found, known),
+        )
 
     def pattern(self, raw: Any, path: str) -> patterns.Part:
         if not isinstance(raw, str):

@@ -14,6 +14,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from leads import actions
 from leads.importing import mapping as mappings
@@ -72,7 +73,8 @@ class Command(BaseCommand):
         if not name:
             return mappings.Mapping()
         try:
-            document = json.loads(Path(name).read_text(encoding="utf-8-sig"))
+            text = Path(name).read_text(encoding="utf-8-sig")
+            document = json.loads(text, object_pairs_hook=_without_repetition)
         except OSError as error:
             raise CommandError(f"The mapping {name} cannot be read: {error.strerror}.") from error
         except ValueError as error:
@@ -138,3 +140,12 @@ class _RejectsFile:
             if not is_first:
                 next(lines)
             self._file.writelines(lines)
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError for a key that stands twice, of which one would be dropped without a word."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _value in pairs]
+        raise ValueError(_("“%(key)s” stands there twice") % {"key": next(key for key in keys if keys.count(key) > 1)})
+    return found

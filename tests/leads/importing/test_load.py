@@ -37,7 +37,7 @@ def load(tmp_path: Path) -> Any:
             path = tmp_path / "file.csv"
             path.write_text(content)
         if mapping is not None:
-            (tmp_path / "M.json").write_text(json.dumps(mapping))
+            (tmp_path / "M.json").write_text(mapping if isinstance(mapping, str) else json.dumps(mapping))
             options = (*options, "--mapping", str(tmp_path / "M.json"))
         out = io.StringIO()
         call_command("load", kind, str(path), *options, stdout=out, stderr=io.StringIO(), **named)
@@ -338,6 +338,7 @@ def test_a_dry_run_stores_nothing(load: Any) -> None:
         ("contacts", "id,external_id\nc1,c2\n", {"columns": {"id": "external_id"}}, None),
         ("contacts", "id,b\nc1,c2\n", {"columns": {"id": "external_id", "b": "external_id"}}, "Two columns"),
         ("contacts", "external_id\nc1\n", {"column": {}}, "“column” is unknown"),
+        ("contacts", "external_id\nc1\n", '{"columns": {"a": "title", "a": "city"}}', "“a” stands there twice"),
         ("contacts", "external_id\nc1\n", {"dates": "%d.%m"}, "dates"),
         ("contacts", "external_id\nc1\n", {"columns": {"external_id": 5}}, "columns.external_id"),
         ("deals", "external_id\nd1\n", {"constants": {"status": "gone"}}, "constants.status"),

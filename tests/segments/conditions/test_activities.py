@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from leads.models import Contact, StageMove
+from segments.conditions import AMOUNTS, operators_for
+from segments.conditions.check import HOW
 from tests.makers import NOW, make_activity, make_contact, make_deal
 from tests.segments.conditions.asking import at, field, who
+from tests.segments.conditions.reached import NO_WHEN
 
 pytestmark = pytest.mark.django_db
 PRICING = field("url", "contains", "/pricing")
@@ -47,26 +50,26 @@ def test_where_holds_on_one_row(ann: Contact, bob: Contact) -> None:
     assert who({"all": [{"did": "page_view", "where": [row]} for row in rows]}) == {"ann", "bob"}
 
 
-@pytest.mark.parametrize(
-    ("amount", "names"),
-    [
-        (None, {"one", "three"}),
-        (count("exactly", 0), {"none"}),
-        (count("exactly", 1), {"one"}),
-        (count("at_least", 0), {"none", "one", "three"}),
-        (count("at_least", 2), {"three"}),
-        (count("at_most", 0), {"none"}),
-        (count("at_most", 1), {"none", "one"}),
-        (count("more_than", 0), {"one", "three"}),
-        (count("more_than", 1), {"three"}),
-        (count("less_than", 1), {"none"}),
-        (count("less_than", 0), set()),
-        (count("less_than", 10**12), {"none", "one", "three"}),
-        (count("between", [0, 1]), {"none", "one"}),
-        (count("between", [1, 3]), {"one", "three"}),
-        (count("between", [0, 0]), {"none"}),
-    ],
-)
+COUNTS: list[tuple[dict[str, Any] | None, set[str]]] = [
+    (None, {"one", "three"}),
+    (count("exactly", 0), {"none"}),
+    (count("exactly", 1), {"one"}),
+    (count("at_least", 0), {"none", "one", "three"}),
+    (count("at_least", 2), {"three"}),
+    (count("at_most", 0), {"none"}),
+    (count("at_most", 1), {"none", "one"}),
+    (count("more_than", 0), {"one", "three"}),
+    (count("more_than", 1), {"three"}),
+    (count("less_than", 1), {"none"}),
+    (count("less_than", 0), set()),
+    (count("less_than", 10**12), {"none", "one", "three"}),
+    (count("between", [0, 1]), {"none", "one"}),
+    (count("between", [1, 3]), {"one", "three"}),
+    (count("between", [0, 0]), {"none"}),
+]
+
+
+@pytest.mark.parametrize(("amount", "names"), COUNTS)
 @pytest.mark.parametrize("form", ["signals", "rows", "period"])
 def test_counts_and_zero(amount: dict[str, Any] | None, names: set[str], form: str) -> None:
     for name, number in (("none", 0), ("one", 1), ("three", 3)):
@@ -109,26 +112,26 @@ def test_any_kind_and_lists_of_kinds(ann: Contact, bob: Contact) -> None:
     assert who({"did": "Email_Open"}) == {"ann", "bob"}
 
 
-@pytest.mark.parametrize(
-    ("when", "days", "holds"),
-    [
-        (in_last(7), 7, False),
-        (in_last(7), 6.99, True),
-        ({"op": "not_in_last", "value": 7, "unit": "days"}, 7, True),
-        ({"op": "not_in_last", "value": 7, "unit": "days"}, 6.99, False),
-        ({"op": "more_than_ago", "value": 7, "unit": "days"}, 7, False),
-        ({"op": "more_than_ago", "value": 7, "unit": "days"}, 7.01, True),
-        ({"op": "on", "value": "2026-02-28"}, 2, True),
-        ({"op": "not_on", "value": "2026-02-28"}, 2, False),
-        ({"op": "before", "value": "2026-03-01"}, 2, True),
-        ({"op": "after", "value": "2026-02-28"}, 2, False),
-        ({"op": "between", "value": ["2026-02-28", "2026-02-28"]}, 2, True),
-        ({"op": "this", "value": "month"}, 2, False),
-        ({"op": "last", "value": "month"}, 2, True),
-        ({"op": "next", "value": "month"}, -30, False),
-        ({"op": "in_next", "value": 7, "unit": "days"}, -1, False),
-    ],
-)
+WHENS: list[tuple[dict[str, Any], float, bool]] = [
+    (in_last(7), 7, False),
+    (in_last(7), 6.99, True),
+    ({"op": "not_in_last", "value": 7, "unit": "days"}, 7, True),
+    ({"op": "not_in_last", "value": 7, "unit": "days"}, 6.99, False),
+    ({"op": "more_than_ago", "value": 7, "unit": "days"}, 7, False),
+    ({"op": "more_than_ago", "value": 7, "unit": "days"}, 7.01, True),
+    ({"op": "on", "value": "2026-02-28"}, 2, True),
+    ({"op": "not_on", "value": "2026-02-28"}, 2, False),
+    ({"op": "before", "value": "2026-03-01"}, 2, True),
+    ({"op": "after", "value": "2026-02-28"}, 2, False),
+    ({"op": "between", "value": ["2026-02-28", "2026-02-28"]}, 2, True),
+    ({"op": "this", "value": "month"}, 2, False),
+    ({"op": "last", "value": "month"}, 2, True),
+    ({"op": "next", "value": "month"}, -30, False),
+    ({"op": "in_next", "value": 7, "unit": "days"}, -1, False),
+]
+
+
+@pytest.mark.parametrize(("when", "days", "holds"), WHENS)
 def test_periods_of_activities(ann: Contact, when: dict[str, Any], days: float, holds: bool) -> None:
     make_activity(ann, at=ago(days=days))
     assert who({"did": "page_view", "when": when}) == ({"ann"} if holds else set())
@@ -174,18 +177,18 @@ def test_latest_tests_the_most_recent_any_of_those_that_share_the_instant(ann: C
     assert who({"did": "page_view", "latest": [PRICING, field("url", "contains", "blog")]}) == set()
 
 
-@pytest.mark.parametrize(
-    ("how", "op", "value", "holds"),
-    [
-        ("sum", "exactly", 0.3, True),
-        ("sum", "at_least", 0.31, False),
-        ("average", "exactly", 0.15, True),
-        ("average", "less_than", 0.15, False),
-        ("smallest", "at_most", 0.1, True),
-        ("largest", "between", [0.2, 0.2], True),
-        ("largest", "more_than", 0.2, False),
-    ],
-)
+TOTALS: list[tuple[str, str, Any, bool]] = [
+    ("sum", "exactly", 0.3, True),
+    ("sum", "at_least", 0.31, False),
+    ("average", "exactly", 0.15, True),
+    ("average", "less_than", 0.15, False),
+    ("smallest", "at_most", 0.1, True),
+    ("largest", "between", [0.2, 0.2], True),
+    ("largest", "more_than", 0.2, False),
+]
+
+
+@pytest.mark.parametrize(("how", "op", "value", "holds"), TOTALS)
 def test_totals_are_exact_and_leave_out_what_is_no_number(
     ann: Contact, how: str, op: str, value: Any, holds: bool
 ) -> None:
@@ -299,3 +302,9 @@ def test_the_stage_as_it_was(ann: Contact) -> None:
     Contact.objects.filter(pk=ann.pk).update(stage="customer", stage_since=ago(days=10))
     for hours, stage in ((720, "inquiry"), (480, "mql"), (241, "mql"), (240, "customer"), (0, "customer")):
         assert who(field("contact.stage", "is", stage), at(ago(hours=hours))) == {"ann"}, hours
+
+
+def test_no_way_to_count_add_up_or_bound_in_time_is_left_out() -> None:
+    assert {amount["op"] for amount, _names in COUNTS if amount} == set(AMOUNTS)
+    assert ({op for _how, op, _value, _holds in TOTALS}, {how for how, *_rest in TOTALS}) == (set(AMOUNTS), set(HOW))
+    assert {when["op"] for when, _days, _holds in WHENS} == set(operators_for("moment")) - set(NO_WHEN)

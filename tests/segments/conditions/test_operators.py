@@ -133,6 +133,29 @@ def test_known_and_unknown(type: str) -> None:
     assert who(field("contact.custom.probe", "is_unknown")) == {"absent", "null", "empty"}
 
 
+def test_every_type_of_a_custom_field_is_tried() -> None:
+    assert set(TYPES) == set(CustomField.Type.values)
+
+
+def test_nothing_that_a_property_can_be_asked_is_left_out() -> None:
+    tried = {(reading, op) for reading, rows in READINGS.items() for op in rows}
+    tried |= {("yes_no", op) for op in YES_NO}  # test_yes_and_no_are_stored_yes_and_no
+    table = {
+        (type, op) for type in PROPERTY_TYPES for op in operators_for(type) if op not in ("is_known", "is_unknown")
+    }
+    assert tried == table
+
+
+@pytest.mark.parametrize(
+    ("stored", "is_known"),
+    [(None, False), ("", False), ([], False), ("x", True), (0, True), (False, True), ({}, True), ([None], True)],
+)
+def test_a_property_is_known_whatever_it_holds(stored: Any, is_known: bool) -> None:
+    make_activity(make_contact(first_name="someone"), properties={"probe": stored})
+    asked = {op: who({"did": "any", "where": [field("properties.probe", op)]}) for op in ("is_known", "is_unknown")}
+    assert asked == {"is_known": {"someone"} if is_known else set(), "is_unknown": set() if is_known else {"someone"}}
+
+
 def test_nothing_in_the_table_is_left_out() -> None:
     tried = {(FAMILY.get(type, type), op) for type, op in CASES}
     table = {
