@@ -39,6 +39,24 @@ def read_rows(text: str) -> Any:
     return document
 
 
+# As people read a condition: what it is about, how it is compared, with what. The database keeps keys by their length.
+_READING_ORDER = (
+    "all", "any", "not", "field", "did", "sequence", "has", "first", "where", "latest", "total", "of", "as", "count", "gap", "op",
+    "value", "unit", "when",
+)  # fmt: skip
+_PLACE = {key: place for place, key in enumerate(_READING_ORDER)}
+
+
+def in_reading_order(document: Any) -> Any:
+    """The same document with its keys in that order, memberships (`in_…`) first; what is none of the language last, as it stands."""
+    if isinstance(document, list):
+        return [in_reading_order(part) for part in document]
+    if not isinstance(document, dict):
+        return document
+    keys = sorted(document, key=lambda key: -1 if key.startswith("in_") else _PLACE.get(key, len(_PLACE)))
+    return {key: in_reading_order(document[key]) for key in keys}
+
+
 def line_of(error: NotJson) -> int:
     """The line where the text breaks; 0 when it does not say."""
     return error.__cause__.lineno if isinstance(error.__cause__, json.JSONDecodeError) else 0

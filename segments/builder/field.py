@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from segments.builder.catalogue import Catalogue, PickerGroup
-from segments.builder.documents import line_of, read_document, read_rows
+from segments.builder.documents import in_reading_order, line_of, read_document, read_rows
 from segments.builder.lines import lines_of
 from segments.builder.preview import Message
 from segments.builder.rows import Group, Rows
@@ -66,7 +66,9 @@ class ConditionsWidget(forms.Textarea):
     def format_value(self, value: Any) -> str:
         if value is None or value == "":
             return ""
-        return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+        if isinstance(value, str):
+            return value
+        return json.dumps(in_reading_order(value), indent=2, ensure_ascii=False)
 
     def render(
         self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: BaseRenderer | None = None
@@ -87,7 +89,7 @@ class ConditionsWidget(forms.Textarea):
             document, tab = read_rows(text), "rows"
         except NotJson as error:
             document, tab, problems = None, "json", [Message(str(error), line=line_of(error))]
-        words, bad = _read_back(document)
+        words, bad = _read_back(document, is_strict=is_unsaved)
         if bad:
             lines = lines_of(text, [problem.path for problem in bad])
             problems = [Message(problem.message, problem.path, lines[problem.path]) for problem in bad]
@@ -160,11 +162,11 @@ def sentence_of(document: Any) -> str:
     return _read_back(document)[0]
 
 
-def _read_back(document: Any) -> tuple[str, list[Problem]]:
-    """The rule in words, or what is wrong with it."""
+def _read_back(document: Any, *, is_strict: bool = False) -> tuple[str, list[Problem]]:
+    """The rule in words, or what is wrong with it. What was just written has to name what exists; what is stored may outlive it."""
     if document is None:
         return "", []
     try:
-        return sentence(check(document, allow_unknown_slugs=True)), []
+        return sentence(check(document, allow_unknown_slugs=not is_strict)), []
     except BadConditions as error:
         return "", error.problems

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -619,6 +620,42 @@ def test_the_widget_shows_the_sentence_the_rows_and_the_json() -> None:
     assert 'name="rule"' in markup
     assert 'data-key="op"' in markup
     assert "builder-plain" in markup
+
+
+def test_a_stored_rule_is_written_as_people_read_it() -> None:
+    """The database keeps keys by their length: op, field, value."""
+    stored = {
+        "all": [{"op": "in", "unit": "x", "field": "f", "value": [1]}, {"state": "active", "in_program": "welcome"}]
+    }
+    text = ConditionsWidget().format_value(
+        {
+            "any": [
+                {
+                    "when": {"unit": "days", "op": "in_last", "value": 3},
+                    "count": {"value": 2, "op": "at_least"},
+                    "did": "call",
+                },
+                stored,
+            ]
+        }
+    )
+    assert json.loads(text)["any"][1] == stored
+    assert re.sub(r"\s+", "", text) == (
+        '{"any":[{"did":"call","count":{"op":"at_least","value":2},"when":{"op":"in_last","value":3,"unit":"days"}},'
+        '{"all":[{"field":"f","op":"in","value":[1],"unit":"x"},{"in_program":"welcome","state":"active"}]}]}'
+    )
+
+
+def test_without_javascript_a_name_that_is_gone_is_told_too() -> None:
+    bad = json.dumps(
+        {"all": [{"field": "contact.stage", "op": "is", "value": "mqll"}, {"in_segment": "gone"}]}, indent=1
+    )
+    shown = ConditionsWidget().render("rule", bad, {"id": "id_rule"})
+    assert "all[0].value</code> “mqll” is none of “Stage”" in shown
+    assert "all[1].in_segment</code> Segment “gone” does not exist" in shown
+    stored = ConditionsWidget().render("rule", json.loads(bad), {"id": "id_rule"})
+    assert "does not exist" not in stored
+    assert "and is in segment “gone”" in stored
 
 
 def test_without_javascript_problems_stand_at_their_lines_and_the_text_stays() -> None:
