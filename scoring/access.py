@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -21,6 +22,12 @@ def editable_model_or_404(slug: str) -> ScoreModel:
 
 def live_version(model: ScoreModel) -> ScoreVersion | None:
     return model.versions.filter(state=ScoreVersion.State.LIVE).prefetch_related("rules").first()
+
+
+def live_versions() -> QuerySet[ScoreVersion]:
+    """Of every model in use, the default first, with their rules. Two statements."""
+    live = ScoreVersion.objects.filter(state=ScoreVersion.State.LIVE, model__archived_at=None)
+    return live.select_related("model").prefetch_related("rules").order_by("-model__is_default", "model__name")
 
 
 def draft_version(model: ScoreModel) -> ScoreVersion | None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from django.core.cache import cache
 from django.utils.translation import gettext_lazy as _
-from redis.exceptions import RedisError
 
 from scoring import queries
 from scoring.models import Benchmark
@@ -29,9 +26,6 @@ TITLES = {
     Benchmark.Step.WON: _("Accepted → won"),
 }
 MONTHS = 12
-KEPT_SECONDS = (
-    600  # a pass over a year's arrivals takes up to a second at a million contacts (LIMITS); Home shows it to everybody
-)
 
 
 @dataclass(frozen=True)
@@ -95,10 +89,17 @@ def targets() -> dict[str, Decimal]:
     return dict(Benchmark.objects.values_list("step", "percent"))
 
 
-def rates(*, now: datetime, zone: ZoneInfo) -> Rates:
-    """Two statements, one of them a pass over everybody who came in during these thirteen months."""
-    since = first_of_month(MONTHS, now, zone)
-    everybody, months, sources = queries.funnel(zone=zone.key, since=since, until=now)
+Counted = tuple[FunnelRow, list[FunnelRow], list[FunnelRow]]
+
+
+def counted(*, now: datetime, zone: ZoneInfo) -> Counted:
+    """Who came in during these thirteen months: all, by month, by source. One statement, a pass over them."""
+    return queries.funnel(zone=zone.key, since=first_of_month(MONTHS, now, zone), until=now)
+
+
+def rates(people: Counted, *, now: datetime, zone: ZoneInfo) -> Rates:
+    """The shares of those who were counted, beside the targets of today. One statement."""
+    everybody, months, sources = people
     this_month = f"{now.astimezone(zone):%Y-%m}"
     wanted, average = targets(), _average(row for row in months if row.name != this_month)
     return Rates(
@@ -124,24 +125,3 @@ def _average(rows: Iterable[FunnelRow]) -> dict[str, float | None]:
         people = sum(getattr(row, whole) for row in listed)
         found[str(step)] = 100 * sum(getattr(row, part) for row in listed) / people if people else None
     return found
-
-
-def kept_rates(*, now: datetime, zone: ZoneInfo) -> Rates:
-    """The same, worked out at most every KEPT_SECONDS while the cache can be reached."""
-    key = f"rates:{zone.key}"
-    try:
-        kept: Rates | None = cache.get(key)
-    except RedisError:
-        kept = None
-    if kept is not None:
-        return kept
-    found = rates(now=now, zone=zone)
-    with contextlib.suppress(RedisError):
-        cache.set(key, found, KEPT_SECONDS)
-    return found
-
-
-def forget(zone: ZoneInfo) -> None:
-    """After a change of the targets."""
-    with contextlib.suppress(RedisError):
-        cache.delete(f"rates:{zone.key}")

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
-STEPS = {
-    "inquiries": 0,
-    "mqls": 4,
-    "accepted": 5,
-    "won": 7,
-}  # least stage that somebody has reached (lifecycle.POSITION)
+# The number of a stage here is how far it is (lifecycle.POSITION); what is no step of the funnel is 0.
 _BEYOND = "CASE {stage} WHEN 'mql' THEN 4 WHEN 'accepted' THEN 5 WHEN 'opportunity' THEN 6 WHEN 'customer' THEN 7 WHEN 'advocate' THEN 8 ELSE 0 END"
 
 # Everybody who came in since a moment, with the furthest stage ever reached; a won deal counts as “customer”.
@@ -69,30 +64,50 @@ def funnel(*, zone: str, since: datetime, until: datetime) -> tuple[FunnelRow, l
     return everybody, months, sources
 
 
+_STAGES_FROM = {
+    "mqls": ["mql", "accepted", "opportunity", "customer", "advocate"],
+    "accepted": ["accepted", "opportunity", "customer", "advocate"],
+    "won": ["customer", "advocate"],
+}
+
+
 def funnel_people(
     *,
-    zone: str,
     since: datetime,
     until: datetime,
     step: str,
     limit: int,
-    month: date | None = None,
+    month: tuple[datetime, datetime] | None = None,
     source: str | None = None,
     after: tuple[datetime, int] | None = None,
 ) -> list[int]:
-    """Who stands behind one number of the funnel, the newest first; `after` is (created_at, id) of the last one of the page before."""
-    tests = ["furthest >= %s"]
-    params: list[Any] = [zone, since, until, STEPS[step]]
-    for test, value in (("month = %s", month), ("source = %s", source)):
-        if value is not None:
-            tests.append(test)
-            params.append(value)
+    """Who stands behind one number of the funnel, the newest first; `after` is (created_at, id) of the last one of the page before.
+
+    One statement along the index of the newest, asking each contact's own moves and deals, until the page is full.
+    """
+    tests = ["c.created_at >= %s", "c.created_at <= %s"]
+    params: list[Any] = [since, until]
+    if month is not None:
+        tests += ["c.created_at >= %s", "c.created_at < %s"]
+        params += list(month)
+    if source is not None:
+        tests.append("c.source = %s")
+        params.append(source)
     if after is not None:
-        tests.append("(created_at, id) < (%s, %s)")
+        tests.append("(c.created_at, c.id) < (%s, %s)")
         params += list(after)
+    if step != "inquiries":
+        stages = _STAGES_FROM[step]
+        tests.append(
+            "(c.stage = ANY (%s)"
+            " OR (SELECT true FROM leads_stagemove m WHERE m.contact_id = c.id AND m.to_stage = ANY (%s) LIMIT 1)"
+            " OR (SELECT true FROM leads_dealcontact dc JOIN leads_deal d ON d.id = dc.deal_id"
+            " WHERE dc.contact_id = c.id AND d.status = 'won' LIMIT 1))"
+        )
+        params += [stages, stages]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT id FROM ({_REACHED}) reached WHERE {' AND '.join(tests)} ORDER BY created_at DESC, id DESC LIMIT %s",
+            f"SELECT c.id FROM leads_contact c WHERE {' AND '.join(tests)} ORDER BY c.created_at DESC, c.id DESC LIMIT %s",
             [*params, limit],
         )
         return [contact for (contact,) in cursor.fetchall()]

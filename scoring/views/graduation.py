@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from django.contrib import messages
@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from leads.access import require
+from leads.figures import Figures, figures
 from leads.models import Contact
 from leads.workspace import zone
 from scoring import graduation, rates
@@ -163,29 +164,47 @@ def graduation_delete(request: HttpRequest, slug: str) -> HttpResponse:
 # --- rates, time in stage -------------------------------------------------------------------------------------------------
 
 
+def _counted(now: datetime, *, wait: bool) -> Figures[rates.Counted] | None:
+    """Who came in, for the rates; one key for the page and for Home."""
+    here = zone()
+    return figures(f"rates:{here.key}:1", lambda: rates.counted(now=now, zone=here), now=now, wait=wait)
+
+
 @require_GET
 @require("see")
 def lifecycle(request: HttpRequest) -> HttpResponse:
-    """Three statements: passes over the arrivals and the moves of a year, and the targets."""
+    """The page does not wait for a pass over everybody: where that takes long, the figures kept last stand there with their moment,
+    and the part alone is asked for after the page. `now=yes` waits, for those without JavaScript."""
     now, here = timezone.now(), zone()
-    found = rates.rates(now=now, zone=here)
-    told = stays(since=rates.first_of_month(STAY_MONTHS, now, here), until=now)
-    context = {
-        "everybody": found.everybody,
-        "months": list(reversed(found.months)),
-        "sources": found.sources[:MOST_SOURCES],
-        "sources_left": max(len(found.sources) - MOST_SOURCES, 0),
-        "stays": [(graduation.LABELS[one.stage], one) for one in told if one.stage in graduation.LABELS],
-    }
-    return render(request, "scoring/lifecycle.html", context)
+    is_part = request.headers.get("HX-Target") == "lifecycle-tables"
+    wait = is_part or request.GET.get("now") == "yes"
+    people = _counted(now, wait=wait)
+    since = rates.first_of_month(STAY_MONTHS, now, here)
+    told = figures(f"stays:{here.key}:1", lambda: stays(since=since, until=now), now=now, wait=wait)
+    context: dict[str, Any] = {"address": request.path, "address_now": f"{request.path}?now=yes", "is_part": is_part}
+    if people is not None and told is not None:
+        found = rates.rates(people.value, now=now, zone=here)
+        context |= {
+            "everybody": found.everybody,
+            "months": list(reversed(found.months)),
+            "sources": found.sources[:MOST_SOURCES],
+            "sources_left": max(len(found.sources) - MOST_SOURCES, 0),
+            "stays": [(graduation.LABELS[one.stage], one) for one in told.value if one.stage in graduation.LABELS],
+            "as_of": min(people.at, told.at) if people.is_kept else None,
+            "is_stale": people.is_stale(now) or told.is_stale(now),
+        }
+    return render(request, "scoring/_lifecycle_tables.html" if is_part else "scoring/lifecycle.html", context)
 
 
 @require_GET
 @require("see")
 def lifecycle_figures(request: HttpRequest) -> HttpResponse:
-    """The three rates for Home, as a fragment."""
-    found = rates.kept_rates(now=timezone.now(), zone=zone())
-    return render(request, "scoring/_lifecycle_figures.html", {"everybody": found.everybody})
+    """The three rates for Home, as a fragment that is asked for after the page."""
+    now = timezone.now()
+    people = _counted(now, wait=True)
+    found = rates.rates(people.value, now=now, zone=zone()) if people else None
+    context = {"everybody": found and found.everybody, "as_of": people.at if people and people.is_kept else None}
+    return render(request, "scoring/_lifecycle_figures.html", context)
 
 
 @require_POST
@@ -201,6 +220,5 @@ def benchmark_save(request: HttpRequest, step: str) -> HttpResponse:
     except Refused as error:
         messages.error(request, str(error))
     else:
-        rates.forget(zone())
         messages.success(request, _("The target is saved."))
     return redirect("scoring:lifecycle")
