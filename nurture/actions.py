@@ -16,7 +16,7 @@ from leads.actions import NewActivity, audit, record_activities, withdraw_consen
 from leads.models import Contact
 from leads.queries_vocabulary import own_definitions
 from nurture import around, queries, tree
-from nurture.kinds import Names, Problem
+from nurture.kinds import KINDS, Names, Problem
 from nurture.models import Enrolment, MailBudget, Program, ProgramVersion, Sending, Task, Template
 from segments import graph
 from segments.models import Segment
@@ -257,6 +257,7 @@ def publish(
         past = program.versions.filter(state=ProgramVersion.State.LIVE).first()
         version.intake = intake
         version.entered_since = _entered_since(version.trigger_segment, intake, since, past)
+        version.listens = any(KINDS[step.kind].wake for step in tree.check(version.tree).walk())
         version.enters_from, version.enters_until = around.bounds(version.around)
         if past is not None:
             program.versions.filter(pk=past.pk).update(state=ProgramVersion.State.PAST)

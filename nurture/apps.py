@@ -8,7 +8,17 @@ class NurtureConfig(AppConfig):
 
     def ready(self) -> None:
         from leads.usage import register_usage
-        from nurture import consequences, contact_page, definition_kinds, guards, merging, recycled, subjects, usage
+        from nurture import (
+            consequences,
+            contact_page,
+            definition_kinds,
+            guards,
+            merging,
+            recycled,
+            subjects,
+            usage,
+            wakes,
+        )
         from nurture.turn import follow
         from scoring.recycling import register_programs
         from segments import definitions, graph
@@ -20,6 +30,7 @@ class NurtureConfig(AppConfig):
         graph.register_definitions(definition_kinds.program_definitions)
         register_follower("enrolments", 200, follow)
         register_follower("guards", 205, guards.follow)
+        register_follower("wakes", 206, wakes.follow)
         register_follower("recycled", 210, recycled.follow)
         register_programs(recycled.choices)
         for kind in definition_kinds.KINDS_OF_DEFINITIONS:

@@ -175,6 +175,8 @@ def _step_event(visit: StepVisit, names: Names) -> TimelineEvent:
 
 def ended_words(why: str) -> str:
     """Why a walk ended, in words."""
+    if why.startswith("program:"):
+        return _("Another program, “%(slug)s”, ended it.") % {"slug": why.partition(":")[2]}
     return around.ended_words(why) or {
         "": "",
         "program_stopped": _("The program was stopped."),

@@ -206,6 +206,8 @@ def _reads(nodes: list[tree.Document]) -> Iterator[str]:
             yield f"contact.{field}"
         if tag := node.get("tag"):
             yield f"tag:{fold(tag)}"
+        if slug := node.get("program"):
+            yield f"program:{slug}"
         if node.get("kind") == "change_stage" and (stage := node.get("to")):
             yield f"stage:{stage}"
         for way in KINDS[node["kind"]].ways if node.get("kind") in KINDS else ():

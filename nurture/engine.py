@@ -57,6 +57,10 @@ class Plan:
         """Whether people must be looked at again before each step."""
         return bool(self.around.keys() & {"goal", "exit", "keep_out"})
 
+    def guard(self, program: Program, version_id: int) -> Guard:
+        then = (self.around.get("goal") or {}).get("then", "")
+        return Guard(program, version_id, self.around, self.segment_id, self.steps.get(then))
+
     @cached_property
     def passing(self) -> list[str]:
         """Steps at which nothing is done or decided; START is one, unless something is looked at there."""
@@ -207,7 +211,7 @@ def in_words(error: Exception) -> str:
 
 def _do(stand: Stand, walkers: list[Walker]) -> str:
     """Run the step and move everybody on whom nothing around the steps lets go; the key of its kind."""
-    guard = Guard(stand.program, stand.version_id, stand.plan.around, stand.plan.segment_id)
+    guard = stand.plan.guard(stand.program, stand.version_id)
     if stand.step_id == START:
         kind, outcomes = START, guards.at_entry(guard, walkers, now=stand.now) if guard.around else {"done": walkers}
     else:

@@ -12,8 +12,9 @@ from typing import Any
 from leads.models import Mark
 from leads.queries import mark
 from nurture import queries_around as queries
+from nurture import tree
 from nurture.around import END, GOAL_DAYS, NO_MEMBER
-from nurture.kinds import Names, Walker
+from nurture.kinds import KINDS, Names, Step, Walker
 from nurture.models import Program, ProgramVersion
 from nurture.queries_around import Watched
 from segments import conditions
@@ -44,6 +45,7 @@ class Guard:
     version_id: int
     around: Mapping[str, Any]
     segment_id: int | None
+    goal_step: Step | None = None  # where the goal pulls people forward to
 
 
 def _watch(found: Sequence[Watched], now: datetime) -> int:
@@ -54,7 +56,8 @@ def _watch(found: Sequence[Watched], now: datetime) -> int:
     names, changed = Names(), 0
     for key, rows in sorted(by_version.items()):
         version = versions[key]
-        guard = Guard(version.program, key, version.around, version.trigger_segment_id)
+        goal_step = step_named(version.tree, (version.around.get("goal") or {}).get("then", END))
+        guard = Guard(version.program, key, version.around, version.trigger_segment_id, goal_step)
         changed += len(apply(guard, rows, now=now, names=names))
     return changed
 
@@ -67,7 +70,7 @@ def apply(guard: Guard, walks: Sequence[Watched], *, now: datetime, names: Names
     goal = guard.around.get("goal") or {}
     met = _met(goal, [walk for walk in walks if not walk.has_goal], now)
     reached = [walk for walk in walks if not walk.has_goal and walk.contact_id in met]
-    ended = _reach(goal, reached, now)
+    ended = _reach(goal, guard.goal_step, reached, now)
     leaving = _leaving(guard, [walk for walk in walks if walk.is_inside and walk.id not in ended], now)
     for why, ids in leaving.items():
         queries.end_walks(ids, state="left", why=why, now=now)
@@ -77,7 +80,13 @@ def apply(guard: Guard, walks: Sequence[Watched], *, now: datetime, names: Names
     return gone | {walk.id for walk in reached}
 
 
-def _reach(goal: Mapping[str, Any], reached: Sequence[Watched], now: datetime) -> set[int]:
+def step_named(document: tree.Document, step_id: str) -> Step | None:
+    if step_id == END:
+        return None
+    return next((step for step in tree.check(document).walk() if step.id == step_id), None)
+
+
+def _reach(goal: Mapping[str, Any], onto: Step | None, reached: Sequence[Watched], now: datetime) -> set[int]:
     """Note the goal; end the walk or pull people forward. The walks that ended."""
     if not reached:
         return set()
@@ -85,7 +94,9 @@ def _reach(goal: Mapping[str, Any], reached: Sequence[Watched], now: datetime) -
     inside = {walk.id for walk in reached if walk.is_inside}
     then = goal.get("then", END)
     if then != END:
-        queries.pull_forward(sorted(inside), step=then, now=now)
+        pulled = dict(queries.pull_forward(sorted(inside), step=then, now=now))
+        due = KINDS[onto.kind].due_at(onto.values, list(pulled.values()), now) if onto else {}
+        queries.set_due({key: due[contact_id] for key, contact_id in pulled.items() if contact_id in due})
         return set()
     queries.end_walks(sorted(inside), state="finished", why="goal", now=now)
     return inside

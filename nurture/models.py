@@ -105,6 +105,11 @@ class ProgramVersion(models.Model):
     )
     enters_from = models.DateTimeField(null=True, help_text="Nobody is taken in before; of `around`, at publication.")
     enters_until = models.DateTimeField(null=True, help_text="Nobody is taken in from then on.")
+    listens = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Some step waits for something about the contact; of `tree`, at publication.",
+    )
     edit_number = models.PositiveIntegerField(
         default=1, help_text="Counts edits of the draft; two editors at once are told apart by it."
     )
@@ -151,6 +156,7 @@ class Enrolment(models.Model):
     )
     visit = models.PositiveIntegerField(default=1, help_text="Counts steps done; with step it makes the outbox key.")
     next_step_at = models.DateTimeField(null=True)
+    arrived_at = models.DateTimeField(null=True, help_text="When they came to the step; null: when they entered.")
     entered_at = models.DateTimeField()
     entered_why = models.CharField(max_length=200, help_text="segment:<slug>, by_hand.")
     ended_at = models.DateTimeField(null=True)

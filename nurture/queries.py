@@ -49,14 +49,20 @@ class Due:
 
 # --- Enrolments ------------------------------------------------------------------------------------------------------------
 
-# Who was in the program before enters again only where the version says so, and by an entry after the end of the last walk.
+# Who was in the program before enters again only where the version says so, and by an entry after the end of the last walk; ten times
+# a day at most: a program whose own steps let people enter anew is no endless loop.
 _MAY_ENTER = """
     (past.round IS NULL OR {again}::int IS NOT NULL AND past.ended_at IS NOT NULL
-        AND m.since > past.ended_at + make_interval(days => {again}::int))
+        AND m.since > past.ended_at + make_interval(days => {again}::int)
+        AND (past.tenth_at IS NULL OR past.tenth_at <= %(now)s - interval '1 day'))
 """
 _PAST = """
     LEFT JOIN LATERAL (
-        SELECT e.round, e.ended_at FROM nurture_enrolment e WHERE e.program_id = {program} AND e.contact_id = m.contact_id
+        SELECT e.round, e.ended_at, (
+            SELECT t.entered_at FROM nurture_enrolment t
+            WHERE t.program_id = e.program_id AND t.contact_id = e.contact_id AND t.round = e.round - 9
+        ) AS tenth_at
+        FROM nurture_enrolment e WHERE e.program_id = {program} AND e.contact_id = m.contact_id
         ORDER BY e.round DESC LIMIT 1
     ) past ON true
 """
@@ -139,7 +145,7 @@ def enrol_page(version_id: int, *, after: int, size: int, now: datetime) -> tupl
 
 
 def intake_counts(
-    program_id: int, segment_id: int, *, since: datetime | None, again_days: int | None = None
+    program_id: int, segment_id: int, *, since: datetime | None, now: datetime, again_days: int | None = None
 ) -> dict[str, int]:
     """Members now, how many of them entered since the moment, and of each how many may enter the program. One statement."""
     with connection.cursor() as cursor:
@@ -153,7 +159,7 @@ def intake_counts(
                 WHERE m.segment_id = %(segment)s AND m.until IS NULL
             ) member
             """,
-            {"program": program_id, "segment": segment_id, "since": since, "again": again_days},
+            {"program": program_id, "segment": segment_id, "since": since, "again": again_days, "now": now},
         )
         members, fresh, since_members, since_fresh = cursor.fetchone()
     return {"members": members, "all": fresh, "members_since": since_members, "since": since_fresh}
@@ -253,6 +259,7 @@ def claim_due(program_id: int, *, now: datetime, limit: int, passing: Sequence[P
                     step = coalesce(moved.next_step, ''),
                     state = CASE WHEN moved.next_step IS NULL THEN 'finished' ELSE 'active' END,
                     next_step_at = moved.next_at,
+                    arrived_at = %(now)s,
                     ended_at = CASE WHEN moved.next_step IS NULL THEN %(now)s END,
                     ended_why = moved.why
                 FROM moved WHERE e.id = moved.id
@@ -328,6 +335,7 @@ def advance(version_id: int, step: str, moves: Moves, *, now: datetime) -> None:
                 step = coalesce(moved.next_step, ''),
                 state = CASE WHEN moved.next_step IS NULL THEN moved.ended_as ELSE 'active' END,
                 next_step_at = moved.next_at,
+                arrived_at = %(now)s,
                 ended_at = CASE WHEN moved.next_step IS NULL THEN %(now)s END,
                 ended_why = moved.why
             FROM moved WHERE e.id = moved.id
@@ -447,10 +455,11 @@ def shift_waits(program_id: int, *, seconds: float) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE nurture_enrolment SET next_step_at = next_step_at + make_interval(secs => %s)
-            WHERE program_id = %s AND state = 'active'
+            UPDATE nurture_enrolment SET next_step_at = next_step_at + make_interval(secs => %(seconds)s),
+                arrived_at = coalesce(arrived_at, entered_at) + make_interval(secs => %(seconds)s)
+            WHERE program_id = %(program)s AND state = 'active'
             """,
-            [seconds, program_id],
+            {"seconds": seconds, "program": program_id},
         )
         return int(cursor.rowcount)
 

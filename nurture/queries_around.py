@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
+from psycopg import sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +116,19 @@ def set_goal(enrolment_ids: Sequence[int], *, now: datetime) -> int:
         return int(cursor.rowcount)
 
 
-def pull_forward(enrolment_ids: Sequence[int], *, step: str, now: datetime) -> int:
-    """Put people at a step at once, unless they stand there or passed it already. One statement."""
+def pull_forward(enrolment_ids: Sequence[int], *, step: str, now: datetime) -> list[tuple[int, int]]:
+    """Put people at a step, unless they stand there or passed it already; (enrolment, contact) of those. One statement."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE nurture_enrolment e SET step = %(step)s, state = 'active', next_step_at = %(now)s, problem = ''
+            UPDATE nurture_enrolment e SET step = %(step)s, state = 'active', next_step_at = %(now)s, arrived_at = %(now)s, problem = ''
             WHERE e.id = ANY(%(ids)s) AND e.state IN ('active', 'parked') AND e.step <> %(step)s
                 AND NOT EXISTS (SELECT FROM nurture_stepvisit s WHERE s.enrolment_id = e.id AND s.step = %(step)s)
+            RETURNING e.id, e.contact_id
             """,
             {"step": step, "now": now, "ids": list(enrolment_ids)},
         )
-        return int(cursor.rowcount)
+        return list(cursor.fetchall())
 
 
 def members_of(contact_ids: Sequence[int], *, slugs: Sequence[str]) -> dict[int, str]:
@@ -216,3 +218,138 @@ def over_budget(contact_ids: Sequence[int], *, mails: int, days: int, now: datet
             [list(contact_ids), now - timedelta(days=days), mails],
         )
         return {contact_id for (contact_id,) in cursor.fetchall()}
+
+
+# --- Waiting for something about the contact ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One enrolment at a step that waits, since `arrived_at`."""
+
+    id: int
+    contact_id: int
+    version_id: int
+    step: str
+    arrived_at: datetime
+    next_step_at: datetime
+
+
+_WAITING = "e.id, e.contact_id, e.version_id, e.step, coalesce(e.arrived_at, e.entered_at), e.next_step_at"
+
+
+def listening(contact_ids: Sequence[int], *, now: datetime) -> list[Waiting]:
+    """Walks of these contacts that wait in versions with a step that listens; locked in order. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT {_WAITING} FROM nurture_enrolment e
+            JOIN nurture_programversion v ON v.id = e.version_id AND v.listens
+            JOIN nurture_program p ON p.id = e.program_id AND p.state = 'live'
+            WHERE e.state = 'active' AND e.contact_id = ANY(%s) AND e.next_step_at > %s
+            ORDER BY e.id FOR NO KEY UPDATE OF e
+            """,
+            [list(contact_ids), now],
+        )
+        return [Waiting(*row) for row in cursor.fetchall()]
+
+
+def listening_page(program_id: int, *, after: int, last: int, now: datetime) -> list[Waiting]:
+    """The same for one program, by enrolment id. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT {_WAITING} FROM nurture_enrolment e JOIN nurture_programversion v ON v.id = e.version_id AND v.listens
+            WHERE e.program_id = %s AND e.id > %s AND e.id <= %s AND e.state = 'active' AND e.next_step_at > %s
+            ORDER BY e.id FOR NO KEY UPDATE OF e
+            """,
+            [program_id, after, last, now],
+        )
+        return [Waiting(*row) for row in cursor.fetchall()]
+
+
+def waiting(enrolment_ids: Sequence[int]) -> list[Waiting]:
+    """These enrolments, which the caller holds. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {_WAITING} FROM nurture_enrolment e WHERE e.id = ANY(%s) ORDER BY e.id", [list(enrolment_ids)]
+        )
+        return [Waiting(*row) for row in cursor.fetchall()]
+
+
+def set_due(moments: Mapping[int, datetime]) -> int:
+    """Let each of these walks be due at its moment. One statement; the caller holds the enrolments."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE nurture_enrolment e SET next_step_at = row.moment
+            FROM unnest(%s::bigint[], %s::timestamptz[]) row (id, moment) WHERE e.id = row.id AND e.state = 'active'
+            """,
+            [list(moments), list(moments.values())],
+        )
+        return int(cursor.rowcount)
+
+
+def days_of(contact_ids: Sequence[int], *, column: str | None, custom: str | None) -> list[tuple[int, str, str]]:
+    """(contact, its date or moment as ISO text or empty, its time zone) of a column or a custom field. One statement."""
+    value = (
+        sql.SQL("c.custom ->> {}").format(sql.Literal(custom))
+        if custom
+        else sql.SQL("c.{}::text").format(sql.Identifier(column or ""))
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("SELECT c.id, coalesce({}, ''), c.timezone FROM leads_contact c WHERE c.id = ANY(%s)").format(
+                value
+            ),
+            [list(contact_ids)],
+        )
+        return [(int(key), str(day), str(name)) for key, day, name in cursor.fetchall()]
+
+
+# --- Programs that start or end others ------------------------------------------------------------------------------------------------
+
+
+def enrol_by_program(contact_ids: Sequence[int], *, slug: str, by: str, now: datetime) -> set[int]:
+    """Take those of these contacts who may enter into another program; who entered. One statement.
+
+    Who was in it before enters again only where it lets people in again, and a day after the end at the earliest: programs that
+    start each other make no endless loop. The other program's row is share-locked, so that stopping it waits.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO nurture_enrolment
+                (program_id, version_id, contact_id, state, step, visit, next_step_at, entered_at, entered_why, ended_why, problem, round)
+            SELECT p.id, v.id, c.id, 'active', 'start', 1, %(now)s, %(now)s, %(why)s, '', '', coalesce(past.round, 0) + 1
+            FROM nurture_program p JOIN nurture_programversion v ON v.program_id = p.id AND v.state = 'live'
+            JOIN leads_contact c ON c.id = ANY(%(contacts)s)
+            LEFT JOIN LATERAL (
+                SELECT e.round, e.ended_at FROM nurture_enrolment e WHERE e.program_id = p.id AND e.contact_id = c.id
+                ORDER BY e.round DESC LIMIT 1
+            ) past ON true
+            WHERE p.slug = %(slug)s AND p.state = 'live' AND (v.enters_from IS NULL OR v.enters_from <= %(now)s)
+                AND (v.enters_until IS NULL OR v.enters_until > %(now)s)
+                AND (past.round IS NULL OR v.around ? 'again' AND past.ended_at
+                    + make_interval(days => greatest(1, (v.around #>> '{again,days}')::int)) <= %(now)s)
+            ORDER BY c.id FOR SHARE OF p
+            ON CONFLICT DO NOTHING
+            RETURNING contact_id
+            """,
+            {"slug": slug, "why": f"program:{by}", "contacts": list(contact_ids), "now": now},
+        )
+        return {contact_id for (contact_id,) in cursor.fetchall()}
+
+
+def walks_in(contact_ids: Sequence[int], *, slug: str) -> dict[int, int]:
+    """Enrolment -> contact of those who walk a program now; locked in order. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT e.id, e.contact_id FROM nurture_enrolment e JOIN nurture_program p ON p.id = e.program_id
+            WHERE p.slug = %s AND e.contact_id = ANY(%s) AND e.state IN ('active', 'parked')
+            ORDER BY e.id FOR NO KEY UPDATE OF e
+            """,
+            [slug, list(contact_ids)],
+        )
+        return dict(cursor.fetchall())

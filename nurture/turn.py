@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
-from nurture import engine, guards, queries
+from nurture import engine, guards, queries, wakes
 from nurture.models import Program, ProgramVersion
 from segments import turn as segments_turn
 
@@ -87,8 +87,11 @@ def take_in(now: datetime, *, full: bool = False) -> int:
 
 
 def _sweep(program: Program, now: datetime) -> None:
-    """Look at everybody inside once more: whose goal or exit came while the program was paused was not looked at then."""
+    """Look at everybody inside once more: whose goal or exit came, or what they waited for, while the program was paused."""
     last: int | None = 0
     while last is not None and program.stale_since is not None:
         with transaction.atomic():
-            _number, last = guards.sweep_page(program.pk, after=last, now=now)
+            after = last
+            _number, last = guards.sweep_page(program.pk, after=after, now=now)
+            if last is not None:
+                wakes.sweep_page(program.pk, after=after, last=last, now=now)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from nurture.kinds import (
     branch,
+    change_owner,
     create_task,
     end,
     give_points,
     hand_to_sales,
+    other_programs,
     segments,
     send_email,
     set_field,
     stage,
     tags,
     wait,
+    wait_for_date,
+    wait_until,
 )
 from nurture.kinds.base import START, Group, Kind, Names, Problem, Step, StepForm, Walker
 
@@ -23,6 +27,8 @@ KINDS: dict[str, Kind] = {
     for kind in (
         send_email.SEND_EMAIL,
         wait.WAIT,
+        wait_until.WAIT_UNTIL,
+        wait_for_date.WAIT_FOR_DATE,
         branch.BRANCH,
         hand_to_sales.HAND_TO_SALES,
         give_points.GIVE_POINTS,
@@ -30,9 +36,12 @@ KINDS: dict[str, Kind] = {
         tags.ADD_TAG,
         tags.REMOVE_TAG,
         set_field.SET_FIELD,
+        change_owner.CHANGE_OWNER,
         segments.ADD_TO_SEGMENT,
         segments.REMOVE_FROM_SEGMENT,
         create_task.CREATE_TASK,
+        other_programs.START_PROGRAM,
+        other_programs.LEAVE_PROGRAM,
         end.END,
     )
 }

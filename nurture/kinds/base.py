@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.utils.translation import gettext as _
 
-from leads.models import CustomField, Stage
+from leads.models import CustomField, Owner, Stage
 from nurture.models import MailBudget, Program, Template
 from scoring.models import ScoreModel
 from segments import graph
@@ -19,6 +19,8 @@ from segments.models import Segment
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as Words
+
+    from nurture.queries_around import Waiting
 else:
     Words = str
 
@@ -102,6 +104,17 @@ class Names:
         reads = (read for definition in graph.definitions() for read in definition.reads)
         return frozenset(read for read in reads if read.startswith("program:"))
 
+    @cached_property
+    def owners(self) -> dict[str, Owner]:
+        return {row.name: row for row in Owner.objects.order_by("name")}
+
+    @cached_property
+    def programs(self) -> dict[str, Program]:
+        return {row.slug: row for row in Program.objects.filter(archived_at=None)}
+
+    def program(self, slug: str) -> str:
+        return self.programs[slug].name if slug in self.programs else slug
+
     def template(self, slug: str) -> str:
         return self.templates[slug].name if slug in self.templates else slug
 
@@ -178,6 +191,14 @@ def at_once(values: Mapping[str, Any], contact_ids: Sequence[int], now: datetime
     return {}
 
 
+def differs(values: Mapping[str, Any], now: datetime) -> datetime | None:
+    """For kinds whose moment is another one for each person."""
+    return None
+
+
+Wake = Callable[[Mapping[str, Any], "Sequence[Waiting]", datetime], dict[int, datetime]]
+
+
 def now_for_all(values: Mapping[str, Any], now: datetime) -> datetime | None:
     return now
 
@@ -191,7 +212,9 @@ class Kind:
     `run` does the step for a group and says who came out how;
     `due_at` gives the moments at which people who arrive are due, for those who must wait;
     `due_for_all` gives that moment where it is the same for everybody, else None;
-    `passes`: at the step itself nothing is done and nothing decided.
+    `passes`: at the step itself nothing is done and nothing decided;
+    `wake`, of a kind that waits for something about the contact, gives the moments at which people who wait there are due now that
+    their contact changed (see nurture/wakes.py).
     """
 
     key: str
@@ -211,6 +234,7 @@ class Kind:
     ends: bool = False
     due_for_all: Callable[[Mapping[str, Any], datetime], datetime | None] = now_for_all
     passes: bool = False
+    wake: Wake | None = None
 
 
 def is_text(values: Mapping[str, Any], key: str, longest: int = 300) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ def _words(values: Mapping[str, Any], names: Names) -> str:
     return _("If …")
 
 
-def _malformed(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def condition_faults(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if (document := values.get("conditions")) is None:
         return
     try:
@@ -33,15 +33,20 @@ def _malformed(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _problems(values: Mapping[str, Any], names: Names) -> Iterator[tuple[str, bool]]:
+    yield from condition_problems(values, _("The branch has no condition."))
+
+
+def condition_problems(values: Mapping[str, Any], missing: str) -> Iterator[tuple[str, bool]]:
+    """What keeps the conditions of a step from working; `missing` is said where there are none."""
     document = values.get("conditions")
     if not document:
-        yield _("The branch has no condition."), True
+        yield missing, True
         return
     try:
         conditions.check(document)
     except conditions.BadConditions as error:
         for problem in error.problems:
-            yield _("The branch's condition cannot work: %(problem)s") % {"problem": problem.message}, True
+            yield _("The condition cannot work: %(problem)s") % {"problem": problem.message}, True
 
 
 def _run(group: Group) -> dict[str, list[Walker]]:
@@ -69,7 +74,7 @@ BRANCH = Kind(
     words=_words,
     run=_run,
     keys=frozenset({"conditions"}),
-    malformed=_malformed,
+    malformed=condition_faults,
     problems=_problems,
     ways={"yes": gettext_lazy("Yes"), "no": gettext_lazy("No")},
     outcomes={"yes": gettext_lazy("yes"), "no": gettext_lazy("no")},

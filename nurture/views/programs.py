@@ -222,7 +222,11 @@ def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
         "keeps_trigger": live is not None and live.trigger_segment_id == draft.trigger_segment_id,
         "inside": sum(queries.version_counts(program.pk).values()),
         "counts": queries.intake_counts(
-            program.pk, draft.trigger_segment_id, since=since, again_days=(draft.around.get("again") or {}).get("days")
+            program.pk,
+            draft.trigger_segment_id,
+            since=since,
+            now=timezone.now(),
+            again_days=(draft.around.get("again") or {}).get("days"),
         )
         if draft.trigger_segment_id
         else None,

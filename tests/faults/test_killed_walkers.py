@@ -115,6 +115,20 @@ def test_killed_while_people_leave(point: str) -> None:
     assert {name for name in queries.INVARIANTS if not queries.holds(name)} == set()
 
 
+def test_killed_while_people_enter_another_program() -> None:
+    other = make_program(wait(1, "days", "w"), intake="new")
+    program = make_program(step("start_program", "start-other", program=other.slug), wait(1, "days", "wait"))
+    people = make_people(PEOPLE)
+    put_in(segment_of(program), people)
+    turn.take_in(NOW)
+    assert run("walk", now=NOW, kill="nurture.queries_around:enrol_by_program:after:2") == -9
+    finish()
+    entered = Enrolment.objects.filter(program=other).values_list("contact", flat=True)
+    assert Counter(entered) == dict.fromkeys([person.pk for person in people], 1)
+    assert Counter(StepVisit.objects.filter(step="start-other").values_list("outcome", flat=True)) == {"done": PEOPLE}
+    assert {name for name in queries.INVARIANTS if not queries.holds(name)} == set()
+
+
 def test_killed_again_and_again() -> None:
     people = build()
     for number in (1, 2, 3):

@@ -85,6 +85,8 @@ def test_the_goal_pulls_forward_once() -> None:
     _program, (person,) = guarded(*steps, around=around)
     tag(person, "hot", now=NOW + DAY)
     turn.turn(NOW + DAY)
+    assert (only_enrolment(person).step, only_enrolment(person).next_step_at) == ("v", NOW + 2 * DAY)
+    turn.turn(NOW + 2 * DAY)
     assert trace(person) == [("v", "done"), ("z", "done")]
     assert ended(person) == ("finished", "")
     assert only_enrolment(person).goal_at == NOW + DAY

@@ -1,0 +1,134 @@
+"""Programs that start or end others, the owner, and loops that never become endless."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from leads.models import Contact
+from nurture import actions, queries, tree, turn
+from nurture.kinds import Names
+from nurture.models import Enrolment, Program, ProgramVersion, Sending
+from segments.actions import remove_from_segment
+from tests.makers import NOW, make_owner
+from tests.nurture.makers import mail, make_people, make_program, publish, put_in, segment_of, step, trace, wait
+
+pytestmark = pytest.mark.django_db
+DAY = timedelta(days=1)
+
+
+def edited(draft: ProgramVersion, steps: list[tree.Document]) -> ProgramVersion:
+    return actions.edit_draft(draft, edit_number=draft.edit_number, change=lambda _old: {"steps": steps}, now=NOW)
+
+
+def again(program: Program, days: int) -> None:
+    """Let people in again, in a new version."""
+    draft = actions.start_draft(program, actor=None, now=NOW)
+    actions.set_around(draft, edit_number=draft.edit_number, document={"again": {"days": days}}, now=NOW)
+    publish(program, intake="new")
+
+
+def test_starts_another_program_once_and_walks_on() -> None:
+    other = make_program(wait(3), name="Other", intake="new")
+    program = make_program(step("start_program", "s", program=other.slug), step("add_tag", "t", tag="after"))
+    fresh, inside = make_people(2)
+    put_in(segment_of(other), [inside])
+    put_in(segment_of(program), [fresh, inside])
+    turn.turn(NOW)
+    assert trace(fresh) == [("s", "done"), ("t", "done")]
+    assert trace(inside) == [("s", "not_entered"), ("t", "done")]
+    entered = Enrolment.objects.get(program=other, contact=fresh)
+    assert (entered.entered_why, entered.state, entered.round) == (f"program:{program.slug}", "active", 1)
+    assert queries.holds("one_next_step")
+
+
+def test_a_program_that_does_not_run_is_not_entered_and_the_draft_is_warned() -> None:
+    other = make_program(wait(3), name="Other", live=False)
+    program = make_program(step("start_program", "s", program=other.slug))
+    problems = actions.problems_of(program.versions.get(), Names())
+    assert [(problem.message, problem.blocks) for problem in problems] == [
+        ("“Other” is draft: nobody would enter it.", False)
+    ]
+    (person,) = make_people(1)
+    put_in(segment_of(program), [person])
+    turn.turn(NOW)
+    assert trace(person) == [("s", "not_entered")]
+    assert not Enrolment.objects.filter(program=other).exists()
+
+
+def test_leaves_another_program_with_the_mail_that_waits() -> None:
+    other = make_program(mail(step_id="planned"), wait(3), name="Other")
+    program = make_program(wait(1), step("leave_program", "l", program=other.slug))
+    inside, outside = make_people(2)
+    put_in(segment_of(other), [inside])
+    put_in(segment_of(program), [inside, outside])
+    turn.turn(NOW)
+    turn.turn(NOW + DAY)
+    left = Enrolment.objects.get(program=other)
+    assert (left.state, left.ended_why) == ("left", f"program:{program.slug}")
+    assert Sending.objects.get().why_not == "left_program"
+    outcomes = dict(
+        Enrolment.objects.filter(program=program, visits__step="l").values_list("contact", "visits__outcome")
+    )
+    assert outcomes == {inside.pk: "done", outside.pk: "not_inside"}
+
+
+def test_leaving_the_own_program_ends_the_walk() -> None:
+    program = make_program(wait(1), name="Own", live=False)
+    draft = program.versions.get()
+    steps = [step("leave_program", "l", program=program.slug), step("add_tag", "t", tag="never")]
+    edited(draft, steps)
+    publish(program)
+    (person,) = make_people(1)
+    put_in(segment_of(program), [person])
+    turn.turn(NOW)
+    assert Enrolment.objects.get().state == "left"
+    assert Contact.objects.get(pk=person.pk).tags == []
+
+
+def test_two_programs_that_start_each_other_go_round_once_a_day() -> None:
+    first, second = (
+        make_program(wait(1), name="First", intake="new"),
+        make_program(wait(1), name="Second", intake="new"),
+    )
+    for program, onto in ((first, second), (second, first)):
+        draft = actions.start_draft(program, actor=None, now=NOW)
+        steps = [step("start_program", "s", program=onto.slug)]
+        draft = edited(draft, steps)
+        actions.set_around(draft, edit_number=draft.edit_number, document={"again": {"days": 0}}, now=NOW)
+        publish(program, intake="new")
+    (person,) = make_people(1)
+    put_in(segment_of(first), [person], now=NOW)
+    for hours in (0, 1, 2, 30):
+        turn.turn(NOW + timedelta(hours=hours))
+    assert Enrolment.objects.filter(contact=person).count() == 2
+    assert not Enrolment.objects.filter(state="active").exists()
+
+
+def test_nobody_enters_a_program_more_than_ten_times_a_day() -> None:
+    """Whatever lets people enter anew, also programs that take each other's people out of a segment and put them in again."""
+    program = make_program(step("add_tag", "t", tag="x"), name="Round", intake="new")
+    segment = segment_of(program)
+    again(program, 0)
+    (person,) = make_people(1)
+    for minute in range(0, 26, 2):
+        put_in(segment, [person], now=NOW + timedelta(minutes=minute))
+        turn.turn(NOW + timedelta(minutes=minute))
+        out = NOW + timedelta(minutes=minute + 1)
+        remove_from_segment(segment, contact_ids=[person.pk], cause="by_hand", actor=None, now=out)
+    assert Enrolment.objects.filter(contact=person).count() == 10
+    put_in(segment, [person], now=NOW + DAY)
+    turn.turn(NOW + DAY)
+    assert Enrolment.objects.filter(contact=person).count() == 11
+
+
+def test_changes_the_owner() -> None:
+    owner = make_owner(name="Grace")
+    program = make_program(step("change_owner", "o", owner="Grace"), wait(1), step("change_owner", "p", nobody=True))
+    (person,) = make_people(1)
+    put_in(segment_of(program), [person])
+    turn.turn(NOW)
+    assert Contact.objects.get().owner == owner
+    turn.turn(NOW + DAY)
+    assert Contact.objects.get().owner is None
