@@ -17,12 +17,11 @@ from leads.actions import audit
 from leads.queries_vocabulary import own_definitions
 from leads.text import clean, fold
 from segments import graph, queries
-from segments.conditions import Sql, check, matching, moment, to_document
+from segments.conditions import Sql, check, leaves, matching, moment, to_document
 from segments.models import Segment, SegmentOverride, SegmentVersion
 from segments.retry import retrying
 
 EVERYBODY: dict[str, Any] = {"all": []}
-NO_CONDITION: tuple[dict[str, Any] | None, ...] = ({"all": []}, {"any": []}, None)
 LONGEST_LABEL = 50
 RESERVED_SLUGS = frozenset(
     {"new", "personas", "conditions", "bulk", "sizes", "contacts"}
@@ -74,13 +73,13 @@ def refuse_rule(
     """The document as it will be stored, or the refusal: BadConditions, NeedsConditions, Loop. Fixed segments have none."""
     if mode == Segment.Mode.FIXED:
         return None
-    if conditions in NO_CONDITION:
+    tree = None if conditions is None else check(conditions)
+    if tree is None or not any(leaves(tree)):  # groups within groups, but no condition in any of them
         if not everybody:
             raise NeedsConditions(
                 _("Without a condition everybody would be in. Add one, or choose “everybody” by name.")
             )
         return dict(EVERYBODY)
-    tree = check(conditions)
     loop = graph.would_loop(f"segment:{slug}", tree)
     if loop:
         raise Loop(loop)

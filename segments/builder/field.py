@@ -20,7 +20,7 @@ from segments.builder.documents import in_reading_order, line_of, read_document,
 from segments.builder.lines import lines_of
 from segments.builder.preview import Message
 from segments.builder.rows import Group, Rows
-from segments.conditions import BadConditions, Problem, check, sentence, to_document
+from segments.conditions import BadConditions, Problem, check, leaves, sentence, to_document
 from segments.conditions.check import MOST_CHARACTERS
 from segments.conditions.reading import NotJson
 from segments.conditions.tree import MOST_LEAVES, MOST_LEVELS
@@ -137,11 +137,12 @@ class ConditionsField(forms.Field):
         if document is None or (document == EVERYBODY and not self.offers_everybody):
             return None
         try:
-            return to_document(check(document))
+            tree = check(document)
         except BadConditions as error:
             raise ValidationError(
                 [ValidationError(str(problem), code="conditions") for problem in error.problems]
             ) from error
+        return to_document(tree) if self.offers_everybody or any(leaves(tree)) else None
 
     def validate(self, value: Any) -> None:
         if self.required and value is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -75,8 +76,8 @@ def test_the_second_of_two_editors_is_told() -> None:
     assert Segment.objects.get().name == "First"
 
 
-@pytest.mark.parametrize("empty", [None, {"all": []}, {"any": []}])
-def test_everybody_must_be_chosen_by_name(empty: dict[str, list[str]] | None) -> None:
+@pytest.mark.parametrize("empty", [None, {"all": []}, {"any": []}, {"all": [{"not": {"any": [{"all": []}]}}]}])
+def test_everybody_must_be_chosen_by_name(empty: dict[str, Any] | None) -> None:
     with pytest.raises(NeedsConditions):
         save_segment(None, name="All", conditions=empty, actor=None, now=NOW)
     assert save_segment(None, name="All", conditions=empty, actor=None, now=NOW, everybody=True).conditions == EVERYBODY

@@ -591,7 +591,7 @@ def test_the_field_gives_the_checked_document() -> None:
     assert ConditionsField(required=False).clean("  ") is None
 
 
-@pytest.mark.parametrize("text", ["", "null", '{"all": []}'])
+@pytest.mark.parametrize("text", ["", "null", '{"all": []}', '{"any": [{"not": {"all": []}}]}'])
 def test_a_required_rule_needs_a_condition(text: str) -> None:
     with pytest.raises(ValidationError) as refused:
         ConditionsField().clean(text)
