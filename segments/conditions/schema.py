@@ -19,6 +19,7 @@ _DATE = r"^[1-8][0-9]{3}-[0-9]{2}-[0-9]{2}$"
 _MOMENT = r"^[1-8][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
 _DAY = {"type": "string", "pattern": _DATE}
 _TIME = {"anyOf": [_DAY, {"type": "string", "pattern": _MOMENT}]}
+_CONSENT = r"^consent\.[\w-]+$"
 # Fields whose keys the company chooses: their types are known only inside an instance.
 _OPEN_KEYS = {
     "contact": r"^(contact|company)\.custom\.[a-z0-9_]+$|^score\.[\w-]+\.\w+$|^consent\.[\w-]+$",
@@ -132,6 +133,8 @@ def _fields(subject: str, catalogue: Catalogue | None) -> dict[str, Any]:
         has_open_keys = type == "property" if subject == "activity" else catalogue is None and type != "property"
         if has_open_keys:
             names.append({"type": "string", "pattern": _OPEN_KEYS[subject]})
+        elif subject == "contact" and type == "choice":  # a purpose that nobody has consented to yet may be asked for
+            names.append({"type": "string", "pattern": _CONSENT})
         if names:
             field = names[0] if len(names) == 1 else {"anyOf": names}
             alternatives += [_with_field(field, compared) for compared in _comparisons(type)]

@@ -163,3 +163,5 @@ def test_an_instance_names_its_own_fields() -> None:
     assert mine.is_valid(field("contact.custom.plan", "is", "pro"))
     assert not mine.is_valid(field("contact.custom.plan", "contains", "pro"))
     assert not mine.is_valid(field("contact.custom.plam", "is", "pro"))
+    assert mine.is_valid(field("consent.of_nobody_yet", "is", "given"))
+    assert not mine.is_valid(field("consent.of_nobody_yet", "contains", "given"))
