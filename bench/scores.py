@@ -9,9 +9,6 @@ and scores written in one transaction, into copies of the product's tables. Both
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import statistics
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -20,8 +17,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-import django
-
+from bench.scoring import changed_contacts, command, longest_write, score_everybody
 from bench.segments import NOW, fill, pair, timed
 
 TITLES = ("vp", "cfo", "head", "engineer", "clerk")
@@ -91,23 +87,6 @@ def make_model(now: datetime) -> Any:
         actions.save_rule(draft, group=group, name=f"{number:02}", conditions=document, points=Decimal(points), now=now)
     actions.publish(draft, reason="Bench", now=now)
     return model
-
-
-def node(model: Any) -> Any:
-    from scoring import nodes
-    from scoring.models import ScoreVersion
-    from segments.nodes import Clock
-    from segments.rules import catalogue_stamp
-
-    version = ScoreVersion.objects.select_related("model").get(model=model, state="live")
-    return nodes.node_of(version, catalogue_stamp(), Clock())
-
-
-def score_everybody(model: Any, now: datetime) -> int:
-    one = node(model)
-    one.make_stale(now)
-    changed: int = one.refresh(contacts=None, now=now)
-    return changed
 
 
 def copy_tables(model: Any) -> None:
@@ -242,80 +221,46 @@ def change_points(model: Any, now: datetime, points: int) -> None:
 
 
 def run(contacts: int, activities: int, times: int) -> dict[str, Any]:
-    from leads.models import Contact
     from scoring import queries
-    from scoring.queries import running
 
     fill(contacts, activities)
     model = make_model(NOW)
-    longest = [0.0]
-    write = running.write  # type: ignore[attr-defined]
-
-    def timed_write(*arguments: Any, **values: Any) -> Any:
+    with longest_write() as first:
         started = perf_counter()
-        written = write(*arguments, **values)
-        longest[0] = max(longest[0], perf_counter() - started)
-        return written
-
-    running.write = timed_write  # type: ignore[attr-defined]
-    started = perf_counter()
-    score_everybody(model, NOW)
+        score_everybody(model, NOW)
     told: dict[str, Any] = {
         "contacts": contacts,
         "activities": activities,
         "rules": len(rules()),
         "first_fill_s": round(perf_counter() - started, 2),
+        "longest_write_first_s": round(first[0], 3),
     }
     copy_tables(model)
     told["rows_that_differ_by_hand"] = by_hand(model, NOW)  # 0: both ways agree on every rule of everybody
     told["scores_that_differ"] = disagreements(model)
     told["full_nothing_changes"] = pair(lambda: score_everybody(model, NOW), lambda: by_hand(model, NOW), times)
     ours, theirs = [], []
-    for number in range(times):
-        now = NOW + timedelta(minutes=number + 1)
-        change_points(model, now, 20 + number)
-        theirs.append(timed(lambda now=now: by_hand(model, now), 1))  # type: ignore[misc]
-        ours.append(timed(lambda now=now: score_everybody(model, now), 1))  # type: ignore[misc]
+    with longest_write() as later:
+        for number in range(times):
+            now = NOW + timedelta(minutes=number + 1)
+            change_points(model, now, 20 + number)
+            theirs.append(timed(partial(by_hand, model, now), 1))
+            ours.append(timed(partial(score_everybody, model, now), 1))
     told["full_after_a_publication"] = {
         "product_s": round(statistics.median(ours), 3),
         "yardstick_s": round(statistics.median(theirs), 3),
         "ratio": round(statistics.median(ours) / statistics.median(theirs), 2),
+        "rows": later[1],
     }
     told["scores_that_differ_then"] = disagreements(model)
-    told["longest_write_s"] = round(longest[0], 3)
+    told["longest_write_s"] = round(later[0], 3)
     now = NOW + timedelta(hours=1)
     score_everybody(model, now)
     by_hand(model, now)
-    everybody = list(Contact.objects.order_by("?").values_list("pk", flat=True)[:10_000])
-    for number in (10_000, 1_000):
-        ids = everybody[:number]
-        told[f"changed_{number}"] = pair(
-            partial(node(model).refresh, contacts=ids, now=now),
-            partial(by_hand, model, now, ids),
-            times,
-        )
-    single = sorted(timed(partial(node(model).refresh, contacts=[one], now=now), 1) * 1000 for one in everybody[:60])
-    told["one_contact_ms"] = {"p50": round(single[30], 1), "p95": round(single[56], 1)}
+    told |= changed_contacts(model, by_hand, now, times)
     told["ledger_sums_hold"] = queries.ledger_sums_hold()
     return told
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--contacts", type=int, default=100_000)
-    parser.add_argument("--activities", type=int, default=2_000_000)
-    parser.add_argument("--times", type=int, default=3)
-    options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    from config import servers
-
-    with servers.in_use():
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        print(json.dumps(run(options.contacts, options.activities, options.times), indent=1, default=str))
-
-
 if __name__ == "__main__":
-    main()
+    command(run, __doc__)

@@ -17,7 +17,7 @@ from uuid import UUID
 from scoring.models import Rule, ScoreVersion
 from scoring.occurrences import counting_of, leaf_of, says, steps
 from scoring.queries import CAPPED, CapEra, Era, Timed
-from segments.conditions import Moment, Sql, occurrences
+from segments.conditions import Chosen, Moment, chosen_activities
 from segments.conditions.fields import Catalogue
 from segments.rules import rule_of
 
@@ -61,35 +61,37 @@ def timed_of(
     moment: Moment,
     *,
     stamp: object,
-    contacts: Sequence[int] | None = None,
     catalogue: Catalogue | None = None,
+    has_given: bool = True,
+    for_all: bool = False,
 ) -> Timed:
     """Everything of the model that is compared moment by moment. BadConditions or Refused for a rule that is no longer readable."""
-    compiler = _Compiler(moment, stamp, contacts, catalogue or Catalogue())
+    compiler = _Compiler(moment, stamp, catalogue or Catalogue(), for_all)
     keys = {key: None for past in history for key in past.rules}
     return Timed(
         eras=tuple(era for key in keys for era in _eras(key, history, compiler)),
         caps=tuple(cap for group in CAPPED for cap in _cap_eras(group, history)),
         versions=tuple((past.since, past.id) for past in history),
+        has_given=has_given,
     )
 
 
 @dataclass
 class _Compiler:
-    """Compiles each search of activities once."""
+    """Compiles each choice of activities once."""
 
     moment: Moment
     stamp: object
-    contacts: Sequence[int] | None
     catalogue: Catalogue
-    _rows: dict[str, Sql | None] = field(default_factory=dict)
+    for_all: bool
+    _chosen: dict[str, Chosen | None] = field(default_factory=dict)
 
-    def rows(self, rule: Rule) -> Sql | None:
+    def chosen(self, rule: Rule) -> Chosen | None:
         place = json.dumps(rule.conditions, sort_keys=True)
-        if place not in self._rows:
+        if place not in self._chosen:
             leaf = leaf_of(rule_of(rule.conditions, self.stamp).tree)
-            self._rows[place] = occurrences(leaf, self.moment, contacts=self.contacts, catalogue=self.catalogue)
-        return self._rows[place]
+            self._chosen[place] = chosen_activities(leaf, self.moment, for_all=self.for_all, catalogue=self.catalogue)
+        return self._chosen[place]
 
     def era(self, rule: Rule, since: datetime | None, since_cause: str) -> Era:
         counting = counting_of(rule)
@@ -97,7 +99,7 @@ class _Compiler:
         return Era(
             key=rule.key,
             group=rule.group,
-            rows=self.rows(rule),
+            chosen=self.chosen(rule),
             steps=tuple((step.after, step.change, step.cause) for step in steps(rule.points, counting)),
             first_n=counting.first_n,
             cap=None if counting.cap is None else int(counting.cap * 100),

@@ -10,17 +10,15 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection
-
 from leads.models import Contact
 from scoring import bant
 from scoring.eras import limits
 from scoring.ledger import Line
 from scoring.models import PointsGiven, Rule, ScoreVersion
 from scoring.occurrences import contribution, counting_of, leaf_of
-from scoring.queries import CAPPED
+from scoring.queries import CAPPED, occurrence_moments
 from scoring.words import CAUSES, shown
-from segments.conditions import Judge, moment, occurrences, read_facts
+from segments.conditions import Judge, chosen_activities, moment, read_facts
 from segments.rules import catalogue_stamp, rule_of
 
 LOOKS = 60  # moments at which rules that count once are asked; a look is some milliseconds
@@ -78,12 +76,10 @@ Levels = list[tuple[datetime, int]]
 def _levels(rule: Rule, contact: Contact, now: datetime) -> Levels:
     """(moment, hundredths from then on) of a rule per occurrence. One statement."""
     leaf, counting = leaf_of(rule_of(rule.conditions, catalogue_stamp()).tree), counting_of(rule)
-    rows = occurrences(leaf, moment(now), contacts=[contact.pk])
-    if rows is None or counting is None:
+    chosen = chosen_activities(leaf, moment(now))
+    if chosen is None or counting is None:
         return []
-    with connection.cursor() as cursor:
-        cursor.execute(rows.text, list(rows.params))
-        moments = sorted(at for _contact, at, _id in cursor.fetchall())
+    moments = occurrence_moments(chosen, contact.pk)
     return contribution(moments, rule.points, counting, until=now)
 
 

@@ -180,9 +180,17 @@ class ScoreNode:
         past_keys = (*queries.ledger_keys(self.model.pk), *bant.rule_keys(self.model.slug))
         moment = self._clock.at(now)
         timed = None
-        if eras.is_timed(self.history) or queries.points_given_exist(self.model.pk):
+        has_given = queries.points_given_exist(self.model.pk)
+        if has_given or eras.is_timed(self.history):
             catalogue = self._clock.catalogue
-            timed = eras.timed_of(self.history, moment, stamp=catalogue_stamp(), contacts=contacts, catalogue=catalogue)
+            timed = eras.timed_of(
+                self.history,
+                moment,
+                stamp=catalogue_stamp(),
+                catalogue=catalogue,
+                has_given=has_given,
+                for_all=contacts is None,
+            )
         return Plan(
             model_id=self.model.pk,
             version_id=self.version.pk,

@@ -36,7 +36,7 @@ def draft_plan(
     chosen = list(bant.all_rules(draft)) if rules is None else list(rules)
     once = [(rule, rule_of(rule.conditions, stamp)) for rule in chosen if not rule.per_occurrence]
     counted = {rule.key: rule for rule in chosen if rule.per_occurrence}
-    timed = eras.timed_of([eras.Past(draft.pk, now, draft.caps, counted)], at, stamp=stamp, contacts=contacts)
+    timed = eras.timed_of([eras.Past(draft.pk, now, draft.caps, counted)], at, stamp=stamp, for_all=contacts is None)
     return Plan(
         model_id=draft.model_id,
         version_id=draft.pk,

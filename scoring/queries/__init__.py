@@ -1,6 +1,8 @@
 """Statements over many scores and hand-offs: raw SQL of the room stands in these files only."""
 
+from scoring.queries.caps import CAP_KEYS, CAPPED, CapEra
 from scoring.queries.cards import Colleague, Deed, LedgerEntry, active_colleagues, latest_deeds, ledger_of
+from scoring.queries.drafts import contributions
 from scoring.queries.handing import (
     BEFORE_SALES,
     COUNT_UP_TO,
@@ -15,16 +17,8 @@ from scoring.queries.handing import (
     queue_counts,
 )
 from scoring.queries.health import broken_sums, ledger_sums_hold, one_open_hand_off_each
-from scoring.queries.moments import (
-    CAP_KEYS,
-    CAPPED,
-    CapEra,
-    Era,
-    Timed,
-    contributions,
-    due_contacts,
-    points_given_exist,
-)
+from scoring.queries.moments import Timed, due_contacts, points_given_exist
+from scoring.queries.movements import Era, occurrence_moments
 from scoring.queries.reports import (
     AnswerRow,
     FunnelRow,
@@ -35,7 +29,7 @@ from scoring.queries.reports import (
     misleading_marks,
     sales_ready,
 )
-from scoring.queries.rules import CompiledRule, Lines, Plan, Written, grade_sql, publications_stamp
+from scoring.queries.rules import CompiledRule, Lines, Plan, grade_sql, publications_stamp
 from scoring.queries.running import (
     EVERYBODY,
     ledger_keys,
@@ -59,6 +53,7 @@ from scoring.queries.sheets import (
     people_count,
     spread,
 )
+from scoring.queries.writing import Written
 
 __all__ = [
     "BAND",
@@ -110,6 +105,7 @@ __all__ = [
     "mark_ripe",
     "misleading_marks",
     "moved_people",
+    "occurrence_moments",
     "one_open_hand_off_each",
     "open_loads",
     "people",

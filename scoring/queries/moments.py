@@ -3,64 +3,29 @@
 What such a contribution is at every moment up to now follows from stored facts, so it is worked out in full and compared with the
 ledger moment by moment: an activity that came late writes rows at its own moment, and where a cap held, further rows at the
 moments after it. Rules that count once are compared by sum, as in rules.py. Caps are worked out last, over all rows of their
-group, old and new. One statement gives the difference of everybody or a batch, one writes it.
+group, old and new.
+
+Facts and ledger run through one stream of narrow rows, sorted once by contact, rule and moment: what each moment adds, what the
+ledger says of it, and the difference come out side by side. Rules are numbers there, points are hundredths in float8, which is
+exact up to 9e15 (numeric is four times as dear: LIMITS, trap 4). One statement gives the difference of everybody or a batch,
+one writes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
-from uuid import NAMESPACE_URL, UUID, uuid5
+from datetime import datetime
+from functools import cached_property
+from uuid import UUID
 
 from django.db import connection
 
-from leads.models import Mark
-from scoring.queries.rules import (
-    GROUPS,
-    RULE_COLUMNS,
-    Plan,
-    Written,
-    grade_sql,
-    positional,
-    rule_table_sql,
-    verdicts_sql,
-)
+from scoring.queries.caps import CAP_KEYS, CapEra, Tier, add_tier
+from scoring.queries.movements import CAUSES, CODES, Era, Stretch, movements_sql, stretches_of
+from scoring.queries.rules import GROUPS, RULE_COLUMNS, Plan, grade_sql, rule_table_sql, verdicts_sql
+from scoring.queries.text import Text, array_sql, values_sql
 from segments.conditions import Sql
-
-CAPPED = (*GROUPS, "total")
-CAP_KEYS: dict[str, UUID] = {group: uuid5(NAMESPACE_URL, f"ripen:cap:{group}") for group in CAPPED}
-
-
-@dataclass(frozen=True)
-class Era:
-    """How a rule per occurrence counted between two publications. None: from the beginning; until now.
-
-    `steps`: (after the activity, change in hundredths, cause). `rows`: SELECT (contact_id, occurred_at, id) of the activities;
-    None when there can be none.
-    """
-
-    key: UUID
-    group: str
-    rows: Sql | None
-    steps: tuple[tuple[timedelta, int, str], ...]
-    first_n: int | None = None
-    cap: int | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    since_cause: str = "version_published"
-    until_cause: str = "rule_removed"
-
-
-@dataclass(frozen=True)
-class CapEra:
-    """The limits of a group, or of “total”, in hundredths, from a publication on (None: from the beginning) until the next era's."""
-
-    group: str
-    since: datetime | None
-    least: int | None
-    most: int | None
 
 
 @dataclass(frozen=True)
@@ -70,6 +35,7 @@ class Timed:
     eras: tuple[Era, ...]
     caps: tuple[CapEra, ...]
     versions: tuple[tuple[datetime, int], ...]
+    has_given: bool = True  # whether anybody was ever given points in the model
 
 
 def points_given_exist(model_id: int) -> bool:
@@ -89,519 +55,456 @@ def due_contacts(model_id: int, now: datetime, limit: int) -> list[int]:
         return sorted(contact for (contact,) in cursor.fetchall())
 
 
-class _Text:
-    """A statement in pieces with its parameters in order."""
+@dataclass(frozen=True)
+class _Shape:
+    """Numbers for everything a statement speaks of: rules first (as in the table of rules), then what is given, then the caps."""
 
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-        self.params: list[object] = []
+    plan: Plan
 
-    def add(self, text: str, *params: object) -> None:
-        self.parts.append(text)
-        self.params += params
+    @cached_property
+    def timed(self) -> Timed:
+        assert self.plan.timed is not None
+        return self.plan.timed
+
+    @cached_property
+    def groups(self) -> dict[int, str]:
+        """Number of a rule -> its group."""
+        found = [rule.group for rule in self.plan.rules] + [group for _key, group in self.plan.past_keys]
+        return dict(enumerate(found, start=1))
+
+    @cached_property
+    def numbers(self) -> dict[UUID, int]:
+        keys = [rule.key for rule in self.plan.rules] + [key for key, _group in self.plan.past_keys]
+        return {key: number for number, key in enumerate(keys, start=1)}
+
+    @cached_property
+    def stretches(self) -> list[Stretch]:
+        return stretches_of(self.numbers, self.timed.eras)
 
     @property
-    def sql(self) -> Sql:
-        return Sql("\n".join(self.parts), tuple(self.params))
+    def given(self) -> int:
+        return len(self.numbers) + 1
 
+    @cached_property
+    def caps(self) -> dict[str, int]:
+        """Group, or “total” -> number of its cap."""
+        capped = dict.fromkeys(cap.group for cap in self.timed.caps)
+        return {group: self.given + place for place, group in enumerate(capped, start=1)}
 
-# --- what the rules per occurrence and the points given contribute --------------------------------------------------------------
+    @property
+    def highest(self) -> int:
+        return self.given + len(self.caps)
 
+    @property
+    def open_numbers(self) -> list[int]:
+        """Rules that count each activity now."""
+        return [self.numbers[era.key] for era in self.timed.eras if era.until is None]
 
-def _sources(eras: Sequence[Era]) -> tuple[list[Sql], list[int]]:
-    """Distinct searches of activities, and the number of the search of each era; 0 for none."""
-    found: list[Sql] = []
-    numbers: list[int] = []
-    for era in eras:
-        if era.rows is None:
-            numbers.append(0)
-            continue
-        if era.rows not in found:
-            found.append(era.rows)
-        numbers.append(found.index(era.rows) + 1)
-    return found, numbers
+    @property
+    def mixed(self) -> list[int]:
+        """Rules that count each activity at some times and at others do not: then they may have counted once."""
+        timed = {one.number for one in self.stretches if one.era is not None}
+        return sorted(timed & {one.number for one in self.stretches if one.era is None})
 
+    def eras_of_cap(self, group: str) -> list[CapEra]:
+        return [cap for cap in self.timed.caps if cap.group == group]
 
-def _values(rows: Sequence[Sequence[object]], types: Sequence[str]) -> Sql:
-    """VALUES with typed columns; no row at all where there is none."""
-    if not rows:
-        return Sql("SELECT " + ", ".join(f"NULL::{one}" for one in types) + " WHERE false", ())
-    row = "(" + ", ".join(f"%s::{one}" for one in types) + ")"
-    return Sql("VALUES " + ", ".join([row] * len(rows)), tuple(value for values in rows for value in values))
-
-
-def occurrence_parts(eras: Sequence[Era]) -> _Text:
-    """WITH parts era, step and moved: (era, contact_id, at, change, activity, rank), before caps, without an end.
-
-    rank: 0 something happened, 1 it lapsed, 2 it decayed; what happened before an era began counts from its beginning.
-    """
-    sources, numbers = _sources(eras)
-    text = _Text()
-    table = _values(
-        [
-            (place, number, era.key, era.group, era.since, era.until, era.cap, era.since_cause, era.until_cause)
-            for place, (era, number) in enumerate(zip(eras, numbers, strict=True), start=1)
-        ],
-        ("smallint", "smallint", "uuid", "text", "timestamptz", "timestamptz", "bigint", "text", "text"),
-    )
-    text.add(
-        f'era (era, source, key, "group", since, until, cap, since_cause, until_cause) AS MATERIALIZED ({table.text}),',
-        *table.params,
-    )
-    ranks = {"activity": 0, "lapsed": 1, "decayed": 2}
-    step_rows = [
-        (place, after, change, ranks[cause], era.first_n)
-        for place, era in enumerate(eras, start=1)
-        for after, change, cause in era.steps
-    ]
-    table = _values(step_rows, ("smallint", "interval", "bigint", "smallint", "integer"))
-    text.add(f"step (era, after, change, rank, first_n) AS MATERIALIZED ({table.text}),", *table.params)
-    has_first = any(era.first_n is not None for era in eras)
-    place = (
-        "row_number() OVER (PARTITION BY found.source, found.contact_id ORDER BY found.at, found.id)"
-        if has_first
-        else "NULL::bigint"
-    )
-    nothing = Sql("SELECT NULL::bigint, NULL::timestamptz, NULL::bigint WHERE false", ())
-    text.add(f"occurrence AS MATERIALIZED (SELECT found.*, {place} AS place FROM (")
-    for number, source in enumerate(sources or [nothing], start=1):
-        text.add("UNION ALL" if number > 1 else "")
-        text.add(
-            f"SELECT {number}::smallint AS source, one.* FROM ({source.text}) AS one(contact_id, at, id)",
-            *source.params,
-        )
-    text.add(") found),")
-    text.add(
-        """
-        moved AS (
-            SELECT era.era, o.contact_id, GREATEST(o.at + step.after, era.since) AS at, sum(step.change) AS change,
-                   max(o.id) FILTER (WHERE step.rank = 0 AND (era.since IS NULL OR o.at >= era.since)) AS activity,
-                   min(CASE WHEN o.at + step.after >= COALESCE(era.since, '-infinity') THEN step.rank END) AS rank
-            FROM occurrence o
-            JOIN era ON era.source = o.source
-            JOIN step ON step.era = era.era AND (step.first_n IS NULL OR o.place <= step.first_n)
-            GROUP BY 1, 2, 3
-        ),
-        """
-    )
-    return text
-
-
-def _add_wanted(text: _Text, plan: Plan, contacts: Sequence[int] | None, now: datetime) -> None:
-    """WITH parts delta (every change of every era and of points given, those to come too) and wanted (up to now)."""
-    assert plan.timed is not None
-    parts = occurrence_parts(plan.timed.eras)
-    text.add("\n".join(parts.parts), *parts.params)
-    of_contact = "" if contacts is None else " AND g.contact_id = ANY (%s::bigint[])"
-    ids = () if contacts is None else (list(contacts),)
-    text.add(
-        f"""
-        ended AS (
-            SELECT era, contact_id, at, change, activity, rank FROM moved
-            UNION ALL
-            SELECT DISTINCT era.era, o.contact_id, era.until, 0::numeric, NULL::bigint, NULL::smallint
-            FROM occurrence o JOIN era ON era.source = o.source WHERE era.until IS NOT NULL
-        ),
-        level AS (
-            SELECT e.era, e.contact_id, e.at, e.activity, e.rank, era.key, era."group", era.since, era.until, era.since_cause, era.until_cause,
-                   CASE WHEN e.at >= era.until THEN 0
-                        ELSE GREATEST(-era.cap, LEAST(era.cap, sum(e.change) OVER past)) END AS level
-            FROM ended e JOIN era ON era.era = e.era
-            WHERE era.until IS NULL OR e.at <= era.until
-            WINDOW past AS (PARTITION BY e.era, e.contact_id ORDER BY e.at RANGE UNBOUNDED PRECEDING)
-        ),
-        delta AS (
-            SELECT contact_id, key, "group", at, level - lag(level, 1, 0::numeric) OVER (PARTITION BY era, contact_id ORDER BY at) AS change,
-                   activity,
-                   CASE WHEN at = until THEN until_cause WHEN rank IS NULL OR at = since THEN since_cause
-                        WHEN rank = 0 THEN 'activity' WHEN rank = 1 THEN 'lapsed' ELSE 'decayed' END AS cause
-            FROM level
-            UNION ALL
-            SELECT g.contact_id, g.key, 'given', moment.at, moment.change, NULL, moment.cause
-            FROM scoring_pointsgiven g
-            CROSS JOIN LATERAL (VALUES (g.given_at, g.points * 100, 'given'), (g.ends_at, -g.points * 100, 'given_lapsed'))
-                AS moment(at, change, cause)
-            WHERE g.model_id = %s AND moment.at IS NOT NULL AND (g.ends_at IS NULL OR g.ends_at > g.given_at){of_contact}
-        ),
-        wanted AS (
-            SELECT contact_id, key, "group", at, sum(change)::bigint AS points, max(activity) AS activity,
-                   max(cause) FILTER (WHERE change <> 0) AS cause
-            FROM delta WHERE at <= %s::timestamptz AND change <> 0 GROUP BY 1, 2, 3, 4
-        ),
-        due AS (SELECT contact_id, min(at) AS due_at FROM delta WHERE at > %s::timestamptz AND change <> 0 GROUP BY 1),
-        """,
-        plan.model_id,
-        *ids,
-        now,
-        now,
-    )
-
-
-# --- caps -----------------------------------------------------------------------------------------------------------------------
-
-
-def _add_caps(text: _Text, plan: Plan, now: datetime) -> str:
-    """WITH parts of the caps of groups, then of the total; the name of the part with what they change, or ''."""
-    assert plan.timed is not None
-    if not plan.timed.caps:
-        return ""
-    table = _values(
-        [(CAP_KEYS[cap.group], cap.group, cap.since, cap.least, cap.most) for cap in plan.timed.caps],
-        ("uuid", "text", "timestamptz", "bigint", "bigint"),
-    )
-    text.add(
-        f"""
-        bound AS MATERIALIZED (
-            SELECT key, "group", COALESCE(since, '-infinity') AS since, least, most
-            FROM ({table.text}) AS one(key, "group", since, least, most)
-        ),
-        flow AS MATERIALIZED (
-            SELECT contact_id, "group", at, sum(points) AS points FROM (
-                SELECT contact_id, "group", at, points FROM held WHERE NOT key = ANY (%s::uuid[])
-                UNION ALL SELECT contact_id, "group", at, points FROM rule_change
-            ) one GROUP BY 1, 2, 3
-        ),
-        """,
-        *table.params,
-        list(CAP_KEYS.values()),
-    )
-    _add_tier(text, "of_group", 'SELECT contact_id, "group", at, points FROM flow', "<> 'total'", now)
-    _add_tier(
-        text,
-        "of_total",
-        "SELECT contact_id, 'total' AS \"group\", at, points FROM flow"
-        " UNION ALL SELECT contact_id, 'total', at, points FROM of_group_wanted",
-        "= 'total'",
-        now,
-    )
-    text.add(
-        """
-        cap_change AS (
-            SELECT contact_id, key, "group", at, sum(points) AS points FROM (
-                SELECT contact_id, key, "group", at, points FROM of_group_wanted
-                UNION ALL SELECT contact_id, key, "group", at, points FROM of_total_wanted
-                UNION ALL SELECT contact_id, key, "group", at, -points FROM held WHERE key = ANY (%s::uuid[])
-            ) both_sides GROUP BY 1, 2, 3, 4 HAVING sum(points) <> 0
-        ),
-        """,
-        list(CAP_KEYS.values()),
-    )
-    return "cap_change"
-
-
-def _add_tier(text: _Text, name: str, flow: str, which: str, now: datetime) -> None:
-    """WITH part <name>_wanted: what the caps of a tier take or add at each moment, given the changes below them."""
-    text.add(
-        f"""
-        {name}_moment AS (
-            SELECT contact_id, "group", at, sum(points) AS points FROM (
-                SELECT f.* FROM ({flow}) f WHERE f."group" IN (SELECT "group" FROM bound WHERE "group" {which})
-                UNION ALL
-                SELECT who.contact_id, bound."group", bound.since, 0
-                FROM (SELECT DISTINCT f.contact_id, f."group" FROM ({flow}) f) who
-                JOIN bound ON bound."group" = who."group" AND bound."group" {which}
-                WHERE bound.since > '-infinity' AND bound.since <= %s::timestamptz
-            ) one GROUP BY 1, 2, 3
-        ),
-        {name}_raw AS (
-            SELECT contact_id, "group", at, sum(points) OVER (PARTITION BY contact_id, "group" ORDER BY at) AS raw FROM {name}_moment
-        ),
-        {name}_level AS (
-            SELECT r.contact_id, b.key, r."group", r.at, LEAST(GREATEST(r.raw, b.least), b.most) - r.raw AS level
-            FROM {name}_raw r CROSS JOIN LATERAL (
-                SELECT bound.key, bound.least, bound.most FROM bound
-                WHERE bound."group" = r."group" AND bound.since <= r.at ORDER BY bound.since DESC LIMIT 1
-            ) b
-        ),
-        {name}_wanted AS (
-            SELECT * FROM (
-                SELECT contact_id, key, "group", at,
-                       level - lag(level, 1, 0::numeric) OVER (PARTITION BY contact_id, "group" ORDER BY at) AS points
-                FROM {name}_level
-            ) each WHERE points <> 0
-        ),
-        """,
-        now,
-    )
-
-
-# --- the difference -------------------------------------------------------------------------------------------------------------
+    def numbers_of(self, group: str) -> list[int]:
+        """Rules of a group and its cap."""
+        rules = [number for number, one in self.groups.items() if one == group]
+        return rules + [number for name, number in self.caps.items() if name == group]
 
 
 def difference_by_moments(plan: Plan, contacts: Sequence[int] | None, now: datetime) -> Sql:
     """One row per contact whose ledger, score or due moment is not what it should be.
 
-    (contact_id, total and each group in hundredths, grade, is_news, due_at, and arrays of the ledger rows to
-    write: keys, groups, points, moments, revisions, timed, causes, activities, met: how the rule's head-count changes)
+    (contact_id, total and each group in hundredths, grade, is_news, due_at; arrays of the ledger rows to write: numbers, keys (of
+    points given), points, moments, revisions, codes (of causes), activities; how head-counts of rules change: met_numbers, met_by)
     """
-    assert plan.timed is not None
-    text = _Text()
-    table = rule_table_sql(plan.rules, plan.past_keys)
-    verdicts = verdicts_sql(plan.rules, contacts)
-    of_contact = "" if contacts is None else " AND l.contact_id = ANY (%s::bigint[])"
-    among = "" if contacts is None else " WHERE contact.id = ANY (%s::bigint[])"
-    ids = () if contacts is None else (list(contacts),)
-    text.add(f"WITH rule {RULE_COLUMNS} AS MATERIALIZED ({table.text}),", *table.params)
-    text.add(
-        f"""
-        held AS MATERIALIZED (
-            SELECT l.contact_id, l.rule_key AS key, l."group", l.is_timed, l.counts_from AS at,
-                   sum((l.points * 100)::bigint) AS points, count(*) AS times
-            FROM scoring_ledgerrow l WHERE l.model_id = %s{of_contact} GROUP BY 1, 2, 3, 4, 5
-        ),
-        look AS (
-            SELECT contact_id, number, sum(wanted) AS wanted, sum(present) AS present, max(newest) AS newest
-            FROM (
-                SELECT v.contact_id, v.number, rule.points::bigint AS wanted, 0::bigint AS present, NULL::timestamptz AS newest
-                FROM ({verdicts.text}) v JOIN rule ON rule.number = v.number
-                UNION ALL
-                SELECT held.contact_id, rule.number, 0, held.points, held.at
-                FROM held JOIN rule ON rule.key = held.key WHERE NOT held.is_timed
-            ) both_sides GROUP BY 1, 2
-        ),
-        """,
-        plan.model_id,
-        *ids,
-        *verdicts.params,
-    )
-    _add_wanted(text, plan, contacts, now)
+    shape = _Shape(plan)
+    text = Text()
+    _add_looks(text, shape, contacts, now)
+    _add_stream(text, shape, contacts, now)
+    if shape.timed.has_given:
+        _add_given(text, shape, contacts, now)
+    _add_caps(text, shape)
+    _add_changes(text, shape)
+    _add_result(text, shape, contacts, now)
+    return text.sql
+
+
+# --- what a look sees -----------------------------------------------------------------------------------------------------------
+
+
+def _add_looks(text: Text, shape: _Shape, contacts: Sequence[int] | None, now: datetime) -> None:
+    """WITH part turned (contact_id, number, at, points, code): rules that count once whose rows do not add up to their verdict."""
+    plan = shape.plan
+    text.put(rule_table_sql(plan.rules, plan.past_keys), f"WITH rule {RULE_COLUMNS} AS MATERIALIZED (", "),")
     text.add(
         """
-        rule_change AS MATERIALIZED (
-            SELECT look.contact_id, rule.key, rule."group", GREATEST(%s::timestamptz, look.newest) AS at,
-                   look.wanted - look.present AS points, false AS is_timed, NULL::bigint AS activity,
-                   CASE WHEN rule.key IN (SELECT key FROM era WHERE until IS NULL) THEN 'version_published'
-                        WHEN NOT rule.is_live THEN 'rule_removed'
-                        WHEN look.wanted <> 0 AND look.present <> 0 THEN 'points_changed'
-                        WHEN rule.is_edited THEN 'version_published'
-                        WHEN look.wanted <> 0 THEN 'rule_met'
-                        ELSE 'rule_no_longer_met' END AS cause
-            FROM look JOIN rule ON rule.number = look.number WHERE look.wanted <> look.present
-            UNION ALL
-            SELECT contact_id, key, "group", at, sum(points), true, max(activity), COALESCE(max(cause), 'corrected')
+        turned AS MATERIALIZED (
+            SELECT look.contact_id, look.number, GREATEST(%s::timestamptz, look.newest) AS at, look.newest,
+                   look.wanted - look.present AS points, """
+        + _look_codes(shape)
+        + """ AS code
             FROM (
-                SELECT contact_id, key, "group", at, points, activity, cause FROM wanted
-                UNION ALL
-                SELECT contact_id, key, "group", at, -points, NULL, NULL FROM held
-                WHERE is_timed AND NOT key = ANY (%s::uuid[])
-            ) both_sides GROUP BY contact_id, key, "group", at HAVING sum(points) <> 0
+                SELECT contact_id, number, sum(wanted) AS wanted, sum(present) AS present, max(newest) AS newest FROM (""",
+        now,
+    )
+    if plan.rules:
+        text.put(
+            verdicts_sql(plan.rules, contacts),
+            "SELECT v.contact_id, v.number, rule.points::float8 AS wanted, 0::float8 AS present, NULL::timestamptz AS newest FROM (",
+            ") v JOIN rule ON rule.number = v.number UNION ALL",
+        )
+    text.add(
+        """
+                    SELECT l.contact_id, rule.number, 0::float8 AS wanted, (l.points * 100)::bigint::float8 AS present, l.counts_from AS newest
+                    FROM scoring_ledgerrow l JOIN rule ON rule.key = l.rule_key WHERE l.model_id = %s AND NOT l.is_timed""",
+        plan.model_id,
+    )
+    _add_among(text, "l.contact_id", contacts)
+    text.add(
+        ") both_sides GROUP BY 1, 2) look JOIN rule ON rule.number = look.number WHERE look.wanted <> look.present),"
+    )
+
+
+def _look_codes(shape: _Shape) -> str:
+    """Below zero: of what a look saw, not of a known moment."""
+    edited = CODES["version_published"]
+    published = f"WHEN rule.number = ANY ({array_sql(shape.open_numbers, 'smallint')}) THEN {edited}"
+    return f"""-(CASE {published} WHEN NOT rule.is_live THEN {CODES["rule_removed"]}
+        WHEN look.wanted <> 0 AND look.present <> 0 THEN {CODES["points_changed"]}
+        WHEN rule.is_edited THEN {edited} WHEN look.wanted <> 0 THEN {CODES["rule_met"]}
+        ELSE {CODES["rule_no_longer_met"]} END)::smallint"""
+
+
+# --- the stream: what activities give beside what the ledger says -----------------------------------------------------------------
+
+
+def _add_stream(text: Text, shape: _Shape, contacts: Sequence[int] | None, now: datetime) -> None:
+    """WITH part part (contact_id, number, stretch, at, …), in this order.
+
+    flow: what the moment adds to its group, once it is written; diff: what of it is not in the ledger's timed rows; due_at: the
+    moment where it lies ahead; times: rows of the moment in the ledger; cap_held: the ledger's rows of a cap, whose flow is nothing.
+
+    The order inside min() costs nothing where rows come sorted by it, and keeps the planner from a hash table of all moments, which it
+    takes for small, spills, and sorts afterwards.
+    """
+    text.add(
+        "moved AS (SELECT contact_id, number, stretch, at, sum(change) AS change, sum(held) AS held, sum(kept) AS kept,"
+    )
+    text.add("count(held) + count(kept) AS times, max(activity) AS activity, min(rank ORDER BY at) AS rank FROM (")
+    movements = movements_sql(shape.stretches, contacts)
+    if movements is not None:
+        text.put(movements, "SELECT m.*, NULL::float8 AS held, NULL::float8 AS kept FROM (", ") m UNION ALL")
+    _add_ledger(text, shape, contacts)
+    _add_cap_starts(text, shape, contacts, now)
+    text.add(") every GROUP BY 1, 2, 3, 4),")
+    caps = array_sql(
+        ["Infinity" if one.era is None or one.era.cap is None else one.era.cap for one in shape.stretches], "float8"
+    )
+    text.add(
+        f"""
+        run AS (
+            SELECT moved.*, COALESCE(sum(change) OVER (PARTITION BY contact_id, number, stretch ORDER BY at), 0) AS run,
+                   COALESCE(({caps})[stretch], 'Infinity') AS cap
+            FROM moved {_SORTED} OFFSET 0
+        ),
+        {_stepped(shape)},
+        part AS MATERIALIZED (
+            SELECT * FROM (
+                SELECT contact_id, number, stretch, at, activity, rank, times,
+                       NULLIF(wanted + COALESCE(kept, 0), 0) AS flow,
+                       CASE WHEN number < {shape.given} THEN NULLIF(wanted - COALESCE(held, 0), 0) END AS diff,
+                       CASE WHEN number > {shape.given} THEN held END AS cap_held, wanted,
+                       CASE WHEN step <> 0 AND at > %s::timestamptz THEN at END AS due_at
+                FROM (SELECT *, CASE WHEN at <= %s::timestamptz THEN step ELSE 0 END AS wanted FROM stepped {_SORTED} OFFSET 0) known
+            ) told WHERE flow IS NOT NULL OR diff IS NOT NULL OR due_at IS NOT NULL OR number > {shape.given}
+            {_SORTED}
         ),
         """,
         now,
-        list(CAP_KEYS.values()),
+        now,
     )
-    capped = _add_caps(text, plan, now)
-    caps = (
-        f"UNION ALL SELECT contact_id, key, \"group\", at, points, true, NULL, 'capped' FROM {capped}" if capped else ""
+
+
+# Said again at each step, since the planner forgets an order that nobody asks for; it sorts only once.
+_SORTED = "ORDER BY contact_id, number, stretch, at"
+
+
+def _add_ledger(text: Text, shape: _Shape, contacts: Sequence[int] | None) -> None:
+    """The ledger's rows. Those of a batch are gathered before they are numbered, else the key is searched once for every rule and contact."""
+    text.add(
+        """
+        SELECT l.contact_id, line.number, line.stretch, l.counts_from AS at, NULL::float8 AS change, NULL::bigint AS activity, NULL::smallint AS rank,
+               CASE WHEN l.is_timed THEN (l.points * 100)::bigint::float8 END AS held,
+               CASE WHEN NOT l.is_timed THEN (l.points * 100)::bigint::float8 END AS kept
+        FROM"""
     )
-    grade = grade_sql("COALESCE(s.fit, 0)", "COALESCE(s.behaviour, 0)", plan.lines)
-    sums = ", ".join(f"COALESCE(sum(points) FILTER (WHERE \"group\" = '{group}'), 0) AS {group}" for group in GROUPS)
-    stored = ", ".join(f"COALESCE(s.{name}, 0)::bigint AS {name}" for name in ("total", *GROUPS))
-    differs = " OR ".join(f"old.{name} * 100 <> COALESCE(s.{name}, 0)" for name in ("total", *GROUPS))
+    if contacts is None:
+        text.add("scoring_ledgerrow l")
+    else:
+        text.add("(SELECT * FROM scoring_ledgerrow l WHERE l.model_id = %s", shape.plan.model_id)
+        _add_among(text, "l.contact_id", contacts)
+        text.add("OFFSET 0) l")
+    text.put(_ledger_lines(shape), "JOIN (", ") AS line(key, number, stretch, since, until) ON line.key = l.rule_key")
+    text.add(
+        "AND l.counts_from >= line.since AND l.counts_from < line.until WHERE l.model_id = %s", shape.plan.model_id
+    )
+
+
+def _ledger_lines(shape: _Shape) -> Sql:
+    """VALUES (key, number, stretch, since, until) for whatever the ledger names, points given aside."""
+    keys = {number: key for key, number in shape.numbers.items()}
+    rows: list[tuple[object, ...]] = [
+        (keys[one.number], one.number, place, one.since or "-infinity", one.until or "infinity")
+        for place, one in enumerate(shape.stretches, start=1)
+    ]
+    rows += [(CAP_KEYS[group], number, 0, "-infinity", "infinity") for group, number in shape.caps.items()]
+    return values_sql(rows, ("uuid", "smallint", "smallint", "timestamptz", "timestamptz"))
+
+
+def _add_cap_starts(text: Text, shape: _Shape, contacts: Sequence[int] | None, now: datetime) -> None:
+    """Moments at which the ends of a cap were changed, for everybody: the cap may take more or less from there on."""
+    starts = [
+        (shape.caps[cap.group], cap.since) for cap in shape.timed.caps if cap.since is not None and cap.since <= now
+    ]
+    if not starts:
+        return
+    text.put(
+        values_sql(starts, ("smallint", "timestamptz")),
+        "UNION ALL SELECT contact.id, start.number, 0::smallint, start.at, NULL, NULL, NULL, NULL, NULL"
+        " FROM leads_contact contact CROSS JOIN (",
+        ") AS start(number, at) WHERE TRUE",
+    )
+    _add_among(text, "contact.id", contacts)
+
+
+def _stepped(shape: _Shape) -> str:
+    """WITH part: run and step, by how much the contribution changes at the moment, held within the rule's cap.
+
+    Within a stretch the level before follows from the sum itself; where a rule has several, it is looked up in the row before.
+    """
+    level = "GREATEST(-cap, LEAST(cap, run))"
+    if len(shape.stretches) == len(shape.numbers):
+        before = "GREATEST(-cap, LEAST(cap, run - COALESCE(change, 0)))"
+        return f"stepped AS (SELECT run.*, {level} - {before} AS step FROM run {_SORTED} OFFSET 0)"
+    return f"""
+        levelled AS (SELECT run.*, {level} AS level FROM run {_SORTED} OFFSET 0),
+        stepped AS (
+            SELECT levelled.*, level - lag(level, 1, 0::float8) OVER (PARTITION BY contact_id, number ORDER BY stretch, at) AS step
+            FROM levelled {_SORTED} OFFSET 0
+        )"""
+
+
+# --- caps and points given --------------------------------------------------------------------------------------------------------
+
+
+def _add_caps(text: Text, shape: _Shape) -> None:
+    """WITH parts of_group and of_total, where there are such caps: see add_tier."""
+    groups = {group: number for group, number in shape.caps.items() if group != "total"}
+    looks = "SELECT contact_id, number, at, points FROM turned"
+    if groups:
+        cap_of = {number: cap for group, cap in groups.items() for number in shape.numbers_of(group)}
+        eras = {cap: shape.eras_of_cap(group) for group, cap in groups.items()}
+        add_tier(text, Tier("of_group", "FROM part WHERE TRUE", [looks], cap_of, eras, shape.highest))
+    if "total" in shape.caps:
+        total = shape.caps["total"]
+        more = [looks]
+        if groups:
+            more.append("SELECT contact_id, number, at, delta FROM of_group")
+        if shape.timed.has_given:
+            more.append(f"SELECT contact_id, {shape.given}::smallint, at, flow FROM given")
+        rows = f"FROM part WHERE number <> ALL ({array_sql(groups.values(), 'smallint')})"
+        cap_of = dict.fromkeys(range(1, total + 1), total)
+        eras = {total: shape.eras_of_cap("total")}
+        add_tier(text, Tier("of_total", rows, more, cap_of, eras, shape.highest))
+
+
+def _add_given(text: Text, shape: _Shape, contacts: Sequence[int] | None, now: datetime) -> None:
+    """WITH part given (contact_id, key, at, flow, held, times, code, due_at): points given beside their rows in the ledger."""
+    model = shape.plan.model_id
     text.add(
         f"""
-        change AS MATERIALIZED (
-            SELECT contact_id, key, "group", at, points, is_timed, activity, cause FROM rule_change {caps}
-        ),
-        summed AS (
-            SELECT contact_id, sum(points) AS total, {sums} FROM (
-                SELECT contact_id, "group", points FROM held UNION ALL SELECT contact_id, "group", points FROM change
-            ) every GROUP BY 1
-        ),
-        stood AS (SELECT contact_id, key, sum(points) AS points FROM held GROUP BY 1, 2),
-        rows_there AS (SELECT contact_id, key, at, sum(times) AS times FROM held GROUP BY 1, 2, 3),
-        written AS (
-            SELECT c.*, stood.points AS before, sum(c.points) OVER (PARTITION BY c.contact_id, c.key) AS more,
-                   row_number() OVER (PARTITION BY c.contact_id, c.key ORDER BY c.at, c.is_timed) AS place,
-                   COALESCE(there.times, 0) + row_number() OVER (PARTITION BY c.contact_id, c.key, c.at ORDER BY c.is_timed) - 1 AS revision
-            FROM change c
-            LEFT JOIN stood ON stood.contact_id = c.contact_id AND stood.key = c.key
-            LEFT JOIN rows_there there ON there.contact_id = c.contact_id AND there.key = c.key AND there.at = c.at
-        ),
-        gathered AS (
-            SELECT contact_id, array_agg(key) AS keys, array_agg("group"::text) AS groups, array_agg(points::bigint) AS points,
-                   array_agg(at) AS moments, array_agg(revision::smallint) AS revisions, array_agg(is_timed) AS timed,
-                   array_agg(cause::text) AS causes, array_agg(activity) AS activities,
-                   array_agg(CASE WHEN place = 1 THEN (COALESCE(before, 0) + more <> 0)::integer - (COALESCE(before, 0) <> 0)::integer
-                                  ELSE 0 END) AS met
-            FROM written GROUP BY 1
+        given AS MATERIALIZED (
+            SELECT contact_id, key, at, COALESCE(sum(change) FILTER (WHERE at <= %s::timestamptz), 0) AS flow, COALESCE(sum(held), 0) AS held,
+                   count(held) AS times, max(code) FILTER (WHERE at <= %s::timestamptz) AS code,
+                   CASE WHEN at > %s::timestamptz AND sum(change) <> 0 THEN at END AS due_at
+            FROM (
+                SELECT g.contact_id, g.key, moment.at, (moment.change * 100)::bigint::float8 AS change, NULL::float8 AS held, moment.code
+                FROM scoring_pointsgiven g
+                CROSS JOIN LATERAL (VALUES (g.given_at, g.points, {CODES["given"]}), (g.ends_at, -g.points, {CODES["given_lapsed"]}))
+                    AS moment(at, change, code)
+                WHERE g.model_id = %s AND moment.at IS NOT NULL AND (g.ends_at IS NULL OR g.ends_at > g.given_at)""",
+        now,
+        now,
+        now,
+        model,
+    )
+    _add_among(text, "g.contact_id", contacts)
+    text.add(
+        """
+                UNION ALL
+                SELECT l.contact_id, l.rule_key, l.counts_from, NULL, (l.points * 100)::bigint::float8, NULL
+                FROM scoring_ledgerrow l WHERE l.model_id = %s AND l."group" = 'given'""",
+        model,
+    )
+    _add_among(text, "l.contact_id", contacts)
+    text.add(") both_sides GROUP BY 1, 2, 3),")
+
+
+# --- the difference -------------------------------------------------------------------------------------------------------------
+
+
+def _add_changes(text: Text, shape: _Shape) -> None:
+    """WITH parts gathered (rows to write) and met (how head-counts change), one row a contact each."""
+    since = array_sql([one.since or "-infinity" for one in shape.stretches], "timestamptz")
+    cause = array_sql([CODES[one.cause] for one in shape.stretches], "smallint")
+    text.add(
+        f"""
+        news AS MATERIALIZED (SELECT * FROM part WHERE diff IS NOT NULL),
+        change AS (
+            SELECT contact_id, number, NULL::uuid AS key, at, diff AS points, times AS revision,
+                   CASE WHEN wanted = 0 THEN {CODES["corrected"]} WHEN rank IS NULL OR at = ({since})[stretch] THEN ({cause})[stretch]
+                        ELSE rank END AS code,
+                   CASE WHEN wanted <> 0 THEN activity END AS activity
+            FROM news
+            UNION ALL
+            {_turned_changes(shape)}
+        """
+    )
+    for name, group in (("of_group", "groups"), ("of_total", "total")):
+        if (group == "total" and "total" in shape.caps) or (group == "groups" and set(shape.caps) - {"total"}):
+            text.add(
+                f"UNION ALL SELECT contact_id, number, NULL, at, delta - held, COALESCE(times, 0), {CODES['capped']}, NULL"
+                f" FROM {name} WHERE delta <> held"
+            )
+    if shape.timed.has_given:
+        text.add(
+            f"UNION ALL SELECT contact_id, {shape.given}, key, at, flow - held, times,"
+            f" CASE WHEN flow <> 0 THEN code ELSE {CODES['corrected']} END, NULL FROM given WHERE flow <> held"
         )
+    text.add(
+        f"""),
+        gathered AS (
+            SELECT contact_id, array_agg(number::smallint) AS numbers, array_agg(key) AS keys, array_agg(points::bigint) AS points,
+                   array_agg(at) AS moments, array_agg(revision::smallint) AS revisions, array_agg(code::smallint) AS codes,
+                   array_agg(activity) AS activities
+            FROM change GROUP BY 1
+        ),
+        met AS (
+            SELECT contact_id, array_agg(number) AS numbers, array_agg(by) AS by FROM (
+                SELECT contact_id, number, (after <> 0)::integer - (after <> more)::integer AS by FROM (
+                    SELECT contact_id, number, COALESCE(sum(flow), 0) AS after, COALESCE(sum(more), 0) AS more FROM (
+                        SELECT contact_id, number, flow, diff AS more FROM part
+                        WHERE number < {shape.given} AND contact_id IN (SELECT contact_id FROM news UNION ALL SELECT contact_id FROM turned)
+                        UNION ALL SELECT contact_id, number, points, points FROM turned
+                    ) every GROUP BY 1, 2
+                ) stood
+            ) each WHERE by <> 0 GROUP BY 1
+        ),
+        """
+    )
+
+
+def _turned_changes(shape: _Shape) -> str:
+    """What a look saw, with the revision of its moment: something may count from there already when the clock went back."""
+    written = (
+        f"(SELECT count(*) FROM scoring_ledgerrow l WHERE l.contact_id = t.contact_id AND l.model_id = {shape.plan.model_id}"
+        " AND l.rule_key = rule.key AND l.counts_from = t.at)"
+    )
+    if not shape.mixed:
+        return f"""
+            SELECT t.contact_id, t.number, NULL, t.at, t.points, CASE WHEN t.newest >= t.at THEN {written} ELSE 0 END, t.code, NULL
+            FROM turned t JOIN rule ON rule.number = t.number"""
+    mixed = array_sql(shape.mixed, "smallint")
+    return f"""
+            SELECT t.contact_id, t.number, NULL, t.at, t.points,
+                   CASE WHEN t.newest >= t.at OR t.number = ANY ({mixed}) THEN {written} ELSE 0 END
+                   + (beside.contact_id IS NOT NULL)::integer, t.code, NULL
+            FROM turned t JOIN rule ON rule.number = t.number
+            LEFT JOIN news beside ON beside.number = ANY ({mixed})
+                 AND beside.contact_id = t.contact_id AND beside.number = t.number AND beside.at = t.at"""
+
+
+def _add_result(text: Text, shape: _Shape, contacts: Sequence[int] | None, now: datetime) -> None:
+    plan = shape.plan
+    sums = ", ".join(_sum_of(group, shape) for group in GROUPS)
+    text.add(f"summed AS (SELECT contact_id, COALESCE(sum(flow), 0) AS total, {sums}, min(due_at) AS due_at FROM (")
+    text.add("SELECT contact_id, number, flow, due_at FROM part")
+    text.add("UNION ALL SELECT contact_id, number, points, NULL FROM turned")
+    if set(shape.caps) - {"total"}:
+        text.add("UNION ALL SELECT contact_id, number, delta, NULL FROM of_group")
+    if "total" in shape.caps:
+        text.add("UNION ALL SELECT contact_id, number, delta, NULL FROM of_total")
+    if shape.timed.has_given:
+        text.add(f"UNION ALL SELECT contact_id, {shape.given}::smallint, flow, due_at FROM given")
+    text.add(") every GROUP BY 1)")
+    names = ("total", *GROUPS)
+    stored = ", ".join(f"COALESCE(s.{name}, 0)::bigint AS {name}" for name in names)
+    differs = " OR ".join(f"(old.{name} * 100)::bigint <> COALESCE(s.{name}, 0)" for name in names)
+    grade = grade_sql("COALESCE(s.fit, 0)", "COALESCE(s.behaviour, 0)", plan.lines)
+    text.add(
+        f"""
         SELECT contact.id AS contact_id, {stored}, {grade} AS grade,
-               (g.keys IS NOT NULL OR old.contact_id IS NULL OR old.grade <> {grade} OR {differs})
-               AND (old.contact_id IS NOT NULL OR g.keys IS NOT NULL) AS is_news,
-               due.due_at, g.keys, g.groups, g.points, g.moments, g.revisions, g.timed, g.causes, g.activities, g.met
+               (g.numbers IS NOT NULL OR old.contact_id IS NULL OR old.grade <> {grade} OR {differs})
+               AND (old.contact_id IS NOT NULL OR g.numbers IS NOT NULL) AS is_news,
+               s.due_at, g.numbers, g.keys, g.points, g.moments, g.revisions, g.codes, g.activities,
+               met.numbers AS met_numbers, met.by AS met_by
         FROM leads_contact contact
         LEFT JOIN summed s ON s.contact_id = contact.id
         LEFT JOIN gathered g ON g.contact_id = contact.id
-        LEFT JOIN due ON due.contact_id = contact.id
+        LEFT JOIN met ON met.contact_id = contact.id
         LEFT JOIN scoring_score old ON old.contact_id = contact.id AND old.model_id = %s
         LEFT JOIN scoring_scoredue next ON next.contact_id = contact.id AND next.model_id = %s
-        WHERE (g.keys IS NOT NULL OR old.contact_id IS NULL OR old.grade <> {grade} OR {differs}
-               OR due.due_at IS DISTINCT FROM next.due_at)
-        {among.replace(" WHERE", " AND")}
-        """,
+        WHERE (g.numbers IS NOT NULL OR old.contact_id IS NULL OR old.grade <> {grade} OR {differs}
+               OR s.due_at IS DISTINCT FROM next.due_at)""",
         plan.model_id,
         plan.model_id,
-        *ids,
     )
-    return text.sql
+    _add_among(text, "contact.id", contacts)
 
 
-def write_by_moments(plan: Plan, rows: Sql, *, now: datetime, mark_over: int | None, tell: bool) -> Written:
-    """Write what difference_by_moments found: ledger, scores, due moments, head-counts, marks. One statement; the caller holds the lock.
-
-    The ledger's key refuses a row that somebody else has written. Contacts deleted since the staging are left out.
-    """
-    assert plan.timed is not None
-    sums = ("total", *GROUPS)
-    versions = _values(list(plan.timed.versions), ("timestamptz", "bigint"))
-    statement = f"""
-        WITH version (since, id) AS MATERIALIZED ({versions.text}),
-        staged AS MATERIALIZED (
-            SELECT r.* FROM ({rows.text}) r JOIN leads_contact contact ON contact.id = r.contact_id ORDER BY r.contact_id
-        ),
-        change AS MATERIALIZED (
-            SELECT s.contact_id, u.* FROM staged s
-            CROSS JOIN LATERAL unnest(s.keys, s.groups, s.points, s.moments, s.revisions, s.timed, s.causes, s.activities, s.met)
-                AS u(key, "group", points, at, revision, is_timed, cause, activity, met)
-        ),
-        ledger AS (
-            INSERT INTO scoring_ledgerrow
-                (contact_id, model_id, rule_key, counts_from, revision, version_id, "group", points, recorded_at, cause, is_timed, activity_id)
-            SELECT contact_id, %(model)s, key, at, revision,
-                   COALESCE((SELECT v.id FROM version v WHERE v.since <= at ORDER BY v.since DESC LIMIT 1),
-                            (SELECT v.id FROM version v ORDER BY v.since LIMIT 1), %(version)s),
-                   "group", points * 0.01, %(now)s, cause, is_timed, activity
-            FROM change
-            RETURNING contact_id
-        ),
-        score AS (
-            INSERT INTO scoring_score AS old
-                (contact_id, model_id, {", ".join(sums)}, grade, computed_at)
-            SELECT contact_id, %(model)s, {", ".join(f"{name} * 0.01" for name in sums)}, grade,
-                   GREATEST(%(now)s::timestamptz, (SELECT max(moment) FROM unnest(moments) moment))
-            FROM staged WHERE is_news OR NOT EXISTS (
-                SELECT FROM scoring_score there WHERE there.contact_id = staged.contact_id AND there.model_id = %(model)s)
-            ON CONFLICT (contact_id, model_id) DO UPDATE SET
-                {", ".join(f"{name} = excluded.{name}" for name in sums)}, grade = excluded.grade, computed_at = GREATEST(old.computed_at, excluded.computed_at)
-        ),
-        not_due AS (
-            DELETE FROM scoring_scoredue d USING staged s
-            WHERE d.contact_id = s.contact_id AND d.model_id = %(model)s AND s.due_at IS NULL
-        ),
-        due AS (
-            INSERT INTO scoring_scoredue AS old (contact_id, model_id, due_at)
-            SELECT contact_id, %(model)s, due_at FROM staged WHERE due_at IS NOT NULL
-            ON CONFLICT (contact_id, model_id) DO UPDATE SET due_at = excluded.due_at WHERE old.due_at <> excluded.due_at
-        ),
-        counted AS (
-            UPDATE scoring_rule SET met_count = met_count + moved.n
-            FROM (SELECT key, sum(met) AS n FROM change GROUP BY key) moved
-            WHERE scoring_rule.version_id = %(version)s AND scoring_rule.key = moved.key AND moved.n <> 0
-        ),
-        marked AS (
-            INSERT INTO leads_mark (contact_id, facet)
-            SELECT contact_id, %(facet)s FROM staged WHERE is_news AND total >= %(mark_over)s
-        )
-        SELECT (SELECT count(*) FROM staged WHERE is_news), (SELECT count(*) FROM ledger),
-               CASE WHEN %(tell)s THEN (SELECT array_agg(contact_id ORDER BY contact_id) FROM staged WHERE is_news) END
-    """
-    text, params = positional(
-        statement,
-        {
-            "now": now,
-            "model": plan.model_id,
-            "version": plan.version_id,
-            "facet": int(Mark.Facet.DEFINITION),
-            "mark_over": mark_over,
-            "tell": tell,
-        },
-        before=(*versions.params, *rows.params),
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(text, params)
-        contacts, ledger_rows, ids = cursor.fetchone()
-    return Written(int(contacts), int(ledger_rows), tuple(ids or ()))
+def _sum_of(group: str, shape: _Shape) -> str:
+    numbers = shape.numbers_of(group)
+    if not numbers:
+        return f"0::float8 AS {group}"
+    return f"COALESCE(sum(flow) FILTER (WHERE number = ANY ({array_sql(numbers, 'smallint')})), 0) AS {group}"
 
 
-# --- what a draft would give now --------------------------------------------------------------------------------------------------
+def _add_among(text: Text, column: str, contacts: Iterable[int] | None) -> None:
+    if contacts is not None:
+        text.add(f"AND {column} = ANY (%s::bigint[])", list(contacts))
 
 
-def contributions_sql(plan: Plan, contacts: Sequence[int] | None, now: datetime) -> Sql:
-    """WITH parts up to `contribution` (contact_id, key, "group", points): what each rule of a draft gives now, had it always been live.
-
-    Rules that count once and eras without an end; the plan and its eras must be compiled for the contacts.
-    """
-    text = _Text()
-    table = rule_table_sql(plan.rules)
-    verdicts = verdicts_sql(plan.rules, contacts)
-    text.add(f"rule {RULE_COLUMNS} AS MATERIALIZED ({table.text}),", *table.params)
-    counted = ""
-    if plan.timed is not None and plan.timed.eras:
-        parts = occurrence_parts(plan.timed.eras)
-        text.add("\n".join(parts.parts), *parts.params)
-        text.add(
-            """
-            counted AS (
-                SELECT m.contact_id, era.key, era."group",
-                       GREATEST(-era.cap, LEAST(era.cap, sum(m.change)))::bigint AS points
-                FROM moved m JOIN era ON era.era = m.era WHERE m.at <= %s::timestamptz
-                GROUP BY m.contact_id, era.era, era.key, era."group", era.cap HAVING sum(m.change) <> 0
-            ),
-            """,
-            now,
-        )
-        counted = 'UNION ALL SELECT contact_id, key, "group", points FROM counted'
-    text.add(
-        f"""
-        contribution AS MATERIALIZED (
-            SELECT v.contact_id, rule.key, rule."group", rule.points::bigint AS points
-            FROM ({verdicts.text}) v JOIN rule ON rule.number = v.number {counted}
-        )
-        """,
-        *verdicts.params,
-    )
-    return text.sql
+# --- writing it -------------------------------------------------------------------------------------------------------------------
 
 
-def summed_sql(plan: Plan, contacts: Sequence[int] | None, now: datetime) -> Sql:
-    """WITH part `summed` (contact_id, total, fit, behaviour, keys of the rules that give points) after caps, points given included."""
-    assert plan.timed is not None
-    limits = {cap.group: cap for cap in plan.timed.caps}
-
-    def clamped(points: str, group: str) -> str:
-        cap = limits.get(group)
-        if cap is None:
-            return points
-        found = points if cap.least is None else f"GREATEST({points}, {cap.least})"
-        return found if cap.most is None else f"LEAST({found}, {cap.most})"
-
-    sums = {group: f"COALESCE(sum(points) FILTER (WHERE \"group\" = '{group}'), 0)" for group in GROUPS}
-    groups = ", ".join(f"{clamped(points, group)} AS {group}" for group, points in sums.items())
-    total = clamped(" + ".join(f"COALESCE(g.{group}, 0)" for group in GROUPS) + " + COALESCE(p.points, 0)", "total")
-    of_contact = "" if contacts is None else " AND contact_id = ANY (%s::bigint[])"
+def changes_by_moments(plan: Plan) -> Sql:
+    """WITH parts change and met of `writing.write`, from `staged` rows of difference_by_moments."""
+    shape = _Shape(plan)
+    keys = {number: (key, shape.groups[number]) for key, number in shape.numbers.items()}
+    keys |= {number: (CAP_KEYS[group], group) for group, number in shape.caps.items()}
+    lines = values_sql([(number, *line) for number, line in sorted(keys.items())], ("smallint", "uuid", "text"))
+    since = array_sql([since for since, _pk in shape.timed.versions], "timestamptz")
+    ids = array_sql([pk for _since, pk in shape.timed.versions], "bigint")
+    version = f"COALESCE(({ids})[GREATEST(width_bucket(u.at, {since}), 1)], {plan.version_id})"
+    causes = array_sql(CAUSES, "text")
     return Sql(
         f"""
-        of_group AS (
-            SELECT contact_id, {groups}, array_agg(key) FILTER (WHERE points > 0) AS keys FROM contribution GROUP BY 1
+        line (number, key, "group") AS MATERIALIZED ({lines.text}),
+        change AS MATERIALIZED (
+            SELECT s.contact_id, COALESCE(u.key, line.key) AS key, COALESCE(line."group", 'given') AS "group", u.points, u.at, u.revision,
+                   {version} AS version_id, ({causes})[abs(u.code)] AS cause, u.code > 0 AS is_timed, u.activity
+            FROM staged s
+            CROSS JOIN LATERAL unnest(s.numbers, s.keys, s.points, s.moments, s.revisions, s.codes, s.activities)
+                AS u(number, key, points, at, revision, code, activity)
+            LEFT JOIN line ON line.number = u.number
         ),
-        given AS (
-            SELECT contact_id, sum(points * 100)::bigint AS points FROM scoring_pointsgiven
-            WHERE model_id = %s AND given_at <= %s AND (ends_at IS NULL OR ends_at > %s){of_contact} GROUP BY 1
-        ),
-        summed AS (
-            SELECT contact_id, ({total})::bigint AS total, COALESCE(g.fit, 0)::bigint AS fit,
-                   COALESCE(g.behaviour, 0)::bigint AS behaviour, g.keys
-            FROM of_group g FULL JOIN given p USING (contact_id)
-        )
-        """,
-        (plan.model_id, now, now, *(() if contacts is None else (list(contacts),))),
+        met AS (
+            SELECT line.key, sum(u.by) AS n FROM staged s CROSS JOIN LATERAL unnest(s.met_numbers, s.met_by) AS u(number, by)
+            JOIN line ON line.number = u.number GROUP BY 1
+        )""",
+        lines.params,
     )
-
-
-def contributions(plan: Plan, contact_id: int, now: datetime) -> dict[UUID, Decimal]:
-    """What each rule of a draft gives one contact now; rules that give nothing are left out. One statement."""
-    parts = contributions_sql(plan, [contact_id], now)
-    with connection.cursor() as cursor:
-        cursor.execute(f"WITH {parts.text} SELECT key, points * 0.01 FROM contribution", list(parts.params))
-        return dict(cursor.fetchall())

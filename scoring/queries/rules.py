@@ -1,23 +1,20 @@
 """Every rule against everybody or a batch, and the difference written to the ledger.
 
 One form serves all: `verdicts_sql` gives (contact, rule number) for each rule that holds; `difference_sql` compares their points
-with the sums in the ledger and gives one row per contact that must change; `write` writes such rows. Points travel as whole
+with the sums in the ledger and gives one row per contact that must change; writing.py writes such rows. Points travel as whole
 hundredths, since numeric arithmetic costs four times as much (LIMITS, trap 4).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import connection
 
-from leads.models import Mark
 from scoring.grades import DIGITS, LETTERS
 from segments.conditions import Sql
 
@@ -57,24 +54,6 @@ class Plan:
     lines: Lines
     timed: Timed | None = None  # None: every rule counts once, nothing is capped, nobody was given points
     hand_off: Sql | None = None  # for the sheet: ids for whom the hand-off condition holds; None asks nothing more
-
-
-@dataclass(frozen=True)
-class Written:
-    """Contacts whose score changed, ledger rows, and the contacts' ids when a batch asked."""
-
-    contacts: int = 0
-    rows: int = 0
-    ids: tuple[int, ...] = ()
-
-    def __add__(self, other: Written) -> Written:
-        return Written(self.contacts + other.contacts, self.rows + other.rows, self.ids + other.ids)
-
-
-def positional(statement: str, values: Mapping[str, Any], *, before: Sequence[Any]) -> tuple[str, list[Any]]:
-    """Turn %(name)s into %s with the values in order; `before` belongs to the plain %s, all of which come first."""
-    pieces = re.split(r"%\((\w+)\)s", statement)
-    return "%s".join(pieces[::2]), [*before, *(values[name] for name in pieces[1::2])]
 
 
 def hundredths(points: Decimal) -> int:
@@ -204,77 +183,34 @@ def difference_sql(plan: Plan, contacts: Sequence[int] | None) -> Sql:
     return Sql(text, (*table.params, *verdicts.params, plan.model_id, *ids, *ids, plan.model_id))
 
 
-def write(plan: Plan, rows: Sql, *, now: datetime, mark_over: int | None, tell: bool) -> Written:
-    """Write staged rows: ledger, scores, head-counts of the rules, marks. One statement; the caller holds the model's lock.
+def changes_of_looks(plan: Plan) -> Sql:
+    """WITH parts change and met of `writing.write`, from `staged` rows of difference_sql.
 
     A row never counts from before the newest one of the same rule, so that a clock going back leaves no sum out of order; what
-    changes twice in one moment is another revision of it. Contacts deleted since the staging are left out.
-    Marks (facet “definition”): None = nobody, else news whose total is at least so many hundredths.
+    changes twice in one moment is another revision of it.
     """
     table = rule_table_sql(plan.rules, plan.past_keys)
-    statement = f"""
-        WITH rule {RULE_COLUMNS} AS MATERIALIZED ({table.text}),
-        staged AS MATERIALIZED (
-            SELECT r.* FROM ({rows.text}) r JOIN leads_contact contact ON contact.id = r.contact_id ORDER BY r.contact_id
-        ),
-        change AS (
-            SELECT s.contact_id, rule.key, rule."group", u.wanted, u.present,
-                   GREATEST(%(now)s::timestamptz, u.newest) AS counts_from,
+    return Sql(
+        f"""
+        rule {RULE_COLUMNS} AS MATERIALIZED ({table.text}),
+        change AS MATERIALIZED (
+            SELECT s.contact_id, rule.key, rule."group", u.wanted - u.present AS points, u.wanted, u.present,
+                   GREATEST(%(now)s::timestamptz, u.newest) AS at,
                    CASE WHEN u.newest >= %(now)s::timestamptz THEN (
                        SELECT max(l.revision) + 1 FROM scoring_ledgerrow l WHERE l.contact_id = s.contact_id
                        AND l.model_id = %(model)s AND l.rule_key = rule.key AND l.counts_from = u.newest
                    ) ELSE 0 END AS revision,
+                   %(version)s AS version_id,
                    CASE WHEN NOT rule.is_live THEN 'rule_removed'
                         WHEN u.wanted <> 0 AND u.present <> 0 THEN 'points_changed'
                         WHEN rule.is_edited THEN 'version_published'
                         WHEN u.wanted <> 0 THEN 'rule_met'
-                        ELSE 'rule_no_longer_met' END AS cause
+                        ELSE 'rule_no_longer_met' END AS cause,
+                   false AS is_timed, NULL::bigint AS activity
             FROM staged s
             CROSS JOIN LATERAL unnest(s.numbers, s.wanted, s.present, s.newest) u(number, wanted, present, newest)
             JOIN rule ON rule.number = u.number
         ),
-        ledger AS (
-            INSERT INTO scoring_ledgerrow
-                (contact_id, model_id, rule_key, counts_from, revision, version_id, "group", points, recorded_at, cause)
-            SELECT contact_id, %(model)s, key, counts_from, revision, %(version)s, "group", (wanted - present) * 0.01, %(now)s, cause
-            FROM change
-            RETURNING contact_id
-        ),
-        score AS (
-            INSERT INTO scoring_score AS old
-                (contact_id, model_id, total, fit, behaviour, negative, bant, grade, computed_at)
-            SELECT contact_id, %(model)s, total * 0.01, fit * 0.01, behaviour * 0.01, negative * 0.01, bant * 0.01, grade,
-                   GREATEST(%(now)s::timestamptz, (SELECT max(moment) FROM unnest(newest) moment))
-            FROM staged
-            ON CONFLICT (contact_id, model_id) DO UPDATE SET
-                total = excluded.total, fit = excluded.fit, behaviour = excluded.behaviour, negative = excluded.negative,
-                bant = excluded.bant, grade = excluded.grade, computed_at = GREATEST(old.computed_at, excluded.computed_at)
-        ),
-        counted AS (
-            UPDATE scoring_rule SET met_count = met_count + moved.n
-            FROM (SELECT key, sum((wanted <> 0)::integer - (present <> 0)::integer) AS n FROM change GROUP BY key) moved
-            WHERE scoring_rule.version_id = %(version)s AND scoring_rule.key = moved.key AND moved.n <> 0
-        ),
-        marked AS (
-            INSERT INTO leads_mark (contact_id, facet)
-            SELECT contact_id, %(facet)s FROM staged WHERE is_news AND total >= %(mark_over)s
-        )
-        SELECT (SELECT count(*) FROM staged WHERE is_news), (SELECT count(*) FROM ledger),
-               CASE WHEN %(tell)s THEN (SELECT array_agg(contact_id ORDER BY contact_id) FROM staged WHERE is_news) END
-    """
-    text, params = positional(
-        statement,
-        {
-            "now": now,
-            "model": plan.model_id,
-            "version": plan.version_id,
-            "facet": int(Mark.Facet.DEFINITION),
-            "mark_over": mark_over,
-            "tell": tell,
-        },
-        before=(*table.params, *rows.params),
+        met AS (SELECT key, sum((wanted <> 0)::integer - (present <> 0)::integer) AS n FROM change GROUP BY key)""",
+        table.params,
     )
-    with connection.cursor() as cursor:
-        cursor.execute(text, params)
-        contacts, ledger_rows, ids = cursor.fetchone()
-    return Written(int(contacts), int(ledger_rows), tuple(ids or ()))

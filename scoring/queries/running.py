@@ -6,21 +6,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from time import perf_counter
 from uuid import UUID
 
 from django.db import Error, IntegrityError, connection, transaction
 
 from leads.models import Mark
 from scoring.queries.handing import BEFORE_SALES
-from scoring.queries.moments import difference_by_moments, write_by_moments
-from scoring.queries.rules import Plan, Written, difference_sql, write
+from scoring.queries.moments import difference_by_moments
+from scoring.queries.rules import Plan, difference_sql
+from scoring.queries.writing import Written, write
 from segments.conditions import Sql
 
-# Pages of the stage worked in one transaction: 64 × 8 kB hold 3,000–6,000 contacts with their new rows when all of them change
-# and some 10,000 when few rules do, which keeps the longest write below half a second (LIMITS, goals).
-CHUNK_PAGES = 64
-# Rows compared by moments carry thirty ledger rows a contact: 64 pages took 1.4 s (bench.moments, 2026-11-22).
-CHUNK_PAGES_BY_MOMENTS = 16
+# Pages of the stage (8 kB) worked in the first transaction, and seconds that one should take: what a page holds differs by far, from
+# ten contacts with thirty ledger rows each to two hundred with one, and no write may take half a second (LIMITS, goals).
+CHUNK_PAGES = 16
+CHUNK_SECONDS = 0.2
+MOST_CHUNK_PAGES = 1_024
 LOCKS = 0x53434F52  # “SCOR”: first half of the advisory locks' key, the second is the model
 EVERYBODY = -(2**62)
 
@@ -63,7 +65,7 @@ def refresh_some(
         lock_model(plan.model_id)
         if not is_current():
             return None
-        return _write(plan, _difference(plan, contacts, now), now=now, mark_over=mark_over, tell=True)
+        return write(plan, _difference(plan, contacts, now), now=now, mark_over=mark_over, tell=True)
 
 
 def refresh_all(plan: Plan, *, now: datetime, mark_over: int, is_current: Callable[[], bool]) -> Written | None:
@@ -81,13 +83,15 @@ def refresh_all(plan: Plan, *, now: datetime, mark_over: int, is_current: Callab
         try:
             pages = _stage(stage, _difference(plan, None, now))
             written = Written()
-            step = CHUNK_PAGES if plan.timed is None else min(CHUNK_PAGES, CHUNK_PAGES_BY_MOMENTS)
-            for first in range(0, pages, step):
+            first, step = 0, CHUNK_PAGES
+            while first < pages:
                 rows = Sql(
                     f"SELECT * FROM {stage} WHERE ctid >= '({first},0)'::tid AND ctid < '({first + step},0)'::tid",
                     (),
                 )
+                started = perf_counter()
                 written += _write_chunk(plan, rows, now=now, mark_over=mark_over)
+                first, step = first + step, next_step(step, perf_counter() - started)
         finally:
             _drop(stage)
         if written.rows > 50_000:
@@ -96,22 +100,23 @@ def refresh_all(plan: Plan, *, now: datetime, mark_over: int, is_current: Callab
     return written
 
 
+def next_step(pages: int, seconds: float) -> int:
+    """Pages of the next chunk, so that it takes some CHUNK_SECONDS: at most twice as many as took so long."""
+    return max(1, min(pages * 2, int(pages * CHUNK_SECONDS / max(seconds, 0.001)), MOST_CHUNK_PAGES))
+
+
 def _difference(plan: Plan, contacts: Sequence[int] | None, now: datetime) -> Sql:
     return difference_sql(plan, contacts) if plan.timed is None else difference_by_moments(plan, contacts, now)
-
-
-def _write(plan: Plan, rows: Sql, *, now: datetime, mark_over: int | None, tell: bool) -> Written:
-    return (write if plan.timed is None else write_by_moments)(plan, rows, now=now, mark_over=mark_over, tell=tell)
 
 
 def _write_chunk(plan: Plan, rows: Sql, *, now: datetime, mark_over: int) -> Written:
     """A contact deleted between the statement's look and its commit breaks the chunk: the second try leaves it out."""
     try:
         with transaction.atomic():
-            return _write(plan, rows, now=now, mark_over=mark_over, tell=False)
+            return write(plan, rows, now=now, mark_over=mark_over, tell=False)
     except IntegrityError:
         with transaction.atomic():
-            return _write(plan, rows, now=now, mark_over=mark_over, tell=False)
+            return write(plan, rows, now=now, mark_over=mark_over, tell=False)
 
 
 def _stage(name: str, rows: Sql) -> int:

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from scoring.queries.drafts import contributions_sql, summed_sql
 from scoring.queries.handing import BEFORE_SALES, SAME_REASONS
-from scoring.queries.moments import contributions_sql, summed_sql
 from scoring.queries.rules import Plan, grade_sql, hundredths
 from segments.conditions import Sql
 

@@ -35,11 +35,12 @@ from segments.conditions.operators import AMOUNTS, OPERATORS, Operator, operator
 from segments.conditions.periods import DATE_UNITS, PERIODS, UNITS, Moment
 from segments.conditions.reasons import Judge, LeafVerdict, NoSuchContact, Verdict, explain, explain_each
 from segments.conditions.sql import (
+    Chosen,
+    chosen_activities,
     count,
     match_ids,
     matching,
     names_of_matching,
-    occurrences,
     predicate,
     sample,
     time_limit,
@@ -55,6 +56,7 @@ __all__ = [
     "UNITS",
     "BadConditions",
     "Catalogue",
+    "Chosen",
     "Either",
     "Facts",
     "Family",
@@ -75,6 +77,7 @@ __all__ = [
     "bind",
     "changed_by_time",
     "check",
+    "chosen_activities",
     "count",
     "explain",
     "explain_each",
@@ -87,7 +90,6 @@ __all__ = [
     "moment",
     "names_of_matching",
     "next_due",
-    "occurrences",
     "operators_for",
     "predicate",
     "read_facts",

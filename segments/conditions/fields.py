@@ -45,7 +45,8 @@ class Scope:
     """For whom and when a rule is compiled.
 
     `contacts` None is everybody. `is_stored`: memberships in segments and personas are read as stored, not worked out afresh.
-    `has_company`: the statement joins the contact's company as `company`.
+    `has_company`: the statement joins the contact's company as `company`. `is_listed`: tests on rows stand in a list of tests, where what
+    lies in another table is better asked as a set than tied to the row: a tied search forbids parallel workers.
     """
 
     moment: Moment
@@ -53,6 +54,7 @@ class Scope:
     is_stored: bool = False
     has_company: bool = False
     catalogue: Catalogue | None = None
+    is_listed: bool = False
 
     def only(self, column: LiteralString) -> Sql:
         """` AND column = ANY (the batch)`; nothing for everybody. To-many leaves need it: the planner does not carry it inside."""

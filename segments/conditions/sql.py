@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, LiteralString
 
@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from segments.conditions import definitions
 from segments.conditions.fields import Catalogue, Scope
-from segments.conditions.fragment import TRUE, Sql, bind, both, either, join, sql
+from segments.conditions.fragment import FALSE, TRUE, Sql, bind, both, either, join, sql
 from segments.conditions.operators import Operand
 from segments.conditions.people import People, Search
 from segments.conditions.periods import Moment
@@ -108,18 +108,28 @@ def names_of_matching(tree: Tree, moment: Moment, *, catalogue: Catalogue | None
     return sorted(str(row[0]) for row in rows)
 
 
-def occurrences(
-    leaf: DidLeaf, moment: Moment, *, contacts: Sequence[int] | None = None, catalogue: Catalogue | None = None
-) -> Sql | None:
-    """SELECT (contact_id, occurred_at, id) of each activity that kinds, `where` and `when` of the leaf choose, those dated ahead too.
+@dataclass(frozen=True)
+class Chosen:
+    """Which activities a leaf chooses: of these kinds and meeting a condition on the alias `activity` of leads_activity. None: of any, no more."""
 
-    None when there can be none. For leaves whose `where` and `when` do not move with time.
+    kinds: tuple[int, ...] | None
+    condition: Sql | None
+
+
+def chosen_activities(
+    leaf: DidLeaf, moment: Moment, *, for_all: bool = False, catalogue: Catalogue | None = None
+) -> Chosen | None:
+    """The activities that kinds, `where` and `when` of the leaf choose, those dated ahead too; None when there can be none.
+
+    For leaves whose `where` and `when` do not move with time. `for_all`: the activities of everybody will be asked.
     """
-    compiler = _Compiler(replace(moment, at=AFTER_ALL), contacts, True, catalogue or Catalogue())
-    search = Search(compiler.catalogue, compiler.scope, compiler.field)
-    period = search.in_period(leaf.when, "activity.occurred_at")
-    rows = search.activities(leaf.kinds, [*period, *search.on_row(leaf.where)])
-    return None if rows is None else sql("SELECT activity.contact_id, activity.occurred_at, activity.id {}", rows)
+    compiler = _Compiler(replace(moment, at=AFTER_ALL), None, True, catalogue or Catalogue())
+    search = Search(compiler.catalogue, replace(compiler.scope, is_listed=for_all), compiler.field)
+    kinds = None if leaf.kinds is None else tuple(compiler.catalogue.kind_ids(leaf.kinds))
+    condition = both(*search.in_period(leaf.when, "activity.occurred_at"), *search.on_row(leaf.where))
+    if kinds == () or condition == FALSE:
+        return None
+    return Chosen(kinds, None if condition == TRUE else condition)
 
 
 @contextmanager

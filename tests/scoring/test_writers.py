@@ -20,7 +20,7 @@ from leads.models import Activity, Contact
 from scoring import actions, nodes, queries
 from scoring.models import HandOff, LedgerRow, Score, ScoreModel, ScoreVersion
 from scoring.occurrences import Counting
-from scoring.queries import moments, rules, running
+from scoring.queries import running, writing
 from segments.nodes import Clock
 from segments.rules import catalogue_stamp
 from tests.makers import NOW, make_activity, make_company, make_contact, make_user
@@ -159,8 +159,8 @@ def test_a_run_by_moments_killed_in_a_chunk_is_finished_by_the_next(monkeypatch:
     calls = [0]
 
     def dies_in_the_second(plan: queries.Plan, *arguments: object, **values: object) -> queries.Written:
-        written = moments.write_by_moments(plan, *arguments, **values)  # type: ignore[arg-type]
-        calls[0] += 1
+        written = writing.write(plan, *arguments, **values)  # type: ignore[arg-type]
+        calls[0] += plan.model_id == draft.model_id
         if calls[0] == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         return written
@@ -168,7 +168,7 @@ def test_a_run_by_moments_killed_in_a_chunk_is_finished_by_the_next(monkeypatch:
     connection.close()
     child = os.fork()
     if child == 0:
-        monkeypatch.setattr(running, "write_by_moments", dies_in_the_second)
+        monkeypatch.setattr(running, "write", dies_in_the_second)
         try:
             beat(NOW)
         finally:
@@ -194,7 +194,7 @@ def test_a_run_killed_between_two_chunks_is_finished_by_the_next(monkeypatch: py
 
     def dies_in_the_third(plan: queries.Plan, *arguments: object, **values: object) -> queries.Written:
         calls[0] += plan.model_id == draft.model_id
-        written = rules.write(plan, *arguments, **values)  # type: ignore[arg-type]
+        written = writing.write(plan, *arguments, **values)  # type: ignore[arg-type]
         if calls[0] == 3:
             os.kill(os.getpid(), signal.SIGKILL)
         return written
