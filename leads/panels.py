@@ -26,7 +26,8 @@ else:
 class Panel:
     """A card on the contact page. `template` is included inside a `.card` and gets `contact`, `now`, `may` and what `context` returns.
 
-    `stylesheet` is a static file of its room that the template needs.
+    `stylesheet` is a static file of its room that the template needs. One that `is_later` is asked for after the page stands, with all
+    others that are: what people come for stands first, and neither the page nor its rest asks more than fifteen statements.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Panel:
     context: Callable[[Contact, User, datetime], dict[str, Any]]
     order: int = 100
     stylesheet: str = ""
+    is_later: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Column:
     """A column of the contact list. `values(contact_ids)` gives what is shown for the contacts of one page, in one statement.
 
     `template` (gets `value`, `contact`, `now`) draws a value; without one it is printed. `text` is the value in an export.
-    `in_header` also shows it beside the name on the contact page.
+    `in_header` also shows it beside the name on the contact page, there by `of_contact` where that asks less (its panel reads the same).
     """
 
     key: str
@@ -82,6 +84,10 @@ class Column:
     is_default: bool = False
     order: int = 100
     stylesheet: str = ""
+    of_contact: Callable[[Contact], Any] | None = None
+
+    def value_of(self, contact: Contact) -> Any:
+        return self.of_contact(contact) if self.of_contact else self.values([contact.pk]).get(contact.pk)
 
 
 @dataclass(frozen=True)

@@ -503,3 +503,27 @@ def timeline_of_facts(
 def _with_detail(row: tuple[Any, ...]) -> list[Any]:
     """The row with its last value read as JSON: Django's connections give jsonb as text."""
     return [*row[:-1], json.loads(row[-1]) if isinstance(row[-1], str) else row[-1]]
+
+
+def last_active(contact_ids: Sequence[int], *, limit: int) -> tuple[list[int], datetime | None]:
+    """Those of the contacts who were active last, and since when they have `limit` activities together (None: never active).
+
+    One statement: the sums of these contacts, then at most `limit` steps down the index of the activities for each of the last.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT array_agg(DISTINCT contact_id), min(occurred_at) FROM (
+                SELECT r.contact_id, a.occurred_at FROM (
+                    SELECT contact_id FROM leads_signal WHERE contact_id = ANY (%s::bigint[])
+                    GROUP BY contact_id ORDER BY max(last_at) DESC LIMIT %s
+                ) r CROSS JOIN LATERAL (
+                    SELECT occurred_at FROM leads_activity a WHERE a.contact_id = r.contact_id
+                    ORDER BY a.occurred_at DESC LIMIT %s
+                ) a ORDER BY a.occurred_at DESC LIMIT %s
+            ) newest
+            """,
+            [list(contact_ids), limit, limit, limit],
+        )
+        contacts, since = cursor.fetchone()
+        return list(contacts or ()), since

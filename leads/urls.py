@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("contacts/<int:pk>/", views.contact_detail, name="contact-detail"),
     path("contacts/<int:pk>/facts/", views.contact_facts, name="contact-facts"),
     path("contacts/<int:pk>/stage/", views.contact_stage, name="contact-stage"),
+    path("contacts/<int:pk>/panels/", views.contact_panels, name="contact-panels"),
     path("contacts/<int:pk>/timeline/", views.contact_timeline, name="contact-timeline"),
     path("contacts/<int:pk>/delete/", views.contact_delete, name="contact-delete"),
     path("contacts/<int:pk>/merge/", views_merging.contact_merge, name="contact-merge"),

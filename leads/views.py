@@ -21,7 +21,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
-from leads import access, actions, forms, lists, panels
+from leads import access, actions, forms, lists, panels, queries
 from leads.access import require
 from leads.bulk import bulk_actions
 from leads.countries import name_of
@@ -251,6 +251,8 @@ def _custom_facts(contact: Contact, definitions: list[CustomField]) -> list[tupl
 def contact_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Everything about one person: facts, deals, what higher rooms registered, and the first page of the timeline.
 
+    At most fifteen statements: the later panels and the timeline are asked for after the page, each in as many at most.
+    `?panels=all` draws them at once, for those without JavaScript.
     The page of somebody who was merged leads to the contact that stayed.
     """
     try:
@@ -261,9 +263,8 @@ def contact_detail(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("leads:contact-detail", kept)
     definitions = _custom_fields()
     labels = stage_labels()
-    headline = [
-        (column, column.values([contact.pk]).get(contact.pk)) for column in panels.columns() if column.in_header
-    ]
+    headline = [(column, column.value_of(contact)) for column in panels.columns() if column.in_header]
+    is_whole = request.GET.get("panels") == "all"
     context = {
         "contact": contact,
         "now": now,
@@ -273,14 +274,31 @@ def contact_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "headline": [(column, value, column.text(value)) for column, value in headline if value not in (None, "", [])],
         "stylesheets": panels.stylesheets(),
         "deals": list(contact.deals.select_related("company").order_by("-opened_on", "-pk")[:20]),
-        "panels": _drawn_panels(request, contact, now),
+        "panels": _drawn_panels(
+            request, contact, now, [one for one in panels.panels() if is_whole or not one.is_later]
+        ),
+        "is_whole": is_whole,
         "stage_labels": labels,
-        **_timeline_context(request, contact),
+        **(_timeline_context(request, contact) if is_whole else {}),
     }
     return render(request, "leads/contact_detail.html", context)
 
 
-def _drawn_panels(request: HttpRequest, contact: Contact, now: datetime) -> list[tuple[panels.Panel, str]]:
+@require("see")
+@never_cache
+@require_safe
+def contact_panels(request: HttpRequest, pk: int) -> HttpResponse:
+    """The later panels, asked for after the page; without HTMX the page with all of them."""
+    if not is_fragment(request):
+        return redirect(f"{reverse('leads:contact-detail', args=[pk])}?panels=all")
+    later = [panel for panel in panels.panels() if panel.is_later]
+    context = {"panels": _drawn_panels(request, _contact(pk), timezone.now(), later)}
+    return render(request, "leads/_contact_panels.html", context)
+
+
+def _drawn_panels(
+    request: HttpRequest, contact: Contact, now: datetime, chosen: list[panels.Panel]
+) -> list[tuple[panels.Panel, str]]:
     user = cast("User", request.user)
     return [
         (
@@ -289,7 +307,7 @@ def _drawn_panels(request: HttpRequest, contact: Contact, now: datetime) -> list
                 panel.template, {**panel.context(contact, user, now), "contact": contact, "now": now}, request
             ),
         )
-        for panel in panels.panels()
+        for panel in chosen
     ]
 
 
@@ -505,14 +523,19 @@ def company_detail(request: HttpRequest, pk: int) -> HttpResponse:
             lost=Count("pk", filter=Q(status=Deal.Status.LOST)),
             won_amount=Sum("amount", filter=Q(status=Deal.Status.WON)),
         ),
-        "activities": list(
-            Activity.objects.filter(contact__in=ids)
-            .select_related("kind", "asset", "contact")
-            .order_by("-occurred_at")[:COMPANY_ACTIVITIES]
-        ),
+        "activities": _last_activities(ids),
         "stage_labels": stage_labels(),
     }
     return render(request, "leads/company_detail.html", context)
+
+
+def _last_activities(contact_ids: list[int]) -> list[Activity]:
+    """What these people did last. Two statements; one that sorts all their activities takes a second at twenty millions."""
+    active, since = queries.last_active(contact_ids, limit=COMPANY_ACTIVITIES)
+    if since is None:
+        return []
+    found = Activity.objects.filter(contact__in=active, occurred_at__gte=since)
+    return list(found.select_related("kind", "asset", "contact").order_by("-occurred_at")[:COMPANY_ACTIVITIES])
 
 
 @require("edit_contacts")

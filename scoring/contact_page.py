@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -48,7 +48,16 @@ def register() -> None:
     register_timeline(TimelineSource("scores", gettext_lazy("Scores"), _ledger_events, order=50))
     register_timeline(TimelineSource("hand_offs", gettext_lazy("Hand-offs"), _hand_off_events, order=60))
     register_column(
-        Column("score", gettext_lazy("Score"), _totals, text=shown, in_header=True, is_default=True, order=20)
+        Column(
+            "score",
+            gettext_lazy("Score"),
+            _totals,
+            text=shown,
+            in_header=True,
+            is_default=True,
+            order=20,
+            of_contact=lambda contact: _default(contact, "total"),
+        )
     )
     register_column(
         Column(
@@ -60,6 +69,7 @@ def register() -> None:
             is_default=True,
             order=21,
             stylesheet=STYLES,
+            of_contact=lambda contact: _default(contact, "grade"),
         )
     )
     register_filter(ListFilter("grade", gettext_lazy("Grade"), _grade_choices, _with_grade, order=40))
@@ -104,7 +114,7 @@ class ModelScore:
 
 
 def _panel(contact: Contact, user: User, now: datetime) -> dict[str, Any]:
-    """Every model's score, the default first. Five statements whatever the number of models."""
+    """Every model's score, the default first. Five statements whatever the number of models, six with points given by hand."""
     versions = list(
         ScoreVersion.objects.filter(state=ScoreVersion.State.LIVE, model__archived_at=None)
         .select_related("model")
@@ -116,9 +126,10 @@ def _panel(contact: Contact, user: User, now: datetime) -> dict[str, Any]:
             "-counts_from", "-points"
         )
     )
-    names |= _bant_names(rows)
+    for version in versions:
+        names |= bant.named(version.model)
     others = cap_and_given_names(contact.pk, rows)
-    scores = {score.model_id: score for score in Score.objects.filter(contact=contact)}
+    scores = {score.model_id: score for score in _scores(contact)}
     open_ones = {one.model_id: one for one in HandOff.objects.open().filter(contact=contact)}
     return {
         "models": [
@@ -135,6 +146,18 @@ def _panel(contact: Contact, user: User, now: datetime) -> dict[str, Any]:
             for version in versions
         ]
     }
+
+
+def _scores(contact: Contact) -> list[Score]:
+    """With their models. Asked once while a page is drawn, for the header and the panel: kept on the contact."""
+    if not hasattr(contact, "_ripen_scores"):
+        rows = Score.objects.filter(contact=contact).select_related("model")
+        contact._ripen_scores = list(rows)  # type: ignore[attr-defined]
+    return cast("list[Score]", contact._ripen_scores)  # type: ignore[attr-defined]
+
+
+def _default(contact: Contact, column: str) -> Any:
+    return next((getattr(score, column) for score in _scores(contact) if score.model.is_default), None)
 
 
 def rule_names(model_ids: Sequence[int]) -> dict[UUID, Rule]:
@@ -184,14 +207,14 @@ def _told(rows: Sequence[LedgerRow], names: dict[UUID, Rule], others: dict[UUID,
 
 
 def _ledger_events(contact_id: int, before: datetime | None, limit: int) -> Sequence[TimelineEvent]:
-    """One event per model and moment: what changed then, added up. Two statements."""
+    """One event per model and moment: what changed then, added up. Two statements, a third where BANT counts."""
     rows = LedgerRow.objects.filter(contact_id=contact_id).exclude(points=0)
     if before is not None:
         rows = rows.filter(counts_from__lt=before)
-    moments = list(rows.order_by("-counts_from").values_list("counts_from", flat=True).distinct()[:limit])
-    if not moments:
+    moments = rows.order_by("-counts_from").values("counts_from").distinct()[:limit]
+    chosen = list(rows.filter(counts_from__in=moments).order_by("-counts_from", "-points").select_related("model"))
+    if not chosen:
         return []
-    chosen = list(rows.filter(counts_from__gte=moments[-1]).order_by("-counts_from", "-points").select_related("model"))
     names = rule_names(sorted({row.model_id for row in chosen})) | _bant_names(chosen)
     grouped: dict[tuple[datetime, int], list[LedgerRow]] = defaultdict(list)
     for row in chosen:

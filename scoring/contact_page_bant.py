@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from leads.access import can
 from leads.models import Contact, StageMove
 from leads.panels import Panel, register_panel
-from leads.workspace import zone
 from scoring import bant
 from scoring.contact_page import STYLES
 from scoring.models import BantFact, ScoreVersion
@@ -27,7 +27,15 @@ MAY_BE_MOVED = ("visitor", "subscriber", "inquiry", "mql", "accepted", "recycled
 def register() -> None:
     """Called by AppConfig.ready."""
     register_panel(
-        Panel("bant", gettext_lazy("BANT"), "scoring/_bant_panel.html", panel_context, order=30, stylesheet=STYLES)
+        Panel(
+            "bant",
+            gettext_lazy("BANT"),
+            "scoring/_bant_panel.html",
+            panel_context,
+            order=30,
+            stylesheet=STYLES,
+            is_later=True,
+        )
     )
 
 
@@ -55,7 +63,7 @@ def panel_context(contact: Contact, user: User, now: datetime) -> dict[str, Any]
     weights = live.bant_weights if live else list(bant.EQUAL_WEIGHTS)
     line = live.bant_line if live else ScoreVersion().bant_line
     points = bant.points(facts, weights)
-    today = now.astimezone(zone()).date()
+    today = timezone.localtime(now).date()
     suggestion = bant.track(facts, today=today) if contact.stage in MAY_BE_MOVED else None
     last = StageMove.objects.filter(contact=contact).order_by("-moved_at", "-pk").first() if suggestion else None
     return {

@@ -29,6 +29,7 @@ def register() -> None:
             _panel,
             order=35,
             stylesheet=STYLES,
+            is_later=True,
         )
     )
 

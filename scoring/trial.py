@@ -20,7 +20,19 @@ from scoring.grades import grade
 from scoring.models import PointsGiven, Rule, ScoreVersion
 from scoring.nodes import compile_rules, lines_of
 from scoring.queries import CapEra, Plan
-from segments.conditions import BadConditions, Judge, Moment, Sql, check, matching, moment, read_facts, time_limit
+from segments.conditions import (
+    BadConditions,
+    Judge,
+    Moment,
+    Sql,
+    Tree,
+    check,
+    leaves,
+    matching,
+    moment,
+    read_facts,
+    time_limit,
+)
 from segments.conditions.tree import FieldLeaf
 from segments.rules import catalogue_stamp, rule_of
 
@@ -99,7 +111,7 @@ def try_on(contact: Contact, draft: ScoreVersion, *, now: datetime, rules: Seque
         with time_limit(SECONDS):
             plan = draft_plan(draft, now, [contact.pk], chosen)
             points = queries.contributions(plan, contact.pk, now)
-            unknown = _unknown([rule for rule in chosen if rule.key not in points], contact, now)
+            unknown = unknown_to([rule for rule in chosen if rule.key not in points], contact, now)
     except (BadConditions, Refused, DatabaseError) as error:
         nothing = Part("", Decimal(0), Decimal(0))
         return Trial(contact, {}, set(), [], Decimal(0), nothing, "", False, live_total, problem=_problem(error))
@@ -142,20 +154,24 @@ def _given(contact: Contact, draft: ScoreVersion, now: datetime) -> list[PointsG
     return [row for row in rows if row.ends_at is None or row.ends_at > now]
 
 
-def _unknown(rules: Sequence[Rule], contact: Contact, now: datetime) -> set[UUID]:
+def unknown_to(rules: Sequence[Rule], contact: Contact, now: datetime) -> set[UUID]:
     """Of rules that give nothing, those that a missing value decides. The statements of read_facts."""
-    facts = read_facts([contact.pk]).get(contact.pk)
+    trees = {rule.key: check(rule.conditions, allow_unknown_slugs=True) for rule in rules if not rule.per_occurrence}
+    asking = [rule for rule in rules if rule.key in trees and _asks_a_field(trees[rule.key])]
+    facts = read_facts([contact.pk]).get(contact.pk) if asking else None
     if facts is None:
         return set()
     judge = Judge(moment(now), stored=True)
     found = set()
-    for rule in rules:
-        if rule.per_occurrence:
-            continue
-        verdict = judge.verdict(check(rule.conditions, allow_unknown_slugs=True), facts)
+    for rule in asking:
+        verdict = judge.verdict(trees[rule.key], facts)
         if any(isinstance(leaf.leaf, FieldLeaf) and leaf.actual in (None, "", []) for leaf in verdict.because):
             found.add(rule.key)
     return found
+
+
+def _asks_a_field(tree: Tree) -> bool:
+    return any(isinstance(leaf, FieldLeaf) for _path, leaf in leaves(tree))
 
 
 def _problem(error: Exception) -> str:

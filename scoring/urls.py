@@ -50,6 +50,7 @@ urlpatterns = [
     path("reports/people/", reports.report_people, name="report-people"),
     path("contacts/<int:pk>/<slug:slug>/", contact_score.contact_score, name="contact-score"),
     path("contacts/<int:pk>/<slug:slug>/today/", contact_score.score_today, name="score-today"),
+    path("contacts/<int:pk>/<slug:slug>/unknown/", contact_score.score_unknown, name="score-unknown"),
     path("contacts/<int:pk>/<slug:slug>/points/", contact_score.points_adjust, name="points-adjust"),
     path("points/<int:pk>/take-back/", contact_score.points_take_back, name="points-take-back"),
     path("<slug:slug>/", models.model_detail, name="model-detail"),

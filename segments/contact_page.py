@@ -41,6 +41,7 @@ def register() -> None:
             _panel,
             order=30,
             stylesheet="segments/segments.css",
+            is_later=True,
         )
     )
     register_timeline(TimelineSource("segments", gettext_lazy("Segments"), _events, order=40))
@@ -81,31 +82,24 @@ def _panel(contact: Contact, user: User, now: datetime) -> dict[str, Any]:
 
 
 def _events(contact_id: int, before: datetime | None, limit: int) -> Sequence[TimelineEvent]:
-    """Joined and left. Two statements, both over the memberships of one contact."""
+    """Joined and left. One statement over the memberships of one contact."""
     stays = Membership.objects.filter(contact_id=contact_id).select_related("segment")
     joined = stays if before is None else stays.filter(since__lt=before)
     left = stays.exclude(until=None) if before is None else stays.filter(until__lt=before)
-    events = [
-        TimelineEvent(
-            row.since,
-            "users-plus",
-            _("Joined “%(segment)s”") % {"segment": row.segment.name},
-            why_in_words(row.why),
-            reverse("segments:segment-detail", args=[row.segment.slug]),
-        )
-        for row in joined.order_by("-since")[:limit]
-    ]
-    for row in left.order_by("-until")[:limit]:
-        assert row.until is not None
-        events.append(
-            TimelineEvent(
-                row.until,
-                "users-minus",
-                _("Left “%(segment)s”") % {"segment": row.segment.name},
-                why_in_words(row.left_why),
-                reverse("segments:segment-detail", args=[row.segment.slug]),
+    events = []
+    for row in joined.order_by("-since")[:limit].union(left.order_by("-until")[:limit]):
+        address = reverse("segments:segment-detail", args=[row.segment.slug])
+        name = {"segment": row.segment.name}
+        if before is None or row.since < before:
+            events.append(
+                TimelineEvent(row.since, "users-plus", _("Joined “%(segment)s”") % name, why_in_words(row.why), address)
             )
-        )
+        if row.until is not None and (before is None or row.until < before):
+            events.append(
+                TimelineEvent(
+                    row.until, "users-minus", _("Left “%(segment)s”") % name, why_in_words(row.left_why), address
+                )
+            )
     events.sort(key=lambda event: event.at, reverse=True)
     return events[:limit]
 

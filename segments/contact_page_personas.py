@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, QuerySet
@@ -43,15 +43,29 @@ def register() -> None:
             in_header=True,
             is_default=True,
             order=20,
+            of_contact=_of_contact,
         )
     )
     register_filter(ListFilter("persona", gettext_lazy("Persona"), _choices, _with_persona, order=20))
 
 
 def _panel(contact: Contact, user: User, now: datetime) -> dict[str, Any]:
-    """The persona that the contact has now and since when. One statement."""
-    stay = PersonaAssignment.objects.filter(contact=contact, until=None).select_related("persona").first()
+    """The persona that the contact has now and since when. One statement for the panel and the header."""
+    stay = _stay(contact)
     return {"stay": stay, "motivations": motivations_of(stay.persona)[:4] if stay else []}
+
+
+def _stay(contact: Contact) -> PersonaAssignment | None:
+    """Asked once while a page is drawn: kept on the contact, like the roles of a user (leads/access.py)."""
+    if not hasattr(contact, "_ripen_stay"):
+        rows = PersonaAssignment.objects.filter(contact=contact, until=None).select_related("persona")
+        contact._ripen_stay = rows.first()  # type: ignore[attr-defined]
+    return cast("PersonaAssignment | None", contact._ripen_stay)  # type: ignore[attr-defined]
+
+
+def _of_contact(contact: Contact) -> Persona | None:
+    stay = _stay(contact)
+    return stay.persona if stay else None
 
 
 def _values(contact_ids: Sequence[int]) -> dict[int, Any]:

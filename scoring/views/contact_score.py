@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.models import User
@@ -19,12 +22,12 @@ from django.views.decorators.http import require_GET, require_POST
 from leads.access import require
 from leads.models import Contact
 from leads.workspace import zone
-from scoring import access, actions, history
+from scoring import access, actions, history, queries
 from scoring.actions import Refused
 from scoring.forms import PointsForm
 from scoring.ledger import account, given_in_words
 from scoring.models import PointsGiven, ScoreModel, ScoreVersion
-from scoring.trial import try_on
+from scoring.trial import unknown_to
 from segments.conditions import BadConditions, time_limit
 
 MOST_ROWS = 200
@@ -38,7 +41,10 @@ def _contact(pk: int) -> Contact:
 @require_GET
 @require("see")
 def contact_score(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
-    """Score, grade and reasons as they were at a moment. Some twenty statements, whatever the number of rows."""
+    """Score, grade and reasons as they were at a moment. Thirteen statements whatever the number of rows, three more for a past one.
+
+    The rules that ask what is not known are asked for after the page; `unknown=yes` tells them at once, for those without JavaScript.
+    """
     contact, model = _contact(pk), access.model_or_404(slug)
     return _page(request, contact, model, PointsForm(zone=zone()))
 
@@ -48,7 +54,7 @@ def _page(request: HttpRequest, contact: Contact, model: ScoreModel, form: Point
     at = _moment(request.GET.get("at", ""), now)
     whole = account(contact.pk, model=model, at=now)
     shown = whole if at >= now else account(contact.pk, model=model, at=at)
-    live = access.live_version(model)
+    live = model.versions.filter(state=ScoreVersion.State.LIVE).first()
     given = PointsGiven.objects.filter(contact=contact, model=model).select_related("given_by").order_by("-given_at")
     context: dict[str, Any] = {
         "contact": contact,
@@ -66,20 +72,39 @@ def _page(request: HttpRequest, contact: Contact, model: ScoreModel, form: Point
             "words": {"was": _("as it was"), "today": _("under today's rules"), "line": _("threshold")},
         },
         "given": [(row, given_in_words(row), row.ends_at is None or row.ends_at > now) for row in given],
-        "unknown": _unknown(contact, live, now),
         "form": form,
     }
+    if request.GET.get("unknown") == "yes":
+        context |= {"is_unknown_told": True, "unknown": _unknown(contact, model, now)}
     if request.GET.get("today") == "yes":
-        context |= {"is_compared": True, **_under_todays_rules(contact, live, now)}
+        context |= {"is_compared": True, **_under_todays_rules(contact, access.live_version(model), now)}
     return render(request, "scoring/contact_score.html", context, status=422 if form.errors else 200)
 
 
-def _unknown(contact: Contact, live: ScoreVersion | None, now: datetime) -> list[str]:
-    """Names of the live rules that ask something that is not known of the contact."""
+def _unknown(contact: Contact, model: ScoreModel, now: datetime) -> list[str]:
+    """Names of the live rules that ask something that is not known of the contact, and so give nothing."""
+    live = access.live_version(model)
     if live is None:
         return []
-    tried = try_on(contact, live, now=now)
-    return [rule.name for rule in live.rules.all() if rule.key in tried.unknown]
+    sums: dict[UUID, Decimal] = defaultdict(Decimal)
+    for row in queries.ledger_of([contact.pk], model_id=model.pk, at=now)[contact.pk]:
+        sums[row.rule_key] += row.points
+    try:
+        with time_limit(SECONDS):
+            found = unknown_to([rule for rule in live.rules.all() if not sums[rule.key]], contact, now)
+    except (BadConditions, Refused, DatabaseError):
+        return []
+    return [rule.name for rule in live.rules.all() if rule.key in found]
+
+
+@require_GET
+@require("see")
+def score_unknown(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
+    """The rules that ask what is not known, asked for after the page: they take all facts of the contact. Without HTMX the page with it."""
+    if not request.headers.get("HX-Request"):
+        return redirect(f"{reverse('scoring:contact-score', args=[pk, slug])}?unknown=yes")
+    contact, model = _contact(pk), access.model_or_404(slug)
+    return render(request, "scoring/_score_unknown.html", {"unknown": _unknown(contact, model, timezone.now())})
 
 
 def _moment(text: str, now: datetime) -> datetime:

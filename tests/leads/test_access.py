@@ -93,6 +93,7 @@ PAGES: dict[str, dict[str, int]] = {
     "leads:company-options": SEE,
     "leads:contact-detail": SEE,
     "leads:contact-facts": dict.fromkeys(ROLES, 302),
+    "leads:contact-panels": dict.fromkeys(ROLES, 302),
     "leads:contact-timeline": SEE,
     "leads:contact-delete": WRITE,
     "leads:contact-merge": WRITE,
@@ -115,6 +116,7 @@ PAGES: dict[str, dict[str, int]] = {
 ONE = {
     "leads:contact-detail",
     "leads:contact-facts",
+    "leads:contact-panels",
     "leads:contact-timeline",
     "leads:contact-delete",
     "leads:contact-merge",

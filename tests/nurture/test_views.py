@@ -386,7 +386,7 @@ def test_the_contact_page_says_where_somebody_is(marketer: Client) -> None:
     program = build()
     person = Enrolment.objects.filter(state="active").first()
     assert person is not None
-    page = marketer.get(reverse("leads:contact-detail", args=[person.contact_id])).content.decode()
+    page = marketer.get(reverse("leads:contact-detail", args=[person.contact_id]), {"panels": "all"}).content.decode()
     assert program.name in page
     assert "Wait 3 days" in page
     assert "Entered “" in page

@@ -183,7 +183,7 @@ def test_a_click_records_a_fact_and_answers_with_the_panel(sales: Client) -> Non
 def test_the_contact_page_shows_the_panel(sales: Client) -> None:
     contact = make_contact()
     record_bant([NewFact(contact.pk, "authority", "influences")], source="form", now=timezone.now())
-    page = sales.get(reverse("leads:contact-detail", args=[contact.pk])).content.decode()
+    page = sales.get(reverse("leads:contact-detail", args=[contact.pk]), {"panels": "all"}).content.decode()
     assert 'id="bant-panel"' in page
     assert "stays in nurture as an influencer" in page
     assert "Ask: is money set aside for it?" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,12 +13,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from leads.access import MARKETER, SALES
+from leads.actions import move_stage
 from leads.models import AuditEntry, Contact
 from scoring import actions, history
 from scoring.ledger import account
 from scoring.models import PointsGiven, ScoreModel, ScoreVersion
 from scoring.occurrences import Counting
-from tests.makers import make_activity, make_contact, make_user
+from segments.actions import add_to_segment
+from tests.makers import make_activity, make_contact, make_segment, make_user
 from tests.scoring.conftest import VP, beat, make_draft, total
 
 pytestmark = pytest.mark.django_db
@@ -87,6 +90,50 @@ def test_statements_do_not_grow(
     client.force_login(make_user(SALES))
     with django_assert_max_num_queries(45):
         assert client.get(page_of(model, contact)).status_code == 200
+
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.mark.parametrize("visits", [1, 3])
+@pytest.mark.parametrize(("address", "expected"), [("", 14), ("panels/", 11), ("timeline/", 14)])
+def test_no_part_of_the_contacts_page_asks_more_than_fifteen_statements(
+    client: Client,
+    scored: tuple[ScoreModel, Contact],
+    now: datetime,
+    visits: int,
+    address: str,
+    expected: int,
+    django_assert_num_queries: Any,
+) -> None:
+    _model, contact = scored
+    for number in range(visits):
+        make_activity(contact, at=now - number * DAY)
+        segment = make_segment()
+        add_to_segment(segment, contact_ids=[contact.pk], cause="by_hand", actor=None, now=now)
+        move_stage(contact, to=("mql", "accepted", "customer")[number], actor=None, cause="import", reason="", now=now)
+    beat(now)
+    client.force_login(make_user(SALES))
+    part = f"{reverse('leads:contact-detail', args=[contact.pk])}{address}"
+    headers = HTMX if address else {}
+    client.get(part, headers=headers)
+    with django_assert_num_queries(expected):
+        assert client.get(part, headers=headers).status_code == 200
+
+
+def test_the_page_and_its_later_parts_are_the_whole_page(client: Client, scored: tuple[ScoreModel, Contact]) -> None:
+    _model, contact = scored
+    client.force_login(make_user(SALES))
+    address = reverse("leads:contact-detail", args=[contact.pk])
+    later = reverse("leads:contact-panels", args=[contact.pk])
+    first, rest, whole = (
+        set(re.findall(r'id="panel-([a-z]+)"', client.get(url, headers=headers).content.decode()))
+        for url, headers in ((address, {}), (later, HTMX), (f"{address}?panels=all", {}))
+    )
+    assert (first & rest, first | rest) == (set(), whole)
+    assert {"score", "persona"} <= first
+    assert {"bant", "segments", "lifecycle", "programs"} <= rest
+    assert client.get(later).headers["Location"] == f"{address}?panels=all"  # without JavaScript
 
 
 def test_history_under_todays_rules(scored: tuple[ScoreModel, Contact], now: datetime, client: Client) -> None:

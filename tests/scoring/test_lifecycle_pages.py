@@ -268,7 +268,7 @@ def test_the_contact_page_tells_how_long_each_stage_lasted(marketer: Client) -> 
     contact = arrive(now - 30 * DAY)
     for days, stage in ((20, "mql"), (5, "accepted")):
         move_stage(contact, to=stage, actor=None, cause="rule:ripe", reason="Ripe", now=now - days * DAY, by_hand=True)
-    page = marketer.get(reverse("leads:contact-detail", args=[contact.pk])).content.decode()
+    page = marketer.get(reverse("leads:contact-detail", args=[contact.pk]), {"panels": "all"}).content.decode()
     assert "5 days so far" in page
     assert "15 days" in page
     assert "10 days" in page

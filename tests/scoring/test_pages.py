@@ -459,7 +459,7 @@ def test_the_contact_page_says_why(live: ScoreModel, client: Client, sign_in: Ca
     lead = make_leads(1, now)[0]
     user = sign_in(SALES)
     actions.reject_lead(lead, reason=AnswerReason.objects.get(pk="no-need"), actor=user, now=now)
-    page = client.get(reverse("leads:contact-detail", args=[lead.contact_id])).content.decode()
+    page = client.get(reverse("leads:contact-detail", args=[lead.contact_id]), {"panels": "all"}).content.decode()
     for words in ("Looked at pricing", "A2", "rejected the lead", "Handed to sales with 80 points", "No need now"):
         assert words in page
 

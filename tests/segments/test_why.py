@@ -111,5 +111,5 @@ def test_from_the_page_of_a_contact(client: Client) -> None:
     assert b"A near miss" in answer.content
     assert b"No segment is called" in client.get(address, {"q": "french"}).content
     assert client.get(address, {"segment": "nowhere"}).status_code == 404
-    page = client.get(reverse("leads:contact-detail", args=[contact.pk])).content
+    page = client.get(reverse("leads:contact-detail", args=[contact.pk]), {"panels": "all"}).content
     assert b"In 1 segment" in page and b"contact-why" in page
