@@ -14,18 +14,17 @@ from django.db.models import Model
 from django.utils.translation import gettext as _
 
 from leads import lifecycle, queries, values
+from leads.consent import withdraw_consent as withdraw_consent  # a verb over facts, kept in a file of its own
 from leads.models import (
     AuditEntry,
     Company,
-    ConsentEvent,
     Contact,
     CustomField,
     Mark,
     Owner,
     StageMove,
-    Suppression,
 )
-from leads.text import address_hash, clean, fold, normal_address
+from leads.text import clean, fold
 from leads.workspace import zone
 
 FIELD_KEY = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -299,57 +298,6 @@ def record_activities(rows: Iterable[NewActivity], *, now: datetime) -> int:
             ],
             now=now,
         )
-
-
-# --- Consent -------------------------------------------------------------------------------------------------------------
-
-
-def withdraw_consent(
-    address: str, *, source: str, now: datetime, contact: Contact | None = None, proof: dict[str, Any] | None = None
-) -> bool:
-    """Whether this was news. Writes the ledger and suppresses the address, whoever it belongs to now or later."""
-    digest = address_hash(address)
-    with transaction.atomic():
-        last = (
-            ConsentEvent.objects.filter(address_hash=digest, purpose="marketing")
-            .order_by("-occurred_at", "-id")
-            .first()
-        )
-        is_news = last is None or last.state != ConsentEvent.State.WITHDRAWN
-        if is_news:
-            ConsentEvent.objects.create(
-                address_hash=digest,
-                contact=contact or _contact_at(address),
-                state=ConsentEvent.State.WITHDRAWN,
-                occurred_at=now,
-                source=source[:100],
-                proof=proof or {},
-            )
-        is_new_suppression = suppress(address, reason=Suppression.Reason.UNSUBSCRIBED, source=source, now=now)
-        if is_news and not is_new_suppression:
-            _mark_address(address)
-    return is_news
-
-
-def suppress(address: str, *, reason: str, source: str, now: datetime) -> bool:
-    """Whether the address was not suppressed before; the first reason stays. Two statements."""
-    if reason not in Suppression.Reason.values:
-        raise Refused(_("“%(reason)s” is no reason to suppress an address.") % {"reason": reason})
-    with transaction.atomic():
-        _row, is_new = Suppression.objects.get_or_create(
-            address_hash=address_hash(address), defaults={"reason": reason, "source": source[:200], "since": now}
-        )
-        if is_new:
-            _mark_address(address)
-    return is_new
-
-
-def _contact_at(address: str) -> Contact | None:
-    return Contact.objects.filter(pk__in=queries.contacts_at(normal_address(address))).first()
-
-
-def _mark_address(address: str) -> None:
-    queries.mark(queries.contacts_at(normal_address(address)), Mark.Facet.CONSENT)
 
 
 # --- Custom fields, audit ------------------------------------------------------------------------------------------------

@@ -20,12 +20,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
-from leads import actions, lists, queries, queries_merging
+from leads import lists, queries, queries_merging
 from leads.actions import TEXT_LENGTHS, Refused, audit
+from leads.addresses import address_hash
+from leads.consent import fold_consent, refused_alone
 from leads.countries import name_of
 from leads.lifecycle import DETOURS, POSITION, STAGES
 from leads.models import (
     ConsentEvent,
+    ConsentRequest,
     Contact,
     ContactMerge,
     CustomField,
@@ -35,7 +38,8 @@ from leads.models import (
     StageMove,
     Suppression,
 )
-from leads.text import address_hash, fold, normal_address
+from leads.suppression import suppress
+from leads.text import fold, normal_address
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -56,7 +60,7 @@ TRIES = 5
 _RACES = frozenset({"40001", "40P01", "23503"})
 _STAGE_LABELS = {slug: label for slug, label, _position, _is_detour in STAGES}
 # A hard bounce is about a mailbox; these are about the person, whatever the address.
-_PERSONAL = (Suppression.Reason.UNSUBSCRIBED, Suppression.Reason.COMPLAINED, Suppression.Reason.BY_HAND)
+_PERSONAL = (Suppression.Reason.COMPLAINED, Suppression.Reason.BY_HAND)
 
 
 @dataclass(frozen=True)
@@ -223,7 +227,7 @@ def register() -> None:
         Part(
             "consent",
             _lazy("Consent"),
-            moves=frozenset({"leads_consentevent"}),
+            moves=frozenset({"leads_consentevent", "leads_consentrequest"}),
             drops=frozenset(),
             tell=_tell_consent,
             join=_join_consent,
@@ -279,32 +283,16 @@ class Stricter:
 
 
 def stricter(pair: Pair) -> Stricter:
-    """Two statements, none when there is one address only."""
+    """Three statements, none when there is one address only."""
     if not pair.address or not pair.dropped_address:
         return Stricter()
     ours, theirs = address_hash(pair.address), address_hash(pair.dropped_address)
-    withdrawn = _withdrawn([ours, theirs])
     suppressed = dict(Suppression.objects.filter(address_hash__in=[ours, theirs]).values_list("address_hash", "reason"))
     reason = suppressed.get(theirs, "")
     return Stricter(
-        tuple(sorted(withdrawn[theirs] - withdrawn[ours])),
+        tuple(sorted(refused_alone(gone=pair.dropped_address, kept=pair.address))),
         reason if reason in _PERSONAL and ours not in suppressed else "",
     )
-
-
-def _withdrawn(hashes: Sequence[str]) -> dict[str, set[str]]:
-    """hash -> purposes whose last row says withdrawn. One statement."""
-    last = (
-        ConsentEvent.objects.filter(address_hash__in=hashes)
-        .order_by("address_hash", "purpose", "-occurred_at", "-id")
-        .distinct("address_hash", "purpose")
-        .values_list("address_hash", "purpose", "state")
-    )
-    found: dict[str, set[str]] = {one: set() for one in hashes}
-    for digest, purpose, state in last:
-        if state == ConsentEvent.State.WITHDRAWN:
-            found[digest].add(purpose)
-    return found
 
 
 def _tell_consent(pair: Pair) -> list[Line]:
@@ -332,25 +320,13 @@ def _tell_consent(pair: Pair) -> list[Line]:
 def _join_consent(pair: Pair, actor: User | None) -> None:
     """The ledger's rows come along; what one address withdrew holds for the other one too."""
     ConsentEvent.objects.filter(contact=pair.gone).update(contact=pair.kept)
+    ConsentRequest.objects.filter(contact=pair.gone).update(contact=pair.kept)
     taken = stricter(pair)
     if not pair.address or not pair.dropped_address:
         return
-    proof = {"merged_from": address_hash(pair.dropped_address)}
-    for purpose in taken.purposes:
-        if purpose == "marketing":
-            actions.withdraw_consent(pair.address, source="merge", now=pair.now, contact=pair.kept, proof=proof)
-        else:
-            ConsentEvent.objects.create(
-                address_hash=address_hash(pair.address),
-                contact=pair.kept,
-                purpose=purpose,
-                state=ConsentEvent.State.WITHDRAWN,
-                occurred_at=pair.now,
-                source="merge",
-                proof=proof,
-            )
+    fold_consent(gone=pair.dropped_address, kept=pair.address, now=pair.now, contact=pair.kept)
     if taken.reason:
-        actions.suppress(pair.address, reason=taken.reason, source="merge", now=pair.now)
+        suppress(pair.address, reason=taken.reason, source="merge", now=pair.now)
 
 
 # --- The merge -------------------------------------------------------------------------------------------------------------

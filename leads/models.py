@@ -37,6 +37,16 @@ class Workspace(models.Model):
     sender_name = models.CharField(_("sender name"), max_length=200, blank=True)
     sender_email = models.EmailField(_("sender e-mail"), blank=True)
     reply_to = models.EmailField(_("reply to"), blank=True)
+    mail_days = ArrayField(
+        models.PositiveSmallIntegerField(),
+        verbose_name=_("mail leaves on"),
+        default=list,
+        blank=True,
+        db_default=[],
+        help_text=_("1 = Monday … 7 = Sunday; empty = every day."),
+    )
+    mail_start = models.TimeField(_("mail leaves from"), null=True, blank=True)
+    mail_end = models.TimeField(_("mail leaves until"), null=True, blank=True)
     jump_factor = models.PositiveSmallIntegerField(
         _("ask again when a segment grows or shrinks by more than this factor"),
         default=3,
@@ -421,6 +431,52 @@ class StageMove(models.Model):
         return f"{self.from_stage} → {self.to_stage}"
 
 
+class Purpose(models.Model):
+    """What a company writes to people for, and on what legal ground. “marketing” speaks for all of them together."""
+
+    class Basis(models.TextChoices):
+        CONSENT = "consent", _("consent: only who said yes")
+        INTEREST = "interest", _("legitimate interest: until somebody says no")
+        CONTRACT = "contract", _("part of a contract: cannot be switched off")
+
+    ALL = "marketing"
+
+    slug = models.SlugField(
+        _("key"), primary_key=True, max_length=50, help_text=_("Lower-case letters, digits and hyphens; never changes.")
+    )
+    name = models.CharField(_("name"), max_length=100, help_text=_("As people read it on their preference page."))
+    description = models.CharField(_("what somebody gets"), max_length=300, blank=True, default="")
+    basis = models.CharField(_("legal basis"), max_length=8, choices=Basis, default=Basis.CONSENT)
+    position = models.PositiveSmallIntegerField(_("position"), default=100)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["position", "name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_all(self) -> bool:
+        return self.slug == self.ALL
+
+
+class ConsentWording(models.Model):
+    """What people agree to, word by word. Append-only: a row of the ledger names the version that was shown."""
+
+    purpose = models.ForeignKey(Purpose, models.CASCADE, related_name="wordings", db_index=False)
+    number = models.PositiveIntegerField()
+    text = models.TextField(_("wording"))
+    since = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["purpose", "number"], name="leads_wording_number")]
+
+    def __str__(self) -> str:
+        return f"{self.purpose_id}-{self.number}"
+
+
 class ConsentEvent(models.Model):
     """The consent ledger, by address and purpose; the last row that counts is the state. Survives the contact: the hash stays."""
 
@@ -429,10 +485,17 @@ class ConsentEvent(models.Model):
         WITHDRAWN = "withdrawn", _("withdrawn")
         ASKED = "asked", _("asked")
 
-    address_hash = models.CharField(max_length=64, help_text="SHA-256 of the normalised address.")
+    address_hash = models.CharField(
+        max_length=64, help_text="Keyed hash of the normalised address (leads/addresses.py)."
+    )
     contact = models.ForeignKey(Contact, models.SET_NULL, null=True, blank=True, related_name="consent_events")
     purpose = models.SlugField(default="marketing", db_index=False, help_text="marketing = every purpose together.")
     state = models.CharField(max_length=9, choices=State)
+    counts = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="False: kept as a fact, but it changes nothing (an import's “given” after a withdrawal, “asked” after “given”).",
+    )
     occurred_at = models.DateTimeField()
     source = models.CharField(
         max_length=100, help_text="Where it came from: unsubscribe_link, one_click, import, by_hand, form:<slug>."
@@ -443,25 +506,83 @@ class ConsentEvent(models.Model):
     proof = models.JSONField(default=dict, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["address_hash", "purpose", "-occurred_at", "-id"], name="leads_consent_state")]
+        indexes = [
+            models.Index(fields=["address_hash", "purpose", "-occurred_at", "-id"], name="leads_consent_state"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.purpose}: {self.get_state_display()}"
 
 
+class ConsentRequest(models.Model):
+    """Somebody was asked to confirm (double opt-in). The link in the mail names this row; it works once and until `expires_at`."""
+
+    address = models.CharField(max_length=320)
+    address_hash = models.CharField(max_length=64)
+    contact = models.ForeignKey(Contact, models.SET_NULL, null=True, blank=True, related_name="consent_requests")
+    purposes = ArrayField(models.SlugField(max_length=50))
+    source = models.CharField(max_length=100)
+    language = models.CharField(max_length=35, blank=True, default="")
+    proof = models.JSONField(default=dict, blank=True)
+    asked_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True)
+    wants_mail = models.BooleanField(
+        default=True, help_text="A mail with the link is to be written. Reader: nurture.confirmations."
+    )
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["asked_at"], condition=models.Q(wants_mail=True), name="leads_consent_request_mail"),
+            models.Index(fields=["address_hash", "-asked_at"], name="leads_consent_request_of"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.address_hash[:8]}: {', '.join(self.purposes)}"
+
+
+class MailPreference(models.Model):
+    """How somebody wants to be written to, by address: how often, in which language, not before when."""
+
+    class Pace(models.TextChoices):
+        ANY = "any", _("as it comes")
+        WEEKLY = "weekly", _("at most once a week")
+        MONTHLY = "monthly", _("at most once a month")
+
+    DAYS = {Pace.WEEKLY.value: 7, Pace.MONTHLY.value: 30}
+
+    address_hash = models.CharField(max_length=64, primary_key=True)
+    pace = models.CharField(max_length=7, choices=Pace, default=Pace.ANY)
+    language = models.CharField(max_length=35, blank=True, default="")
+    paused_until = models.DateTimeField(null=True)
+    updated_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.address_hash[:8]}: {self.get_pace_display()}"
+
+
 class Suppression(models.Model):
-    """An address that gets no marketing mail, whatever else is stored: hard bounce, complaint, unsubscribed, by hand."""
+    """An address that gets no marketing mail, whatever it agreed to: hard bounce, complaint, by hand."""
 
     class Reason(models.TextChoices):
-        UNSUBSCRIBED = "unsubscribed", _("unsubscribed")
         BOUNCED = "bounced", _("hard bounce")
         COMPLAINED = "complained", _("complaint")
         BY_HAND = "by_hand", _("by hand")
 
     address_hash = models.CharField(max_length=64, primary_key=True)
+    address = models.CharField(
+        max_length=320,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="For people to read; empty once the person was erased.",
+    )
     reason = models.CharField(max_length=12, choices=Reason)
     source = models.CharField(max_length=200)
     since = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["-since", "address_hash"], name="leads_suppression_newest")]  # the list's page
 
     def __str__(self) -> str:
         return f"{self.get_reason_display()}: {self.source}"
@@ -490,6 +611,25 @@ class ContactMerge(models.Model):
 
     def __str__(self) -> str:
         return f"{self.gone_name} → {self.kept_id}"
+
+
+class SuppressionPattern(models.Model):
+    """Addresses that get no marketing mail by their form: everybody at a domain, or a role (info@, postmaster@) at any."""
+
+    class Kind(models.TextChoices):
+        DOMAIN = "domain", _("domain")
+        ROLE = "role", _("role address")
+
+    kind = models.CharField(max_length=6, choices=Kind)
+    value = models.CharField(max_length=253)
+    source = models.CharField(max_length=200)
+    since = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "value"], name="leads_suppression_pattern")]
+
+    def __str__(self) -> str:
+        return f"@{self.value}" if self.kind == self.Kind.DOMAIN else f"{self.value}@"
 
 
 class ImportJob(models.Model):

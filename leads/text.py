@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 
 
@@ -21,8 +20,3 @@ def fold(text: str) -> str:
 def normal_address(address: str) -> str:
     """An e-mail address as the unique index sees it."""
     return fold(clean(address))
-
-
-def address_hash(address: str) -> str:
-    """SHA-256 of the normal address, hexadecimal: what consent and suppression keep when the address itself must go."""
-    return hashlib.sha256(normal_address(address).encode()).hexdigest()

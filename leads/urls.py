@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from leads import views, views_merging, views_settings, views_vocabulary
+from leads import views, views_consent, views_merging, views_settings, views_vocabulary
 
 app_name = "leads"
 
@@ -42,5 +42,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/people/", views_settings.user_list, name="user-list"),
     path("settings/people/new/", views_settings.user_edit, name="user-new"),
     path("settings/people/<int:pk>/", views_settings.user_edit, name="user-edit"),
+    path("contacts/<int:pk>/consent/", views_consent.contact_consent, name="contact-consent"),
+    path("settings/consent/", views_consent.purpose_list, name="purpose-list"),
+    path("settings/consent/new/", views_consent.purpose_edit, name="purpose-new"),
+    path("settings/consent/<slug:slug>/", views_consent.purpose_edit, name="purpose-edit"),
+    path("settings/consent/<slug:slug>/archive/", views_consent.purpose_archive, name="purpose-archive"),
+    path("settings/suppression/", views_consent.suppression_list, name="suppression-list"),
+    path("settings/suppression/release/", views_consent.suppression_release, name="suppression-release"),
+    path("settings/suppression/import/", views_consent.suppression_import, name="suppression-import"),
+    path("settings/suppression/export/", views_consent.suppression_export, name="suppression-export"),
     path("settings/audit/", views_settings.audit_list, name="audit-list"),
 ]

@@ -13,7 +13,8 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from leads.actions import NewActivity, audit, record_activities, withdraw_consent
-from leads.models import Contact
+from leads.consent import Holder, withdraw_by_hash
+from leads.models import Contact, Purpose
 from leads.queries_vocabulary import own_definitions
 from nurture import around, queries, tree
 from nurture.kinds import KINDS, Names, Problem
@@ -396,6 +397,7 @@ def save_template(
     body: str,
     actor: User | None,
     now: datetime,
+    purpose: str = Purpose.ALL,
     version: int | None = None,
     slug: str = "",
 ) -> Template:
@@ -406,6 +408,7 @@ def save_template(
         "preheader": preheader,
         "format": format,
         "body": body,
+        "purpose": purpose,
         "updated_at": now,
     }
     with transaction.atomic():
@@ -459,6 +462,7 @@ def send_test(template: Template, *, to: str, contact: Contact | None, actor: Us
             key=f"test:{uuid.uuid4()}",
             contact=contact,
             template=template,
+            purpose=template.purpose,
             address=to,
             is_operational=True,
             is_test=True,
@@ -498,8 +502,13 @@ def _decide(sending: Sending, actor: User | None, now: datetime, verb: str, **va
         audit(actor, verb, sending, {"address": sending.address}, now)
 
 
-def unsubscribe(token: uuid.UUID, *, source: str, now: datetime, proof: dict[str, Any]) -> bool:
-    """Withdraw consent for the address that the sending went to; whether there was such a sending. Twice is as good as once."""
+def unsubscribe(
+    token: uuid.UUID, *, source: str, now: datetime, proof: dict[str, Any], from_everything: bool = False
+) -> bool:
+    """Withdraw consent for the address that the sending went to, for its purpose or for everything; whether there was such a sending.
+
+    Twice is as good as once.
+    """
     sending = Sending.objects.filter(token=token).select_related("contact", "template").first()
     if sending is None:
         return False
@@ -507,7 +516,12 @@ def unsubscribe(token: uuid.UUID, *, source: str, now: datetime, proof: dict[str
         return True  # a colleague looking at their own test takes nobody off the list
     with transaction.atomic():
         is_news = withdraw_consent(
-            sending.address, source=source, now=now, contact=sending.contact, proof={**proof, "sending": sending.pk}
+            sending.address,
+            purpose=Purpose.ALL if from_everything else sending.purpose,
+            source=source,
+            now=now,
+            contact=sending.contact,
+            proof={**proof, "sending": sending.pk},
         )
         if is_news and sending.contact_id is not None:
             activity = NewActivity(
@@ -519,6 +533,17 @@ def unsubscribe(token: uuid.UUID, *, source: str, now: datetime, proof: dict[str
             )
             record_activities([activity], now=now)
     return True
+
+
+def leave_everything(holder: Holder, *, source: str, now: datetime, proof: dict[str, Any]) -> bool:
+    """No more mail at all, by somebody's preference page; whether that was news."""
+    if not holder.address:
+        return withdraw_by_hash(holder.digest, source=source, now=now, proof=proof)
+    with transaction.atomic():
+        is_news = withdraw_consent(holder.address, source=source, now=now, contact=holder.contact, proof=proof)
+        if is_news and holder.contact is not None:
+            record_activities([NewActivity(holder.contact.pk, "email_unsubscribe", now, source=source)], now=now)
+    return is_news
 
 
 # --- Tasks -------------------------------------------------------------------------------------------------------------------

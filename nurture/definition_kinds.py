@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from leads.models import Purpose
 from leads.text import fold
 from nurture import around, tree
 from nurture.actions import (
@@ -39,6 +40,7 @@ def export_templates(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
     for row in Template.objects.filter(archived_at=None):
         document = {"slug": row.slug, "name": row.name, "subject": row.subject}
         document |= without_empty({"preheader": row.preheader})
+        document |= {"purpose": row.purpose} if row.purpose != Purpose.ALL else {}
         yield row.slug, document | {"format": row.format, "body": row.body}
 
 
@@ -46,8 +48,9 @@ def prepare_template(document: dict[str, Any], now: datetime) -> None:
     demand_keys(
         document,
         required={"slug": str, "name": str, "subject": str, "body": str},
-        optional={"preheader": str, "format": str},
+        optional={"preheader": str, "format": str, "purpose": str},
     )
+    demand_choice(document, "purpose", Purpose.objects.values_list("slug", flat=True))
     demand_choice(document, "format", Template.Format.values)
     slug = slug_of(document)
     try:
@@ -72,6 +75,7 @@ def apply_template(document: dict[str, Any], actor: User | None, now: datetime) 
         "preheader": document.get("preheader") or "",
         "format": document.get("format") or Template.Format.MJML.value,
         "body": document["body"],
+        "purpose": document.get("purpose") or Purpose.ALL,
     }
     if any(getattr(row, key) != value for key, value in wanted.items()):
         save_template(row, **wanted, actor=actor, now=now)

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from leads.models import Purpose
 from nurture.models import ProgramVersion, Template
 from nurture.rendering import BadTemplate, compile_source
 from segments.models import Segment
@@ -104,9 +105,11 @@ class PublishForm(forms.Form):
 class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """A template; refused when it cannot become a mail."""
 
+    purpose = forms.ChoiceField(label=gettext_lazy("Purpose"), initial=Purpose.ALL)
+
     class Meta:
         model = Template
-        fields = ("name", "subject", "preheader", "format", "body")
+        fields = ("name", "purpose", "subject", "preheader", "format", "body")
         widgets = {
             "body": forms.Textarea(attrs={"rows": 24, "spellcheck": "false", "class": "font-monospace", "wrap": "off"}),
             "format": forms.RadioSelect,
@@ -115,6 +118,13 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
             "subject": gettext_lazy('Placeholders work here too: {{ contact.first_name | default: "there" }}'),
             "preheader": gettext_lazy("What mail programs show beside the subject."),
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["purpose"]
+        rows = Purpose.objects.filter(archived_at=None)
+        field.choices = [(row.slug, f"{row.name} ({row.get_basis_display()})") for row in rows]  # type: ignore[attr-defined]
+        field.help_text = _("Only people whose consent covers it get the mail; unsubscribing leaves this purpose.")
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,8 @@ from email.utils import format_datetime
 from django.utils.translation import gettext as _
 
 from nurture.rendering import Mail, one_line
+
+_LABEL = re.compile(r"[^a-z0-9-]+")
 
 
 class BadAddress(Exception):
@@ -29,6 +32,9 @@ class Envelope:
     recipient: str
     reply_to: str = ""
     unsubscribe_url: str = ""  # empty: not marketing
+    list_name: str = ""  # what the reader may leave, as `List-Id` and for their provider's own reports (Feedback-ID)
+    campaign: str = ""
+    is_automatic: bool = False  # nobody wrote it: no out-of-office answer, please (RFC 3834)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ def build(mail: Mail, envelope: Envelope, *, at: datetime) -> Message:
     if envelope.unsubscribe_url:
         readable.append(("List-Unsubscribe", f"<{envelope.unsubscribe_url}>"))
         readable.append(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
+    readable += _about(envelope, sender)
     boundary = f"=_{envelope.token.hex}"
     wire = [*readable, ("MIME-Version", "1.0"), ("Content-Type", f'multipart/alternative; boundary="{boundary}"')]
     head = "".join(f"{name}: {_encoded(name, value)}\r\n" for name, value in wire)
@@ -92,6 +99,21 @@ def build(mail: Mail, envelope: Envelope, *, at: datetime) -> Message:
         readable,
         head.encode("ascii") + b"\r\n" + b"".join(parts) + f"--{boundary}--\r\n".encode(),
     )
+
+
+def _about(envelope: Envelope, sender: str) -> list[tuple[str, str]]:
+    """What servers along the way want to know: which list, whose feedback, whether a machine wrote it."""
+    domain = sender.rpartition("@")[2]
+    found = []
+    if envelope.list_name:
+        label = _LABEL.sub("-", envelope.list_name.lower()).strip("-") or "mail"
+        found.append(("List-Id", f"<{label}.{domain}>"))
+        campaign = _LABEL.sub("-", envelope.campaign.lower()).strip("-") or label
+        found.append(("Feedback-ID", f"{campaign}:{label}:ripen:{domain}"))
+    if envelope.is_automatic:
+        found.append(("Auto-Submitted", "auto-generated"))
+        found.append(("X-Auto-Response-Suppress", "All"))
+    return found
 
 
 def _named(name: str, address: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from leads.models import Contact
+from leads.models import ConsentRequest, Contact
 from segments.models import Segment
 
 
@@ -26,6 +27,14 @@ class Template(models.Model):
     preheader = models.CharField(_("preheader"), max_length=300, blank=True, default="")
     format = models.CharField(_("format"), max_length=4, choices=Format, default=Format.MJML)
     body = models.TextField(_("body"))
+    purpose = models.SlugField(
+        _("purpose"),
+        max_length=50,
+        default="marketing",
+        db_default="marketing",
+        db_index=False,
+        help_text=_("Who may get it: those whose consent covers this purpose."),
+    )
     version = models.PositiveIntegerField(
         default=1, help_text="Counts saves; two editors at once are told apart by it."
     )
@@ -251,6 +260,16 @@ class Sending(models.Model):
     contact = models.ForeignKey(Contact, models.SET_NULL, null=True, related_name="sendings")
     enrolment = models.ForeignKey(Enrolment, models.SET_NULL, null=True, blank=True, related_name="sendings")
     template = models.ForeignKey(Template, models.PROTECT, related_name="sendings")
+    consent_request = models.OneToOneField(
+        ConsentRequest, models.SET_NULL, null=True, blank=True, related_name="sending", help_text="It asks to confirm."
+    )
+    purpose = models.SlugField(
+        max_length=50,
+        default="marketing",
+        db_default="marketing",
+        db_index=False,
+        help_text="The template's when it was queued.",
+    )
     step = models.CharField(max_length=40, blank=True, default="")
     address = models.CharField(max_length=320)
     is_operational = models.BooleanField(
@@ -268,6 +287,9 @@ class Sending(models.Model):
         help_text="Queued: a worker prepares it until then. Being sent: past that the outcome is uncertain.",
     )
     tries = models.PositiveSmallIntegerField(default=0)
+    claimed_at = models.DateTimeField(
+        null=True, help_text="When it was let go; null again when it came back. Counts for the frequency budget."
+    )
     sent_at = models.DateTimeField(null=True)
     message_id = models.CharField(max_length=300, blank=True, default="")
     subject = models.CharField(max_length=1000, blank=True, default="")
@@ -275,7 +297,7 @@ class Sending(models.Model):
     text = models.TextField(blank=True, default="")
     headers = models.JSONField(default=list, blank=True, help_text="Name and value of each header as sent, in order.")
     why_not = models.CharField(
-        max_length=300, blank=True, default="", help_text="Why it was not sent, or the server's words."
+        max_length=300, blank=True, default="", help_text="Why it was not sent, why it waits, or the server's words."
     )
 
     class Meta:
@@ -288,10 +310,30 @@ class Sending(models.Model):
             ),  # reader: sending.give_up_leases
             models.Index(fields=["-queued_at", "-id"], name="nurture_sending_newest"),  # the outbox page
             models.Index(fields=["state", "-queued_at", "-id"], name="nurture_sending_by_state"),  # its tabs
+            models.Index(  # the frequency budget: queries.claim_sendings
+                fields=["address", "-claimed_at"],
+                condition=models.Q(claimed_at__isnull=False, is_operational=False),
+                name="nurture_sending_budget",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.subject or self.key
+
+
+class DomainPace(models.Model):
+    """How many mails a minute one recipient domain gets. The claiming statement counts them here."""
+
+    domain = models.CharField(_("domain"), max_length=253, unique=True)
+    per_minute = models.PositiveIntegerField(_("mails a minute"), validators=[MinValueValidator(1)])
+    minute_began_at = models.DateTimeField(null=True, editable=False)
+    used = models.PositiveIntegerField(default=0, editable=False)
+
+    class Meta:
+        ordering = ["domain"]
+
+    def __str__(self) -> str:
+        return f"{self.domain}: {self.per_minute}"
 
 
 class Task(models.Model):

@@ -98,6 +98,7 @@ _FOOT = """    <mj-section padding="8px 0 24px">
       <mj-column>
         <mj-text align="center" font-size="12px" color="#667085">
           {{ workspace.name }}<br />{{ workspace.postal_address | newline_to_br }}<br />
+          <a href="{{ preferences_url }}" style="color:#667085">Preferences</a> ·
           <a href="{{ unsubscribe_url }}" style="color:#667085">Unsubscribe</a>
         </mj-text>
       </mj-column>
@@ -105,6 +106,33 @@ _FOOT = """    <mj-section padding="8px 0 24px">
   </mj-body>
 </mjml>
 """
+
+# Written by the product when somebody is asked to confirm; the company may put it in its own words afterwards.
+CONFIRMATION = Starter(
+    gettext_lazy("Please confirm (double opt-in)"),
+    "Please confirm: {{ purposes }}",
+    "One press, and you are on the list.",
+    _HEAD
+    + """    <mj-section background-color="#ffffff" border-radius="8px" padding="24px 8px">
+      <mj-column>
+        <mj-text font-size="24px" line-height="1.3" font-weight="700">Is this you?</mj-text>
+        <mj-text>
+          Somebody, we hope you, asked {{ workspace.name }} to write to this address about: {{ purposes }}.
+          Press the button and say yes on the page that opens.
+        </mj-text>
+        <mj-button href="{{ confirm_url }}">Yes, write to me</mj-button>
+        <mj-text font-size="14px" color="#667085">
+          The link works once, for seven days. If it was not you, do nothing: we will not write again.
+        </mj-text>
+        <mj-text font-size="12px" color="#667085" align="center">
+          {{ workspace.name }}<br />{{ workspace.postal_address | newline_to_br }}
+        </mj-text>
+      </mj-column>
+    </mj-section>
+  </mj-body>
+</mjml>
+""",
+)
 
 STARTERS: dict[str, Starter] = {
     "letter": Starter(

@@ -10,30 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 
+from leads import queries_consent
 from leads.models import Mark
 from nurture.models import Program
 from segments.conditions import Sql
 
 if TYPE_CHECKING:
     from nurture.kinds.base import Walker
-
-# The hash under which consent and suppression keep an address; a test holds it equal to leads.text.address_hash.
-HASH = """encode(sha256(convert_to(lower({address} COLLATE "pg_c_utf8"), 'UTF8')), 'hex')"""
-
-# Why an address gets no marketing mail, as a code, or null when it may: a suppression wins, then the last consent row that counts.
-# “asked” alone is a double opt-in that was never confirmed; after “given” it takes nothing back.
-BLOCKED = """
-    CASE WHEN coalesce({address}, '') = '' THEN 'no_address' ELSE coalesce(
-        (SELECT reason FROM leads_suppression WHERE address_hash = {hash}),
-        (SELECT CASE state WHEN 'withdrawn' THEN 'withdrawn' WHEN 'asked' THEN 'not_confirmed' END
-         FROM leads_consentevent WHERE address_hash = {hash} AND purpose = 'marketing'
-         ORDER BY state = 'asked', occurred_at DESC, id DESC LIMIT 1)
-    ) END
-"""
-
-
-def _blocked(address: str) -> str:
-    return BLOCKED.format(address=address, hash=HASH.format(address=address))
 
 
 @dataclass(frozen=True, slots=True)
@@ -554,6 +537,14 @@ def mail_counts(program_ids: Iterable[int]) -> dict[int, dict[str, int]]:
 # --- Sendings -------------------------------------------------------------------------------------------------------------------
 
 
+# Why a mail may not leave at all: an operational one (part of a contract, a question to confirm) asks the suppression list alone.
+MAY_NOT = (
+    "CASE WHEN {of}.is_operational AND coalesce({row}, '') <> '' THEN"
+    " (SELECT reason FROM leads_suppression WHERE address_hash = h.hash AND reason IN ('bounced', 'complained'))"
+    " ELSE " + queries_consent.blocked("{row}", "h.hash", "{of}.purpose") + " END"
+)
+
+
 def queue_mails(
     walkers: Sequence[Walker], *, template_id: int, step: str, now: datetime, over_budget: Collection[int] = ()
 ) -> set[int]:
@@ -564,19 +555,25 @@ def queue_mails(
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            WITH walker AS MATERIALIZED (
-                SELECT w.*, c.email, coalesce(
-                    {_blocked("c.email")}, CASE WHEN c.id = ANY(%(over)s::bigint[]) THEN 'budget' END
+            WITH template AS (
+                SELECT t.id, t.purpose, coalesce(p.basis = 'contract', false) AS is_operational
+                FROM nurture_template t LEFT JOIN leads_purpose p ON p.slug = t.purpose WHERE t.id = %(template)s
+            ), walker AS MATERIALIZED (
+                SELECT w.*, c.email, t.purpose, t.is_operational, coalesce(
+                    {MAY_NOT.format(row="c.email", of="t")},
+                    CASE WHEN c.id = ANY(%(over)s::bigint[]) AND NOT t.is_operational THEN 'budget' END
                 ) AS blocked
                 FROM unnest(%(enrolments)s::bigint[], %(contacts)s::bigint[], %(visits)s::int[])
                     w (enrolment_id, contact_id, visit)
                 JOIN leads_contact c ON c.id = w.contact_id
+                CROSS JOIN template t
+                CROSS JOIN LATERAL (SELECT leads_address_hash(c.email) AS hash OFFSET 0) h
             )
             INSERT INTO nurture_sending
-                (key, token, contact_id, enrolment_id, template_id, step, address, is_operational, is_test, state, carrier,
+                (key, token, contact_id, enrolment_id, template_id, purpose, step, address, is_operational, is_test, state, carrier,
                  queued_at, due_at, tries, message_id, subject, html, text, headers, why_not)
             SELECT concat_ws(':', enrolment_id, %(step)s::text, visit), gen_random_uuid(), contact_id, enrolment_id,
-                %(template)s, %(step)s, coalesce(email, ''), false, false,
+                %(template)s, purpose, %(step)s, coalesce(email, ''), is_operational, false,
                 CASE WHEN blocked IS NULL THEN 'queued' ELSE 'not_sent' END, '',
                 %(now)s, %(now)s, 0, '', '', '', '', '[]', coalesce(blocked, '')
             FROM walker
@@ -616,7 +613,7 @@ def reserve_sendings(*, now: datetime, lease_until: datetime, limit: int) -> lis
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A mail ready to leave, as it is stored."""
+    """A mail ready to leave, as it is stored. `opens_at`: the send window of its reader opens only then."""
 
     id: int
     message_id: str
@@ -624,56 +621,122 @@ class Written:
     html: str
     text: str
     headers: list[tuple[str, str]]
+    opens_at: datetime | None = None
+
+
+_CLAIM = f"""
+    WITH written AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(%(mails)s::json)
+            row (id bigint, message_id text, subject text, html text, text text, headers json, opens_at timestamptz)
+    ), verdict AS MATERIALIZED (
+        SELECT s.id, s.address, s.due_at, s.queued_at, w.opens_at, p.state IS NOT DISTINCT FROM 'paused' AS is_held,
+            lower(split_part(s.address, '@', -1) COLLATE "pg_c_utf8") AS domain,
+            NOT (s.is_test OR s.is_operational) AS is_limited, wish.pace, wish.paused_until,
+            CASE
+                WHEN s.is_test THEN NULL
+                WHEN s.contact_id IS NULL AND s.consent_request_id IS NULL THEN 'contact_gone'
+                WHEN p.state = 'stopped' THEN 'program_stopped'
+                ELSE {MAY_NOT.format(row="s.address", of="s")}
+            END AS blocked
+        FROM written w JOIN nurture_sending s ON s.id = w.id
+        LEFT JOIN nurture_enrolment e ON e.id = s.enrolment_id
+        LEFT JOIN nurture_program p ON p.id = e.program_id
+        CROSS JOIN LATERAL (SELECT leads_address_hash(s.address) AS hash OFFSET 0) h
+        LEFT JOIN leads_mailpreference wish ON wish.address_hash = h.hash
+        WHERE s.state = 'queued' AND s.lease_until = %(reserved)s
+        FOR NO KEY UPDATE OF s
+    ), ready AS (
+        SELECT *, row_number() OVER (PARTITION BY address ORDER BY due_at, id) AS place FROM verdict
+        WHERE blocked IS NULL AND NOT is_held AND is_limited
+            AND coalesce(paused_until <= %(now)s, true) AND coalesce(opens_at <= %(now)s, true)
+    ), budget AS (
+        SELECT r.id, max(CASE WHEN r.place > cap.most THEN %(now)s + cap.span ELSE (
+            SELECT o.claimed_at + cap.span FROM nurture_sending o
+            WHERE o.address = r.address AND o.claimed_at > %(now)s - cap.span AND NOT o.is_operational
+            ORDER BY o.claimed_at DESC OFFSET cap.most - r.place LIMIT 1
+        ) END) AS free_at
+        FROM ready r CROSS JOIN LATERAL (VALUES
+            (CASE WHEN r.pace IN ('weekly', 'monthly') THEN 1 END, make_interval(days => CASE r.pace WHEN 'weekly' THEN 7 ELSE 30 END)),
+            ((SELECT mails FROM nurture_mailbudget LIMIT 1)::int, make_interval(days => (SELECT days FROM nurture_mailbudget LIMIT 1)))
+        ) cap (most, span)
+        WHERE cap.most IS NOT NULL GROUP BY r.id
+    ), turn AS MATERIALIZED (
+        SELECT v.id, v.domain, v.blocked, v.is_held, v.queued_at,
+            CASE WHEN v.blocked IS NOT NULL OR v.is_held OR NOT v.is_limited THEN NULL
+                WHEN v.paused_until > %(now)s THEN 'paused' WHEN v.opens_at > %(now)s THEN 'window'
+                WHEN b.free_at > %(now)s THEN 'frequency' END AS waits_for,
+            CASE WHEN v.paused_until > %(now)s THEN v.paused_until WHEN v.opens_at > %(now)s THEN v.opens_at
+                ELSE b.free_at END AS waits_until
+        FROM verdict v LEFT JOIN budget b USING (id)
+    ), pace AS MATERIALIZED (
+        SELECT id, domain, per_minute, CASE WHEN minute_began_at > %(now)s - interval '1 minute' THEN minute_began_at ELSE %(now)s END AS began,
+            CASE WHEN minute_began_at > %(now)s - interval '1 minute' THEN used ELSE 0 END AS used
+        FROM nurture_domainpace WHERE domain IN (SELECT domain FROM turn) ORDER BY id FOR NO KEY UPDATE
+    ), queue AS (
+        SELECT t.id, p.id AS pace_id, p.began, p.used + row_number() OVER (PARTITION BY p.id ORDER BY t.id) <= p.per_minute AS fits
+        FROM turn t JOIN pace p USING (domain) WHERE t.blocked IS NULL AND NOT t.is_held AND t.waits_for IS NULL
+    ), counted AS (
+        UPDATE nurture_domainpace d SET minute_began_at = n.began, used = n.used + n.fitting
+        FROM (
+            SELECT p.id, p.began, p.used, count(*) FILTER (WHERE q.fits) AS fitting
+            FROM pace p JOIN queue q ON q.pace_id = p.id GROUP BY p.id, p.began, p.used
+        ) n WHERE d.id = n.id
+    ), decided AS (
+        SELECT t.id, coalesce(t.blocked, CASE WHEN t.waits_for IN ('paused', 'frequency')
+                AND t.waits_until > t.queued_at + make_interval(days => %(wait_days)s) THEN t.waits_for END) AS why_not,
+            t.is_held, coalesce(t.waits_for, CASE WHEN NOT q.fits THEN 'domain_pace' END) AS waits_for,
+            CASE WHEN t.waits_for IS NULL THEN q.began + interval '1 minute' ELSE t.waits_until END AS waits_until
+        FROM turn t LEFT JOIN queue q USING (id)
+    ), final AS (
+        SELECT *, CASE WHEN why_not IS NOT NULL THEN 'not_sent' WHEN is_held THEN 'held' WHEN waits_for IS NOT NULL THEN 'queued'
+            ELSE 'sending' END AS state
+        FROM decided
+    )
+    UPDATE nurture_sending s SET
+        state = f.state,
+        why_not = CASE f.state WHEN 'not_sent' THEN f.why_not WHEN 'queued' THEN f.waits_for ELSE '' END,
+        due_at = CASE f.state WHEN 'queued' THEN f.waits_until ELSE s.due_at END,
+        lease_until = CASE f.state WHEN 'sending' THEN %(lease)s::timestamptz END,
+        claimed_at = CASE f.state WHEN 'sending' THEN %(now)s::timestamptz END,
+        tries = s.tries + CASE f.state WHEN 'sending' THEN 1 ELSE 0 END,
+        carrier = %(carrier)s, message_id = w.message_id, subject = w.subject, html = w.html, text = w.text,
+        headers = w.headers::jsonb
+    FROM final f JOIN written w USING (id) WHERE s.id = f.id
+    RETURNING s.id, s.state
+"""
 
 
 def claim_sendings(
-    written: Sequence[Written], *, reserved_until: datetime, lease_until: datetime, carrier: str
-) -> set[int]:
-    """Claim prepared mails for sending: those that may leave. One statement, which looks at suppression, consent and program again.
+    written: Sequence[Written],
+    *,
+    now: datetime,
+    reserved_until: datetime,
+    lease_until: datetime,
+    carrier: str,
+    wait_days: int,
+) -> dict[int, str]:
+    """Claim prepared mails: those that may leave become “being sent”. sending -> its state now.
 
-    A mail of somebody who said no becomes “not sent” here; one of a paused program is held. Only rows that this worker
-    reserved and nobody else took change, so two workers never claim the same mail. The mails go over as one JSON text: arrays of
-    long texts cost psycopg 1.3 ms a mail for quoting, which this does in 0.05 (2026-11-22).
+    One statement, which looks again at suppression, consent for the purpose, program, pause, send window, frequency budget and the
+    pace of the recipient's domain. A mail of somebody who said no becomes “not sent”, one of a paused program is held, one whose turn has not come
+    waits with its reason, at most `wait_days` where the reader wished so. Only rows that this worker reserved and nobody else took
+    change, so two workers never claim the same mail; the caller holds the locks of the addresses (leads.queries_consent). The mails go
+    over as one JSON text: arrays of long texts cost psycopg 1.3 ms a mail for quoting, which this does in 0.05 (2026-11-22).
     """
+    mails = [asdict(mail) | {"opens_at": mail.opens_at and mail.opens_at.isoformat()} for mail in written]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""
-            WITH written AS MATERIALIZED (
-                SELECT * FROM json_to_recordset(%(mails)s::json)
-                    row (id bigint, message_id text, subject text, html text, text text, headers json)
-            ), verdict AS (
-                SELECT s.id, CASE
-                    WHEN s.is_test THEN NULL
-                    WHEN s.contact_id IS NULL THEN 'contact_gone'
-                    WHEN p.state = 'stopped' THEN 'program_stopped'
-                    WHEN s.is_operational THEN NULL
-                    ELSE {_blocked("s.address")}
-                END AS blocked, p.state IS NOT DISTINCT FROM 'paused' AS is_paused
-                FROM nurture_sending s
-                LEFT JOIN nurture_enrolment e ON e.id = s.enrolment_id
-                LEFT JOIN nurture_program p ON p.id = e.program_id
-                WHERE s.id = ANY(%(ids)s) AND s.state = 'queued' AND s.lease_until = %(reserved)s
-                FOR NO KEY UPDATE OF s
-            )
-            UPDATE nurture_sending s SET
-                state = CASE WHEN v.blocked IS NOT NULL THEN 'not_sent' WHEN v.is_paused THEN 'held' ELSE 'sending' END,
-                why_not = coalesce(v.blocked, ''),
-                lease_until = CASE WHEN v.blocked IS NULL AND NOT v.is_paused THEN %(lease)s::timestamptz END,
-                tries = s.tries + CASE WHEN v.blocked IS NULL AND NOT v.is_paused THEN 1 ELSE 0 END,
-                carrier = %(carrier)s, message_id = w.message_id, subject = w.subject, html = w.html, text = w.text,
-                headers = w.headers::jsonb
-            FROM verdict v JOIN written w ON w.id = v.id WHERE s.id = v.id
-            RETURNING s.id, s.state
-            """,
+            _CLAIM,
             {
-                "ids": [mail.id for mail in written],
-                "mails": json.dumps([asdict(mail) for mail in written], ensure_ascii=False),
+                "mails": json.dumps(mails, ensure_ascii=False),
+                "now": now,
                 "reserved": reserved_until,
                 "lease": lease_until,
                 "carrier": carrier,
+                "wait_days": wait_days,
             },
         )
-        return {sending_id for sending_id, state in cursor.fetchall() if state == "sending"}
+        return dict(cursor.fetchall())
 
 
 def set_sent(sending_ids: Sequence[int], *, sent_at: datetime) -> list[tuple[int, int, str, str]]:

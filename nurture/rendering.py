@@ -24,6 +24,8 @@ from nurture.models import Template
 LARGEST_BODY = 500_000  # characters of a template's source
 LONGEST_SUBJECT = 250  # characters; a longer one is cut, since no reader shows more
 UNSUBSCRIBE = "unsubscribe_url"
+PREFERENCES = "preferences_url"
+CONFIRM = "confirm_url"  # only in mails that ask somebody to confirm
 ADDRESS = "workspace.postal_address"
 
 # Contact and company fields that a placeholder may name, as the rule language calls them.
@@ -51,6 +53,9 @@ ROOTS: dict[str, frozenset[str]] = {
     "owner": frozenset({"name", "first_name", "email", "team"}),
     "workspace": frozenset({"name", "postal_address", "sender_name"}),
     UNSUBSCRIBE: frozenset(),
+    PREFERENCES: frozenset(),
+    CONFIRM: frozenset(),
+    "purposes": frozenset(),
 }
 
 
@@ -162,9 +167,14 @@ def _with_footer(html: str, body: str) -> str:
     lines = []
     if ADDRESS not in body:
         lines.append("{{ workspace.name }}<br>{{ workspace.postal_address | newline_to_br }}")
-    if UNSUBSCRIBE not in body:
-        words = escape(_("Unsubscribe"))
-        lines.append(f'<a href="{{{{ unsubscribe_url }}}}" style="color:#667085;text-decoration:underline">{words}</a>')
+    links = {} if CONFIRM in body else {PREFERENCES: _("Preferences"), UNSUBSCRIBE: _("Unsubscribe")}
+    missing = [
+        f'<a href="{{{{ {name} }}}}" style="color:#667085;text-decoration:underline">{escape(words)}</a>'
+        for name, words in links.items()
+        if name not in body
+    ]
+    if UNSUBSCRIBE not in body and missing:
+        lines.append(" · ".join(missing))
     if not lines:
         return html
     footer = (
@@ -186,7 +196,7 @@ def _liquid_words(error: Exception) -> str:
 
 
 def context_for(
-    contact: Contact | None, *, workspace: Workspace, unsubscribe_url: str, address: str = ""
+    contact: Contact | None, *, workspace: Workspace, unsubscribe_url: str, address: str = "", preferences_url: str = ""
 ) -> dict[str, Any]:
     """Every value a placeholder may name; what is unknown is an empty text, so that `default` applies.
 
@@ -219,6 +229,7 @@ def context_for(
             "sender_name": workspace.sender_name or workspace.name,
         },
         UNSUBSCRIBE: unsubscribe_url,
+        PREFERENCES: preferences_url,
     }
 
 

@@ -26,10 +26,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from leads.actions import NewActivity, record_activities, suppress
+from leads import queries_consent
+from leads.actions import NewActivity, record_activities
+from leads.consent import preference_token
 from leads.models import Suppression, Workspace
+from leads.suppression import suppress
 from leads.workspace import workspace
-from nurture import queries
+from nurture import confirmations, queries, window
 from nurture.message import BadAddress, Envelope, Message, build
 from nurture.models import Sending, Template
 from nurture.rendering import BadTemplate, compiled, context_for
@@ -41,6 +44,7 @@ SLICE = 32  # mails between two commits: at most so many are uncertain after a c
 RESERVED = timedelta(minutes=2)  # to prepare a slice
 LEASE = timedelta(minutes=5)  # to send it; no mail of it is begun after half of that
 BACK_OFF = (1, 5, 15, 60, 240, 720, 1440)  # minutes after each temporary refusal; past the last the mail is given up
+LONGEST_WAIT = 10  # days that a mail waits for a pause or the frequency budget; after that its moment is over
 SERVER_DOWN = "nurture:mail-server-down"
 SERVER_REST = 15  # seconds without a new try after the server could not be reached
 
@@ -50,8 +54,15 @@ WHY = {
     "bounced": gettext_lazy("Mail to the address bounced before."),
     "complained": gettext_lazy("The reader complained about an earlier mail."),
     "by_hand": gettext_lazy("The address was suppressed by hand."),
+    "domain": gettext_lazy("Nobody at this domain is mailed."),
+    "role": gettext_lazy("It is the address of a role, not of a person."),
     "withdrawn": gettext_lazy("Consent was withdrawn."),
     "not_confirmed": gettext_lazy("Consent was asked for but never confirmed."),
+    "no_consent": gettext_lazy("The purpose needs consent, and none was given."),
+    "paused": gettext_lazy("The reader wants no mail for a while."),
+    "window": gettext_lazy("It waits for the hours in which mail leaves."),
+    "frequency": gettext_lazy("The reader gets no more mails in these days."),
+    "domain_pace": gettext_lazy("It waits its turn: the domain gets only so many mails a minute."),
     "program_stopped": gettext_lazy("The program was stopped before."),
     "left_program": gettext_lazy("The contact left the program before."),
     "budget": gettext_lazy("The budget of mails to one person, over all programs, was used up."),
@@ -73,6 +84,7 @@ class Report:
     not_sent: int = 0
     bounced: int = 0
     again: int = 0
+    later: int = 0
     uncertain: int = 0
     problem: str = ""
     by_seconds: dict[str, float] = field(default_factory=dict)
@@ -94,6 +106,7 @@ class _Slice:
     """Mails prepared by this worker, by sending."""
 
     reserved_until: datetime
+    addresses: list[str]
     written: list[queries.Written]
     messages: dict[int, Message]
 
@@ -102,12 +115,23 @@ def unsubscribe_url(sending: Sending) -> str:
     return f"{settings.PUBLIC_URL}{_unsubscribe_path().replace(str(_NOBODY), str(sending.token))}"
 
 
+def preferences_url(sending: Sending) -> str:
+    path = _preferences_path().replace(_PLACE, preference_token(sending.address, sending.contact_id))
+    return f"{settings.PUBLIC_URL}{path}"
+
+
+_PLACE = "0place0"
 _NOBODY = uuid.UUID(int=0)
 
 
 @cache_of_functions
 def _unsubscribe_path() -> str:
     return reverse("nurture:unsubscribe", args=[_NOBODY])
+
+
+@cache_of_functions
+def _preferences_path() -> str:
+    return reverse("nurture:preferences", args=[_PLACE])
 
 
 def problem_of_setup(server: Server | None, home: Workspace) -> str:
@@ -164,6 +188,8 @@ def _pipeline(clock: _Clock, seconds: float, report: Report, connection: Connect
         answers = on_the_way.result() if on_the_way else {}
         on_the_way = None
         with transaction.atomic():
+            if prepared:  # before anything else: see lock_addresses
+                queries_consent.lock_addresses_in_clear(prepared.addresses)
             _record(answers, clock.at(), report)
             claimed = (
                 _claim(prepared, clock.at(), Sending.Carrier.SMTP, report) if prepared and not report.problem else []
@@ -178,6 +204,7 @@ def _keep_in_outbox(clock: _Clock, seconds: float, report: Report) -> None:
     """Without a server: each mail is written as it would leave, and kept."""
     while time.monotonic() - clock.began < seconds and (prepared := _prepare(clock, report)):
         with transaction.atomic():
+            queries_consent.lock_addresses_in_clear(prepared.addresses)
             claimed = _claim(prepared, clock.at(), Sending.Carrier.OUTBOX, report)
             _record({sending_id: Answer(Verdict.SENT) for sending_id, _message in claimed}, clock.at(), report)
 
@@ -190,14 +217,14 @@ def _prepare(clock: _Clock, report: Report) -> _Slice | None:
     if not ids:
         return None
     home = workspace()
-    prepared = _Slice(reserved_until, [], {})
     failed: dict[str, list[int]] = {}
     rows = list(
         Sending.objects.filter(pk__in=ids)
-        .select_related("contact__company", "contact__owner")
+        .select_related("contact__company", "contact__owner", "consent_request")
         .defer("html", "text", "headers")
         .order_by("due_at", "id")
     )
+    prepared = _Slice(reserved_until, sorted({row.address for row in rows}), [], {})
     templates = Template.objects.in_bulk({row.template_id for row in rows})
     for sending in rows:
         sending.template = templates[sending.template_id]
@@ -223,7 +250,15 @@ def _prepare(clock: _Clock, report: Report) -> _Slice | None:
 def write(sending: Sending, home: Workspace, *, at: datetime) -> tuple[Message, queries.Written]:
     """The mail of one sending, as bytes and as it is stored. Raises BadTemplate or BadAddress."""
     link = unsubscribe_url(sending)
-    context = context_for(sending.contact, workspace=home, unsubscribe_url=link, address=sending.address)
+    context = context_for(
+        sending.contact,
+        workspace=home,
+        unsubscribe_url=link,
+        address=sending.address,
+        preferences_url=preferences_url(sending),
+    )
+    if sending.consent_request is not None:
+        context |= confirmations.placeholders(sending.consent_request)
     mail = compiled(sending.template).fill(context)
     if sending.is_test:
         mail = type(mail)(_("[Test] %(subject)s") % {"subject": mail.subject}, mail.html, mail.text)
@@ -235,6 +270,9 @@ def write(sending: Sending, home: Workspace, *, at: datetime) -> tuple[Message, 
         recipient=sending.address,
         reply_to=home.reply_to,
         unsubscribe_url="" if sending.is_operational else link,
+        list_name="" if sending.is_operational else sending.purpose,
+        campaign=sending.template.slug,
+        is_automatic=sending.is_operational and not sending.is_test,
     )
     message = build(mail, envelope, at=at)
     stored = queries.Written(
@@ -244,6 +282,7 @@ def write(sending: Sending, home: Workspace, *, at: datetime) -> tuple[Message, 
         _storable(mail.html),
         _storable(mail.text),
         message.headers,
+        None if sending.is_operational else window.opens_at(home, sending.contact, at),
     )
     return message, stored
 
@@ -255,11 +294,18 @@ def _storable(text: str) -> str:
 def _claim(prepared: _Slice, at: datetime, carrier: str, report: Report) -> list[tuple[int, Message]]:
     if not prepared.written:
         return []
-    won = queries.claim_sendings(
-        prepared.written, reserved_until=prepared.reserved_until, lease_until=at + LEASE, carrier=carrier
+    states = queries.claim_sendings(
+        prepared.written,
+        now=at,
+        reserved_until=prepared.reserved_until,
+        lease_until=at + LEASE,
+        carrier=carrier,
+        wait_days=LONGEST_WAIT,
     )
-    report.not_sent += len(prepared.written) - len(won)
-    return [(sending_id, message) for sending_id, message in prepared.messages.items() if sending_id in won]
+    report.not_sent += sum(state == Sending.State.NOT_SENT for state in states.values())
+    report.later += sum(state == Sending.State.QUEUED for state in states.values())
+    mine = {sending_id for sending_id, state in states.items() if state == Sending.State.SENDING}
+    return [(sending_id, message) for sending_id, message in prepared.messages.items() if sending_id in mine]
 
 
 def _offer(connection: Connection, mails: Sequence[tuple[int, Message]]) -> dict[int, Answer]:
@@ -303,7 +349,8 @@ def _record(answers: dict[int, Answer], at: datetime, report: Report) -> None:
     if waiting:
         for sending in Sending.objects.filter(pk__in=waiting, state=Sending.State.SENDING):
             sending.state, sending.lease_until, sending.tries = Sending.State.QUEUED, None, max(0, sending.tries - 1)
-            sending.save(update_fields=["state", "lease_until", "tries"])
+            sending.claimed_at = None
+            sending.save(update_fields=["state", "lease_until", "tries", "claimed_at"])
     for sending_id in by_verdict.get(Verdict.SERVER_DOWN, []):
         report.problem = _("The mail server does not answer: %(why)s") % {"why": answers[sending_id].words}
     for sending_id in by_verdict.get(Verdict.UNCERTAIN, []):
@@ -319,7 +366,7 @@ def _try_again(sending_id: int, words: str, at: datetime, report: Report) -> Non
     sending = Sending.objects.get(pk=sending_id)
     if sending.state != Sending.State.SENDING:
         return
-    sending.lease_until, sending.why_not = None, words
+    sending.lease_until, sending.why_not, sending.claimed_at = None, words, None
     if sending.tries > len(BACK_OFF):
         sending.state = Sending.State.NOT_SENT
         sending.why_not = (_("Given up after %(n)d tries: ") % {"n": sending.tries} + words)[:300]
@@ -328,7 +375,7 @@ def _try_again(sending_id: int, words: str, at: datetime, report: Report) -> Non
         sending.state = Sending.State.QUEUED
         sending.due_at = at + timedelta(minutes=BACK_OFF[sending.tries - 1])
         report.again += 1
-    sending.save(update_fields=["state", "due_at", "lease_until", "why_not"])
+    sending.save(update_fields=["state", "due_at", "lease_until", "why_not", "claimed_at"])
 
 
 def _bounce(sending_id: int, words: str, at: datetime, report: Report, *, is_mailbox: bool) -> None:

@@ -7,7 +7,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from nurture import notices, sending
+from nurture import confirmations, notices, sending
 from nurture.turn import turn
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,10 @@ def turn_once() -> int:
 @shared_task(name="nurture.send_due")
 def send_due() -> int:
     """Each two seconds: let due mail out; safe to run twice, late or never. Mails sent."""
-    report = sending.send_due(timezone.now())
-    if report.sent or report.not_sent or report.bounced or report.uncertain or report.again:
+    now = timezone.now()
+    confirmations.queue_asked(now)
+    report = sending.send_due(now)
+    if report.sent or report.not_sent or report.bounced or report.uncertain or report.again or report.later:
         log.info("sendings", extra={key: value for key, value in vars(report).items() if value})
     elif report.problem:
         log.warning("mail waits", extra={"why": report.problem})

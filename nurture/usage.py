@@ -7,6 +7,7 @@ import re
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from leads.purposes import key_of_purpose
 from nurture.models import Template
 from segments.graph import Definition
 
@@ -23,7 +24,7 @@ def template_uses() -> dict[str, list[Definition]]:
         reads = fields_named(" ".join((template.subject, template.preheader, template.body)))
         url = reverse("nurture:template-edit", args=[template.slug])
         use = Definition(f"template:{template.slug}", template.name, _("e-mail"), url, reads)
-        for key in reads:
+        for key in (*reads, key_of_purpose(template.purpose)):
             found.setdefault(key, []).append(use)
     return found
 

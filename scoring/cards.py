@@ -14,9 +14,9 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from leads.addresses import address_hash
 from leads.countries import name_of
 from leads.models import ConsentEvent, Contact, DealContact, Suppression
-from leads.text import address_hash
 from leads.workspace import zone
 from scoring import bant, queries
 from scoring.models import Rule, ScoreModel, ScoreVersion

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from leads import countries
-from leads.models import ActivityKind, ConsentEvent, CustomField, Deal, Mark, Owner, Stage
+from leads.models import ActivityKind, ConsentEvent, CustomField, Deal, Mark, Owner, Purpose, Stage
 from segments.conditions import suggestions
 from segments.conditions.facts import ActivityFact, DealFact, Facts, json_text
 from segments.conditions.fields import (
@@ -528,8 +528,9 @@ def _deals(facts: Facts, moment: Moment) -> Sequence[DealFact]:
 
 
 def _consents() -> dict[str, Field]:
-    """The purposes met so far, and marketing. One statement over the ledger's index."""
-    purposes = {"marketing", *ConsentEvent.objects.order_by().values_list("purpose", flat=True).distinct()}
+    """The purposes of this instance, and what the ledger met besides. Two statements."""
+    purposes = {Purpose.ALL, *Purpose.objects.values_list("slug", flat=True)}
+    purposes |= {*ConsentEvent.objects.order_by().values_list("purpose", flat=True).distinct()}
     return {f"consent.{purpose}": _consent(f"consent.{purpose}") for purpose in sorted(purposes)}
 
 
@@ -546,9 +547,9 @@ def _consent(key: str) -> Field:
 
 def _in_consent(purpose: str, condition: Sql, scope: Scope) -> Sql:
     """Everybody: the ledger's last rows once. A batch: a step down the index for each address."""
-    address = Sql("encode(sha256(convert_to(lower(contact.email COLLATE \"pg_c_utf8\"), 'UTF8')), 'hex')")
+    address = Sql("leads_address_hash(contact.email)")
     counts = sql(
-        "event.purpose = ANY ({}) AND event.occurred_at <= {}",
+        "event.purpose = ANY ({}) AND event.counts AND event.occurred_at <= {}",
         bind(sorted({purpose, "marketing"}), "text[]"), bind(scope.moment.at, "timestamptz"),
     )  # fmt: skip
     if scope.contacts is None:

@@ -2,41 +2,165 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
+from leads import consent
+from leads.addresses import masked
+from leads.models import MailPreference, Purpose
 from leads.workspace import workspace
 from nurture import access, actions
+from nurture.models import Sending
+from nurture.sending import preferences_url
+
+PAUSE = timedelta(days=30)
+P = ParamSpec("P")
 
 
-@login_not_required
-@csrf_exempt  # mail providers post without a cookie (RFC 8058); the token in the address is the secret
-@never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
+def public(
+    view: Callable[Concatenate[HttpRequest, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """For everybody who has the link: no sign-in, no cookie (mail providers post without one, RFC 8058; the link is the secret),
+    not kept anywhere, so many requests a minute."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if access.is_flooding(request):
+            return HttpResponse("Too many requests; try again in a minute.\n", status=429, content_type="text/plain")
+        response = view(request, *args, **kwargs)
+        response["X-Robots-Tag"] = "noindex"
+        response["Referrer-Policy"] = "no-referrer"
+        return response
+
+    methods = require_http_methods(["GET", "HEAD", "POST"])
+    return login_not_required(csrf_exempt(never_cache(methods(guarded))))
+
+
+def _proof(request: HttpRequest) -> dict[str, Any]:
+    return consent.Proof(ip=request.META.get("REMOTE_ADDR", ""), agent=request.headers.get("User-Agent", "")).as_json()
+
+
+@public
 def unsubscribe(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     """A button on GET, the withdrawal on POST. An unknown token looks the same, so that nothing can be learnt by trying."""
-    if access.is_flooding(request):
-        return HttpResponse("Too many requests; try again in a minute.\n", status=429, content_type="text/plain")
-    is_done = request.method == "POST"
+    is_done, from_everything = request.method == "POST", "everything" in request.POST
     if is_done:
         one_click = request.POST.get("List-Unsubscribe") == "One-Click"
-        proof = {
-            "address_of_reader": hashlib.sha256(request.META.get("REMOTE_ADDR", "").encode()).hexdigest()[:16],
-            "agent": request.headers.get("User-Agent", "")[:200],
-        }
         source = "one_click" if one_click else "unsubscribe_link"
-        actions.unsubscribe(token, source=source, now=timezone.now(), proof=proof)
+        actions.unsubscribe(
+            token, source=source, now=timezone.now(), proof=_proof(request), from_everything=from_everything
+        )
         if one_click:
             return HttpResponse("unsubscribed\n", content_type="text/plain")
-    response = render(request, "nurture/unsubscribe.html", {"is_done": is_done, "workspace": workspace()})
-    response["X-Robots-Tag"] = "noindex"
-    response["Referrer-Policy"] = "no-referrer"
-    return response
+    context = {
+        "is_done": is_done,
+        "from_everything": from_everything,
+        "preferences": "preferences/",  # relative, so that the page of an unknown token is the same
+        "workspace": workspace(),
+    }
+    return render(request, "nurture/unsubscribe.html", context)
+
+
+@public
+def preferences_of_mail(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """From the mail that somebody holds to their preference page."""
+    sending = Sending.objects.filter(token=token, is_test=False).only("address", "contact_id").first()
+    if sending is None:
+        return _stale(request)
+    return redirect(preferences_url(sending).removeprefix(settings.PUBLIC_URL))
+
+
+def _stale(request: HttpRequest) -> HttpResponse:
+    return render(request, "nurture/link_stale.html", {"workspace": workspace()}, status=404)
+
+
+@public
+def preferences(request: HttpRequest, token: str) -> HttpResponse:
+    """What somebody gets from us, how often, in which language. Each button is a POST; five statements to show."""
+    holder = consent.holder_of(token)
+    if holder is None:
+        return _stale(request)
+    now = timezone.now()
+    said = _keep(request, holder) if request.method == "POST" else ""
+    standing = consent.standing_of_hash(holder.digest)
+    choices = [one for one in standing if not one.purpose.is_all]
+    wish = consent.wish(holder.digest)
+    context = {
+        "workspace": workspace(),
+        "holder": holder,
+        "address": masked(holder.address) if holder.address else "",
+        "choices": choices,
+        "may_switch": [one for one in choices if one.purpose.basis != Purpose.Basis.CONTRACT],
+        "always": [one for one in choices if one.purpose.basis == Purpose.Basis.CONTRACT],
+        "wish": wish,
+        "is_paused": bool(wish.paused_until and wish.paused_until > now),
+        "paces": MailPreference.Pace.choices,
+        "languages": settings.LANGUAGES,
+        "language": wish.language or (holder.contact.language if holder.contact else ""),
+        "all_off": not any(one.is_on for one in choices if one.purpose.basis != Purpose.Basis.CONTRACT),
+        "said": said,
+    }
+    return render(request, "nurture/preferences.html", context)
+
+
+def _keep(request: HttpRequest, holder: consent.Holder) -> str:
+    """What the pressed button means: none, pause, resume, or all the fields. Which of them it was."""
+    now, proof, verb = timezone.now(), _proof(request), request.POST.get("verb", "save")
+    if verb == "none" or request.POST.get("List-Unsubscribe") == "One-Click":
+        actions.leave_everything(holder, source="preference_page", now=now, proof=proof)
+        return "none"
+    if verb in ("pause", "resume"):
+        consent.set_wish(holder.digest, now=now, paused_until=now + PAUSE if verb == "pause" else None)
+        return verb
+    if holder.address:
+        ticked = set(request.POST.getlist("purpose"))
+        shown = set(request.POST.getlist("shown"))
+        consent.choose(
+            holder,
+            wanted={slug: slug in ticked for slug in shown},
+            source="preference_page",
+            now=now,
+            proof=proof,
+        )
+    wanted: dict[str, Any] = {}
+    if (pace := request.POST.get("pace")) in MailPreference.Pace.values:
+        wanted["pace"] = pace
+    if (language := request.POST.get("language")) in dict(settings.LANGUAGES):
+        wanted["language"] = language
+    if wanted:
+        consent.set_wish(holder.digest, now=now, **wanted)
+    return "saved"
+
+
+@public
+def confirm(request: HttpRequest, token: str) -> HttpResponse:
+    """The second half of a double opt-in: a button on GET, consent on POST, once."""
+    now = timezone.now()
+    asked = consent.request_of(token, now=now)
+    if asked is None:
+        return _stale(request)
+    is_done = request.method == "POST"
+    if is_done:
+        consent.confirm(asked, now=now, proof=_proof(request))
+    context = {
+        "is_done": is_done,
+        "purposes": Purpose.objects.filter(slug__in=asked.purposes, archived_at=None),
+        "wordings": consent.wordings_of(asked.purposes),
+        "address": masked(asked.address),
+        "preferences": reverse("nurture:preferences", args=[consent.preference_token(asked.address, asked.contact_id)]),
+        "workspace": workspace(),
+    }
+    return render(request, "nurture/confirm.html", context)

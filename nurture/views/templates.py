@@ -122,7 +122,8 @@ def _preview_of(format: str, subject: str, preheader: str, body: str, contacts: 
     link = "https://example.com/programs/u/00000000-0000-0000-0000-000000000000/"
     try:
         compiled = compile_source(format, subject, preheader, body)
-        mail = compiled.fill(context_for(contact, workspace=home, unsubscribe_url=link))
+        values = context_for(contact, workspace=home, unsubscribe_url=link, preferences_url=f"{link}preferences/")
+        mail = compiled.fill(values | {"confirm_url": f"{link}confirm/", "purposes": _("Newsletter")})
     except BadTemplate as error:
         return {"preview_problem": str(error)}
     key = uuid.uuid4()

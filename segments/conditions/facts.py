@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connection
 
-from leads.text import address_hash
+from leads.addresses import address_hash
 from segments.conditions.periods import Moment
 
 CONTACT_COLUMNS = (
@@ -200,7 +200,7 @@ def read_facts(contact_ids: Iterable[int]) -> dict[int, Facts]:
         found[contact_id].overrides[slug] = verdict
     by_address = {address_hash(facts.contact["email"]): facts for facts in found.values() if facts.contact["email"]}
     for address, *values in _rows(
-        "SELECT address_hash, purpose, state, occurred_at FROM leads_consentevent WHERE address_hash = ANY(%s)"
+        "SELECT address_hash, purpose, state, occurred_at FROM leads_consentevent WHERE address_hash = ANY(%s) AND counts"
         " ORDER BY occurred_at, id",
         [list(by_address)],
     ):

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from leads import actions, intake, merging
 from leads.access import SALES
+from leads.addresses import address_hash
 from leads.intake import Circumstances, Row
 from leads.models import (
     Activity,
@@ -24,7 +25,8 @@ from leads.models import (
     StageMove,
     Suppression,
 )
-from leads.text import address_hash
+from leads.queries_consent import why_blocked
+from leads.suppression import suppress
 from tests.makers import NOW, make_activity, make_company, make_contact, make_deal, make_owner, make_user
 
 pytestmark = pytest.mark.django_db
@@ -155,13 +157,13 @@ def test_who_said_no_by_one_address_said_no_by_the_other(chosen: str) -> None:
         if is_kept or address == "ada@new.test":
             last = ConsentEvent.objects.filter(address_hash=address_hash(address)).latest("occurred_at", "id")
             assert last.state == "withdrawn"
-            assert Suppression.objects.filter(address_hash=address_hash(address)).exists()
+            assert why_blocked([address], "marketing") == {address: "withdrawn"}
     assert not ConsentEvent.objects.exclude(contact=kept).exists()
 
 
 def test_a_hard_bounce_stays_with_its_mailbox_and_a_complaint_comes_along() -> None:
     kept, gone = pair()
-    actions.suppress("ada@new.test", reason="bounced", source="smtp", now=NOW)
+    suppress("ada@new.test", reason="bounced", source="smtp", now=NOW)
     ConsentEvent.objects.create(
         address_hash=address_hash("ada@new.test"), contact=gone, purpose="events", state="withdrawn", occurred_at=NOW
     )
@@ -171,7 +173,7 @@ def test_a_hard_bounce_stays_with_its_mailbox_and_a_complaint_comes_along() -> N
     assert (taken.purpose, taken.state, taken.source) == ("events", "withdrawn", "merge")
 
     other = make_contact("third@old.test")
-    actions.suppress("third@old.test", reason="complained", source="smtp", now=NOW)
+    suppress("third@old.test", reason="complained", source="smtp", now=NOW)
     merge(kept, other)
     assert Suppression.objects.get(address_hash=address_hash("ada@old.test")).reason == "complained"
 

@@ -280,7 +280,7 @@ def test_who_said_no_is_not_mailed_but_walks_on() -> None:
     assert [trace(person) for person in people] == [[("m", "not_mailed")], [("m", "done")]]
     states = dict(Sending.objects.values_list("contact_id", "state"))
     assert states == {people[0].pk: "not_sent", people[1].pk: "queued"}
-    assert Sending.objects.get(contact=people[0]).why_not == "unsubscribed"
+    assert Sending.objects.get(contact=people[0]).why_not == "withdrawn"
 
 
 def test_change_stage_moves_forward_only() -> None:

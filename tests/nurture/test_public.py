@@ -1,20 +1,27 @@
-"""Unsubscribing: a GET changes nothing, one POST is enough, nothing can be learnt by trying."""
+"""Public links: a GET changes nothing, one POST is enough, nothing can be learnt by trying."""
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from leads.models import Activity, ConsentEvent, Suppression
-from leads.text import address_hash
-from nurture import sending
+from leads.actions import delete_contact
+from leads.addresses import address_hash, keyed_hash, masked
+from leads.consent import ask_consent, preference_token
+from leads.models import Activity, ConsentEvent, ConsentRequest, MailPreference, Mark, Purpose, Suppression
+from leads.queries_consent import why_blocked
+from leads.suppression import suppress
+from nurture import confirmations, sending
 from nurture.models import Sending
-from tests.makers import NOW, make_contact
+from tests.makers import NOW, clear_marks, make_contact
 from tests.nurture.makers import mail, make_walk, walk
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +65,7 @@ def test_one_press_is_enough(sent: Sending) -> None:
         "unsubscribe_link",
         address_hash(sent.address),
     )
-    assert Suppression.objects.get().reason == "unsubscribed"
+    assert why_blocked([sent.address], "newsletter") == {sent.address: "withdrawn"}
     assert Activity.objects.filter(kind__slug="email_unsubscribe").count() == 1
 
 
@@ -76,14 +83,12 @@ def test_an_unknown_token_looks_the_same(sent: Sending) -> None:
 
 
 def test_it_outlives_the_contact(sent: Sending) -> None:
-    from leads.actions import delete_contact
-
     assert sent.contact is not None
     delete_contact(sent.contact, actor=None, now=NOW)
     Client().post(link(sent.token))
     again = make_contact(sent.address)
     make_walk(mail(step_id="m"), people=0)
-    assert Suppression.objects.filter(address_hash=address_hash(str(again.email))).exists()
+    assert why_blocked([str(again.email)], "marketing") == {again.email: "withdrawn"}
 
 
 def test_floods_are_stopped(sent: Sending) -> None:
@@ -95,3 +100,174 @@ def test_floods_are_stopped(sent: Sending) -> None:
 def test_other_methods_are_refused(sent: Sending) -> None:
     assert Client().put(link(sent.token)).status_code == 405
     assert Client().get("/programs/u/not-a-token/").status_code == 404
+
+
+# --- One purpose, or everything -------------------------------------------------------------------------------------------
+
+
+def test_unsubscribing_leaves_the_purpose_of_the_mail_or_everything(sent: Sending) -> None:
+    Sending.objects.update(purpose="product-news")
+    client = Client(enforce_csrf_checks=True)
+    client.post(link(sent.token), {"List-Unsubscribe": "One-Click"})
+    assert why(sent, "product-news", "one-to-one") == {"product-news": "withdrawn"}
+    assert "off every list" in client.post(link(sent.token), {"everything": "yes"}).content.decode()
+    assert why(sent, "product-news", "one-to-one") == {"product-news": "withdrawn", "one-to-one": "withdrawn"}
+
+
+def why(sending: Sending, *purposes: str) -> dict[str, str]:
+    found = {purpose: why_blocked([sending.address], purpose).get(sending.address, "") for purpose in purposes}
+    return {purpose: code for purpose, code in found.items() if code}
+
+
+# --- Preferences ----------------------------------------------------------------------------------------------------------
+
+
+def preferences(sending: Sending) -> str:
+    return reverse("nurture:preferences", args=[preference_token(sending.address, sending.contact_id)])
+
+
+def test_from_a_mail_to_the_preference_page(sent: Sending) -> None:
+    answer = Client().get(f"{link(sent.token)}preferences/")
+    assert (answer.status_code, answer["Location"]) == (302, preferences(sent))
+    assert preferences(sent) in sent.html
+    assert Client().get(f"{link(uuid.uuid4())}preferences/").status_code == 404
+
+
+def test_looking_at_preferences_changes_nothing(sent: Sending) -> None:
+    client = Client(enforce_csrf_checks=True)
+    for answer in (
+        client.get(preferences(sent)),
+        client.head(preferences(sent)),
+        client.get(preferences(sent), {"verb": "none"}),
+    ):
+        assert answer.status_code == 200
+        assert answer["Referrer-Policy"] == "no-referrer"
+        assert "no-store" in answer["Cache-Control"]
+    page = client.get(preferences(sent)).content.decode()
+    assert sent.address not in page
+    assert masked(sent.address) in page
+    assert not ConsentEvent.objects.exists()
+    assert not MailPreference.objects.exists()
+    assert not client.cookies
+
+
+def test_what_how_often_and_in_which_language(sent: Sending) -> None:
+    Purpose.objects.create(slug="invoices", name="Invoices", basis="contract")
+    client = Client(enforce_csrf_checks=True)
+    shown = ["newsletter", "product-news", "events", "one-to-one", "invoices", "marketing", "no-such"]
+    values = {
+        "verb": "save",
+        "shown": shown,
+        "purpose": ["newsletter", "one-to-one"],
+        "pace": "weekly",
+        "language": "de",
+    }
+    page = client.post(preferences(sent), values, REMOTE_ADDR="10.0.0.7")
+    assert page.status_code == 200
+    said = set(ConsentEvent.objects.values_list("purpose", "state", "source"))
+    assert said == {("newsletter", "given", "preference_page"), ("product-news", "withdrawn", "preference_page")}
+    assert ConsentEvent.objects.first().proof == {"ip_hash": keyed_hash("10.0.0.7")}  # type: ignore[union-attr]
+    row = MailPreference.objects.get()
+    assert (row.pk, row.pace, row.language) == (address_hash(sent.address), "weekly", "de")
+    client.post(preferences(sent), values)
+    assert ConsentEvent.objects.count() == 2
+    client.post(preferences(sent), {"verb": "save", "pace": "never", "language": "tlh"})
+    row.refresh_from_db()
+    assert (row.pace, row.language, ConsentEvent.objects.count()) == ("weekly", "de", 2)
+
+
+def test_pause_and_its_end(sent: Sending) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.post(preferences(sent), {"verb": "pause"})
+    until = MailPreference.objects.get().paused_until
+    assert until is not None
+    assert "Paused until" in client.get(preferences(sent)).content.decode()
+    client.post(preferences(sent), {"verb": "resume"})
+    assert MailPreference.objects.get().paused_until is None
+    assert not ConsentEvent.objects.exists()
+
+
+@pytest.mark.parametrize("values", [{"verb": "none"}, {"List-Unsubscribe": "One-Click"}])
+def test_all_off_by_one_press(sent: Sending, values: dict[str, str]) -> None:
+    client = Client(enforce_csrf_checks=True)
+    for _twice in range(2):
+        assert client.post(preferences(sent), values).status_code == 200
+    assert why(sent, "newsletter", "one-to-one", "marketing") == dict.fromkeys(
+        ("newsletter", "one-to-one", "marketing"), "withdrawn"
+    )
+    assert ConsentEvent.objects.count() == 1
+    assert Activity.objects.filter(kind__slug="email_unsubscribe").count() == 1
+
+
+def test_a_preference_link_outlives_the_contact(sent: Sending) -> None:
+    page = preferences(sent)
+    assert sent.contact is not None
+    delete_contact(sent.contact, actor=None, now=NOW)
+    client = Client()
+    assert "not with us any more" in client.get(page).content.decode()
+    client.post(page, {"verb": "save", "shown": ["newsletter"], "purpose": ["newsletter"]})
+    assert not ConsentEvent.objects.exists()
+    again = make_contact(sent.address)
+    clear_marks()
+    client.post(page, {"verb": "none"})
+    assert why(sent, "one-to-one") == {"one-to-one": "withdrawn"}
+    assert [mark.contact_id for mark in Mark.objects.all()] == [again.pk]
+
+
+def test_forged_links_and_floods(sent: Sending) -> None:
+    page = preferences(sent)
+    token = page.rstrip("/").rpartition("/")[2]
+    other = f"{'0' * 64}-{sent.contact_id}.{token.partition('.')[2]}"
+    for forged in (token[:-1], other, "x", "1-1.x"):
+        for method in (Client().get, Client().post):
+            answer = method(reverse("nurture:preferences", args=[forged]), {"verb": "none"})
+            assert answer.status_code == 404
+    assert not ConsentEvent.objects.exists()
+    answers = [Client().get(page, REMOTE_ADDR="10.0.0.3").status_code for _each in range(31)]
+    assert answers == [200] * 30 + [429]
+
+
+# --- Double opt-in --------------------------------------------------------------------------------------------------------
+
+
+def test_from_the_form_to_the_mail_to_the_button() -> None:
+    now = timezone.now()
+    ask_consent("New@example.test", purposes=["newsletter", "events"], source="form:footer", now=now)
+    assert confirmations.queue_asked(now) == 1
+    assert confirmations.queue_asked(now) == 0
+    assert sending.send_due(now).sent == 1
+    mail_sent = Sending.objects.get()
+    assert (mail_sent.subject, mail_sent.is_operational) == ("Please confirm: Newsletter, Events", True)
+    assert dict(mail_sent.headers)["Auto-Submitted"] == "auto-generated"
+    path = urlsplit(re.search(r'href="([^"]*/u/confirm/[^"]*)"', mail_sent.html)[1]).path  # type: ignore[index]
+    client = Client(enforce_csrf_checks=True)
+    page = client.get(path)
+    assert "N…@example.test" in page.content.decode()
+    assert "Newsletter" in page.content.decode()
+    assert not ConsentEvent.objects.filter(state="given").exists()
+    asked = ConsentRequest.objects.get()
+    assert client.post(path, REMOTE_ADDR="10.0.0.9").status_code == 200
+    given = ConsentEvent.objects.filter(state="given")
+    assert set(given.values_list("purpose", "address_hash")) == {
+        (slug, asked.address_hash) for slug in ("newsletter", "events")
+    }
+    assert given[0].proof["ip_hash"] == keyed_hash("10.0.0.9")
+    assert client.post(path).status_code == 404
+    assert given.count() == 2
+
+
+def test_a_question_to_a_suppressed_address_is_not_asked() -> None:
+    for address, reason in (
+        ("a@example.test", "bounced"),
+        ("b@example.test", "complained"),
+        ("c@example.test", "by_hand"),
+    ):
+        suppress(address, reason=reason, source="test", now=NOW)
+        ask_consent(address, purposes=["newsletter"], source="form", now=NOW)
+    confirmations.queue_asked(NOW)
+    assert sending.send_due(NOW).sent == 1
+    assert dict(Sending.objects.values_list("address", "why_not")) == {
+        "a@example.test": "bounced",
+        "b@example.test": "complained",
+        "c@example.test": "",
+    }

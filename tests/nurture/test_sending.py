@@ -10,9 +10,10 @@ from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from leads.actions import suppress, withdraw_consent
+from leads.actions import withdraw_consent
+from leads.addresses import address_hash
 from leads.models import Activity, ConsentEvent, Contact, Signal, Suppression
-from leads.text import address_hash
+from leads.suppression import suppress
 from nurture import actions, queries, sending
 from nurture.models import Sending
 from nurture.smtp import Server
@@ -101,7 +102,7 @@ def test_who_unsubscribes_while_the_mail_is_in_the_queue_gets_none(smtp: Sink) -
     assert (report.sent, report.not_sent) == (1, 2)
     assert smtp.recipients == [people[2].email]
     reasons = dict(Sending.objects.filter(state="not_sent").values_list("contact_id", "why_not"))
-    assert reasons == {people[0].pk: "unsubscribed", people[1].pk: "complained"}
+    assert reasons == {people[0].pk: "withdrawn", people[1].pk: "complained"}
 
 
 def test_a_withdrawal_between_preparing_and_claiming_counts(smtp: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +151,7 @@ def test_the_last_word_of_the_ledger_counts(smtp: Sink, states: list[str], expec
 )
 def test_the_database_hashes_addresses_as_python_does(address: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {queries.HASH.format(address='%s::text')}", [address])
+        cursor.execute("SELECT leads_address_hash(%s)", [address])
         assert cursor.fetchone()[0] == address_hash(address)
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from leads.workspace import zone
-from nurture import sending
+from nurture import confirmations, sending
 from nurture.turn import turn
 
 
@@ -50,6 +50,7 @@ class Command(BaseCommand):
         started = perf_counter()
         report = turn(now, full=options["full"], budget_seconds=None)
         began = perf_counter()
+        confirmations.queue_asked(now)
         mails = sending.send_due(now, seconds=3600.0)
         report.seconds["sendings"] = perf_counter() - began
         found = {"at": now.isoformat(), **report.as_json()}

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from leads import queries
+from leads.addresses import address_hash
 from leads.models import Company, ConsentEvent, Contact, CustomField, Deal, DealContact, Owner, StageMove
-from leads.text import address_hash
 from segments.models import Membership, Persona, PersonaAssignment, Segment, SegmentOverride
 from tests.segments.conditions.population_above import PROGRAMS, load_above
 

@@ -124,8 +124,8 @@ def test_a_company_field_holds_for_the_contacts_company() -> None:
 
 
 def test_consent_is_cut_at_the_moment_and_marketing_speaks_for_all() -> None:
+    from leads.addresses import address_hash
     from leads.models import ConsentEvent
-    from leads.text import address_hash
 
     make_contact("Ann@x.test".lower(), first_name="ann")
     make_contact(first_name="bob")

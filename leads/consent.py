@@ -1,0 +1,433 @@
+"""Consent by address and purpose: said yes, said no, was asked. Rows are only added; the last one that counts is the state.
+
+Everything is kept by the hash of the address, so that a no outlives deletion, import, merging and coming back. Only the person takes
+a no back (preference page, confirmed mail), or a colleague who writes down how they said so; never an import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core import signing
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from leads import queries, queries_consent
+from leads.addresses import address_hash, keyed_hash
+from leads.models import ConsentEvent, ConsentRequest, ConsentWording, Contact, MailPreference, Mark, Purpose
+from leads.text import clean, normal_address
+
+EVERYTHING = Purpose.ALL
+DAYS_TO_CONFIRM = 7
+MOST_REQUESTS = 3  # mails that ask one address to confirm, within a day: nobody can be flooded by filling in forms
+REQUEST_SALT = "leads.consent.request"
+PREFERENCE_SALT = "leads.consent.preferences"
+State = ConsentEvent.State
+
+
+class ConsentRefused(Exception):
+    """It cannot be recorded; the message is for people."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one purpose stands for an address: what was said, when, and whether that lets mail out."""
+
+    purpose: Purpose
+    state: str  # given, withdrawn, asked, or empty
+    since: datetime | None
+    is_on: bool
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What shows later that it was the person: how they came, by hashes where the thing itself would be too much to keep."""
+
+    ip: str = ""
+    agent: str = ""
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        found = {
+            "ip_hash": keyed_hash(self.ip) if self.ip else "",
+            "agent": self.agent[:200],
+            "note": self.note[:1000],
+        }
+        return {key: value for key, value in found.items() if value}
+
+
+# --- How it stands -------------------------------------------------------------------------------------------------------
+
+
+def standing(address: str) -> list[Standing]:
+    """Every purpose in use, in its order, for one address. Two statements."""
+    return standing_of_hash(address_hash(address))
+
+
+def standing_of_hash(digest: str) -> list[Standing]:
+    said = queries_consent.states_of(digest)
+    return [_standing(purpose, said) for purpose in Purpose.objects.filter(archived_at=None)]
+
+
+def _standing(purpose: Purpose, said: Mapping[str, tuple[str, datetime]]) -> Standing:
+    state, since = _later(said.get(purpose.slug), said.get(EVERYTHING))
+    if purpose.basis == Purpose.Basis.CONTRACT:
+        return Standing(purpose, state, since, is_on=True)
+    is_on = state == State.GIVEN or (state == "" and purpose.basis == Purpose.Basis.INTEREST)
+    return Standing(purpose, state, since, is_on)
+
+
+def _later(one: tuple[str, datetime] | None, other: tuple[str, datetime] | None) -> tuple[str, datetime | None]:
+    """The later word of two; a plain “asked” yields to whatever was said."""
+    found = [word for word in (one, other) if word]
+    if not found:
+        return "", None
+    return max(found, key=lambda word: (word[0] != State.ASKED, word[1]))
+
+
+def state_of(address: str, purpose: str) -> str:
+    """given, withdrawn, asked, or empty where nothing was ever said. One statement."""
+    said = queries_consent.states_of(address_hash(address))
+    return _later(said.get(purpose), said.get(EVERYTHING))[0]
+
+
+# --- Saying ----------------------------------------------------------------------------------------------------------------
+
+
+def withdraw_consent(
+    address: str,
+    *,
+    source: str,
+    now: datetime,
+    purpose: str = EVERYTHING,
+    contact: Contact | None = None,
+    proof: dict[str, Any] | None = None,
+) -> bool:
+    """Whether this was news. The address gets no mail for the purpose from the commit on, whoever it belongs to now or later."""
+    return _withdraw(_Party.at(address, contact), purpose, source, now, proof or {})
+
+
+def withdraw_by_hash(
+    digest: str, *, source: str, now: datetime, purpose: str = EVERYTHING, proof: dict[str, Any] | None = None
+) -> bool:
+    """The same where only the hash is known any more; looks through all contacts for who has the address now."""
+    people = queries_consent.contacts_with_hash(digest)
+    return _withdraw(_Party(digest, people[0] if people else None, people), purpose, source, now, proof or {})
+
+
+def _withdraw(party: _Party, purpose: str, source: str, now: datetime, proof: dict[str, Any]) -> bool:
+    with transaction.atomic():
+        queries_consent.lock_addresses([party.digest])
+        said = queries_consent.states_of(party.digest)
+        if _later(said.get(purpose), said.get(EVERYTHING))[0] == State.WITHDRAWN and (
+            purpose != EVERYTHING or not _anything_given(said)
+        ):
+            return False
+        _add(party, purpose, State.WITHDRAWN, source=source, now=now, proof=proof)
+    return True
+
+
+def _anything_given(said: Mapping[str, tuple[str, datetime]]) -> bool:
+    """Whether some purpose was given again after everything was withdrawn."""
+    everything = said.get(EVERYTHING)
+    return any(
+        state == State.GIVEN and (everything is None or at >= everything[1])
+        for purpose, (state, at) in said.items()
+        if purpose != EVERYTHING
+    )
+
+
+def give_consent(
+    address: str,
+    *,
+    purposes: Iterable[str],
+    source: str,
+    now: datetime,
+    by_person: bool,
+    contact: Contact | None = None,
+    proof: dict[str, Any] | None = None,
+) -> list[str]:
+    """Purposes for which this counts. `by_person`: they said so themselves, or a colleague notes how they did; else a no stays a no.
+
+    What does not count is kept as a row that changes nothing. Raises ConsentRefused for an unknown purpose.
+    """
+    party, found = _Party.at(address, contact), []
+    slugs = _known(purposes)
+    versions = current_wordings(slugs)
+    with transaction.atomic():
+        queries_consent.lock_addresses([party.digest])
+        said = queries_consent.states_of(party.digest)
+        for slug in slugs:
+            state, _since = _later(said.get(slug), said.get(EVERYTHING))
+            if state == State.GIVEN:
+                continue
+            counts = by_person or state != State.WITHDRAWN
+            wording = versions.get(slug, "")
+            _add(party, slug, State.GIVEN, source=source, now=now, proof=proof or {}, counts=counts, wording=wording)
+            if counts:
+                found.append(slug)
+    return found
+
+
+@dataclass(frozen=True)
+class _Party:
+    """Whom a row is about: the hash, the contact it is filed under, and everybody whose rules may read it."""
+
+    digest: str
+    contact_id: int | None
+    to_mark: list[int]
+
+    @classmethod
+    def at(cls, address: str, contact: Contact | None = None) -> _Party:
+        """One statement."""
+        people = list(queries.contacts_at(normal_address(address)))
+        filed_under = contact.pk if contact is not None else next(iter(people), None)
+        return cls(address_hash(address), filed_under, people)
+
+
+def _add(
+    party: _Party,
+    purpose: str,
+    state: str,
+    *,
+    source: str,
+    now: datetime,
+    proof: dict[str, Any],
+    counts: bool = True,
+    wording: str = "",
+) -> None:
+    ConsentEvent.objects.create(
+        address_hash=party.digest,
+        contact_id=party.contact_id,
+        purpose=purpose,
+        state=state,
+        counts=counts,
+        occurred_at=now,
+        source=clean(source)[:100],
+        wording=wording,
+        proof=proof,
+    )
+    if counts:
+        queries.mark(party.to_mark, Mark.Facet.CONSENT)
+
+
+def _known(purposes: Iterable[str]) -> list[str]:
+    asked = list(dict.fromkeys(purposes))
+    known = set(Purpose.objects.filter(slug__in=asked, archived_at=None).values_list("slug", flat=True))
+    for slug in asked:
+        if slug not in known:
+            raise ConsentRefused(_("There is no purpose “%(slug)s”.") % {"slug": slug})
+    if not asked:
+        raise ConsentRefused(_("Say for what: at least one purpose."))
+    return asked
+
+
+def current_wordings(purposes: Iterable[str]) -> dict[str, str]:
+    """purpose -> the version of its wording in use, as the ledger names it. One statement."""
+    return {row.purpose_id: str(row) for row in wordings_of(purposes)}
+
+
+def wordings_of(purposes: Iterable[str]) -> list[ConsentWording]:
+    """The wordings in use. One statement."""
+    rows = ConsentWording.objects.filter(purpose__in=list(purposes))
+    return list(rows.order_by("purpose_id", "-number").distinct("purpose_id"))
+
+
+# --- Asking: double opt-in ------------------------------------------------------------------------------------------------
+
+
+def ask_consent(
+    address: str,
+    *,
+    purposes: Iterable[str],
+    source: str,
+    now: datetime,
+    contact: Contact | None = None,
+    language: str = "",
+    proof: dict[str, Any] | None = None,
+) -> ConsentRequest | None:
+    """Ask by mail to confirm; None when there is nothing to ask or the address was asked too often today.
+
+    The mail is written by nurture's beat, which reads `wants_mail`. Nothing is given before the link's button is pressed.
+    """
+    party, slugs = _Party.at(address, contact), _known(purposes)
+    with transaction.atomic():
+        queries_consent.lock_addresses([party.digest])
+        said = queries_consent.states_of(party.digest)
+        states = {slug: _later(said.get(slug), said.get(EVERYTHING))[0] for slug in slugs}
+        open_ones = [slug for slug in slugs if states[slug] != State.GIVEN]
+        recent = ConsentRequest.objects.filter(address_hash=party.digest, asked_at__gt=now - timedelta(days=1))
+        if not open_ones or recent.count() >= MOST_REQUESTS:
+            return None
+        versions = current_wordings(open_ones)
+        for slug in open_ones:
+            if states[slug] != State.ASKED:
+                _add(
+                    party, slug, State.ASKED, source=source, now=now, proof=proof or {},
+                    counts=states[slug] == "", wording=versions.get(slug, ""),
+                )  # fmt: skip
+        return ConsentRequest.objects.create(
+            address=clean(address),
+            address_hash=party.digest,
+            contact_id=party.contact_id,
+            purposes=open_ones,
+            source=clean(source)[:100],
+            language=language[:35],
+            proof=proof or {},
+            asked_at=now,
+            expires_at=now + timedelta(days=DAYS_TO_CONFIRM),
+        )
+
+
+def request_token(request: ConsentRequest) -> str:
+    """What the link in the mail carries: the row's number, signed."""
+    return signing.Signer(salt=REQUEST_SALT).sign(str(request.pk)).replace(":", ".")
+
+
+def request_of(token: str, *, now: datetime) -> ConsentRequest | None:
+    """The request that a link names while it may still be answered. One statement; none for a forged link."""
+    try:
+        number = signing.Signer(salt=REQUEST_SALT).unsign(token.replace(".", ":", 1))
+    except signing.BadSignature:
+        return None
+    return ConsentRequest.objects.filter(pk=int(number), confirmed_at=None, expires_at__gt=now).first()
+
+
+def confirm(request: ConsentRequest, *, now: datetime, proof: dict[str, Any]) -> list[str]:
+    """Purposes given now; none when the link was used meanwhile: it works once."""
+    with transaction.atomic():
+        mine = ConsentRequest.objects.filter(pk=request.pk, confirmed_at=None, expires_at__gt=now)
+        if mine.update(confirmed_at=now, wants_mail=False) != 1:
+            return []
+        in_use = Purpose.objects.filter(slug__in=request.purposes, archived_at=None).values_list("slug", flat=True)
+        if not in_use:
+            return []
+        kept = {**proof, "request": request.pk, "asked_at": request.asked_at.isoformat(), "asked": request.proof}
+        return give_consent(
+            request.address,
+            purposes=list(in_use),
+            source=f"confirmed:{request.source}"[:100],
+            now=now,
+            by_person=True,
+            contact=request.contact,
+            proof=kept,
+        )
+
+
+# --- The preference page: a link that needs no sign-in ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Whom a preference link speaks for. Without an address only the hash is left: the contact is gone or has another address."""
+
+    digest: str
+    contact: Contact | None
+    address: str
+
+
+def preference_token(address: str, contact_id: int | None) -> str:
+    """What the link carries: hash and contact, signed. It works as long as the instance keeps its secret."""
+    return signing.Signer(salt=PREFERENCE_SALT).sign(f"{address_hash(address)}-{contact_id or 0}").replace(":", ".")
+
+
+def holder_of(token: str) -> Holder | None:
+    """None for a forged link. One statement."""
+    try:
+        value = signing.Signer(salt=PREFERENCE_SALT).unsign(token.replace(".", ":", 1))
+    except signing.BadSignature:
+        return None
+    digest, _dash, number = value.partition("-")
+    contact = Contact.objects.filter(pk=int(number)).first()
+    if contact is None or not contact.email or address_hash(contact.email) != digest:
+        return Holder(digest, None, "")
+    return Holder(digest, contact, contact.email)
+
+
+def choose(
+    holder: Holder, *, wanted: Mapping[str, bool], source: str, now: datetime, proof: dict[str, Any]
+) -> tuple[list[str], list[str]]:
+    """What somebody ticks on their page: (purposes switched on, switched off). What is as it was leaves no row."""
+    given, withdrawn = [], []
+    with transaction.atomic():
+        queries_consent.lock_addresses([holder.digest])
+        for one in standing_of_hash(holder.digest):
+            slug = one.purpose.slug
+            if (
+                one.purpose.is_all
+                or one.purpose.basis == Purpose.Basis.CONTRACT
+                or wanted.get(slug, one.is_on) == one.is_on
+            ):
+                continue
+            if wanted[slug]:
+                give_consent(
+                    holder.address,
+                    purposes=[slug],
+                    source=source,
+                    now=now,
+                    by_person=True,
+                    contact=holder.contact,
+                    proof=proof,
+                )
+                given.append(slug)
+            else:
+                withdraw_consent(
+                    holder.address, purpose=slug, source=source, now=now, contact=holder.contact, proof=proof
+                )
+                withdrawn.append(slug)
+    return given, withdrawn
+
+
+def wish(digest: str) -> MailPreference:
+    """How often, in which language, not before when; the default where nobody wished anything. One statement."""
+    found = MailPreference.objects.filter(pk=digest).first()
+    return found or MailPreference(address_hash=digest)
+
+
+def set_wish(digest: str, *, now: datetime, **values: Any) -> bool:
+    """Keep a wish; whether it is another than before."""
+    with transaction.atomic():
+        queries_consent.lock_addresses([digest])
+        row = wish(digest)
+        if all(getattr(row, key) == value for key, value in values.items()):
+            return False
+        MailPreference.objects.update_or_create(pk=digest, defaults={**values, "updated_at": now})
+    return True
+
+
+# --- Two addresses of one person ----------------------------------------------------------------------------------------
+
+
+def refused_alone(*, gone: str, kept: str) -> dict[str, datetime]:
+    """purpose -> when it was refused under the one address, where it is not refused under the other. Two statements."""
+    theirs, ours = queries_consent.states_of(address_hash(gone)), queries_consent.states_of(address_hash(kept))
+    return {
+        slug: at
+        for slug, (state, at) in theirs.items()
+        if state == State.WITHDRAWN
+        and (
+            _later(ours.get(slug), ours.get(EVERYTHING))[0] != State.WITHDRAWN
+            or (slug == EVERYTHING and _anything_given(ours))
+        )
+    }
+
+
+def fold_consent(*, gone: str | None, kept: str | None, now: datetime, contact: Contact | None = None) -> list[str]:
+    """Contacts are merged: what the person refused under the address that goes is refused under the one that stays.
+
+    A no travels, a yes never does. The ledger of the address that goes stays as it is, so that it is withdrawn if it ever comes back.
+    Purposes that are refused now and were not before.
+    """
+    if not gone or not kept or address_hash(gone) == address_hash(kept):
+        return []
+    party = _Party.at(kept, contact)
+    with transaction.atomic():
+        queries_consent.lock_addresses([address_hash(gone), party.digest])
+        refused = refused_alone(gone=gone, kept=kept)
+        for slug, at in refused.items():
+            proof = {"merged_from": address_hash(gone), "withdrawn_at": at.isoformat()}
+            _add(party, slug, State.WITHDRAWN, source="merge", now=now, proof=proof)
+    return sorted(refused)

@@ -1,0 +1,105 @@
+"""Statements over consent, preferences and suppression, and the one answer to “may this address be mailed?” as SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import connection
+
+# Why an address gets no mail for a purpose, as a code, or null when it may: a suppression wins, then the last row of the ledger that
+# counts, then the legal basis. “asked” alone is a double opt-in that was never confirmed; after “given” it takes nothing back.
+_BLOCKED = """
+    CASE WHEN coalesce({address}, '') = '' THEN 'no_address' ELSE nullif(coalesce(
+        (SELECT reason FROM leads_suppression WHERE address_hash = {hash}),
+        (SELECT kind FROM leads_suppressionpattern WHERE CASE kind
+            WHEN 'role' THEN lower({address} COLLATE "pg_c_utf8") LIKE replace(value, '_', '\\_') || '@%%'
+            ELSE '.' || lower(split_part({address}, '@', -1) COLLATE "pg_c_utf8") LIKE '%%.' || replace(value, '_', '\\_')
+        END ORDER BY kind LIMIT 1),
+        (SELECT CASE state WHEN 'withdrawn' THEN 'withdrawn' WHEN 'asked' THEN 'not_confirmed' ELSE '' END
+         FROM leads_consentevent WHERE address_hash = {hash} AND purpose IN ({purpose}, 'marketing') AND counts
+         ORDER BY state = 'asked', occurred_at DESC, id DESC LIMIT 1),
+        (SELECT 'no_consent' FROM leads_purpose WHERE slug = {purpose} AND basis = 'consent')
+    ), '') END
+"""
+
+
+def blocked(address: str, hash: str, purpose: str) -> str:
+    """The expression over three expressions: an address, its hash (`leads_address_hash(address)`, worked out once), a purpose."""
+    return _BLOCKED.format(address=address, hash=hash, purpose=purpose)
+
+
+def address_key() -> bytes:
+    """The key of this instance's address hashes. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT leads_address_key()")
+        return bytes(cursor.fetchone()[0])
+
+
+def why_blocked(addresses: Sequence[str], purpose: str) -> dict[str, str]:
+    """Those of the addresses that get no mail for the purpose, each with the code of its reason. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT address, why FROM (
+                SELECT a.address, {blocked("a.address", "h.hash", "%(purpose)s")} AS why
+                FROM unnest(%(addresses)s::text[]) a (address)
+                CROSS JOIN LATERAL (SELECT leads_address_hash(a.address) AS hash OFFSET 0) h
+            ) asked WHERE why IS NOT NULL
+            """,
+            {"addresses": list(addresses), "purpose": purpose},
+        )
+        return dict(cursor.fetchall())
+
+
+def lock_addresses(hashes: Sequence[str]) -> None:
+    """Wait until nobody else decides about these addresses, and keep them until the transaction ends. One statement.
+
+    Whoever writes consent and whoever claims mail takes these locks first of all and in one order, so the two never pass each other:
+    a claim sees every withdrawal that was committed before it, and a withdrawal that waits is committed after the claim.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT pg_advisory_xact_lock(key) FROM (
+                SELECT DISTINCT hashtextextended(hash, 7301) AS key FROM unnest(%s::text[]) wanted (hash) ORDER BY 1 OFFSET 0
+            ) ordered
+            """,
+            [list(hashes)],
+        )
+
+
+def lock_addresses_in_clear(addresses: Sequence[str]) -> None:
+    """The same for addresses as they are written. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT pg_advisory_xact_lock(key) FROM (
+                SELECT DISTINCT hashtextextended(leads_address_hash(address), 7301) AS key
+                FROM unnest(%s::text[]) wanted (address) ORDER BY 1 OFFSET 0
+            ) ordered
+            """,
+            [list(addresses)],
+        )
+
+
+def contacts_with_hash(hash: str) -> list[int]:
+    """Contacts at the address behind a hash. One statement over all contacts (2 s a million): for links that outlived their contact."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM leads_contact WHERE email IS NOT NULL AND leads_address_hash(email) = %s", [hash]
+        )
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+def states_of(hash: str) -> dict[str, tuple[str, datetime]]:
+    """purpose -> its own last row that counts, as (state, when). One statement over the ledger's index."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT ON (purpose) purpose, state, occurred_at FROM leads_consentevent
+            WHERE address_hash = %s AND counts ORDER BY purpose, state = 'asked', occurred_at DESC, id DESC
+            """,
+            [hash],
+        )
+        return {purpose: (state, at) for purpose, state, at in cursor.fetchall()}
