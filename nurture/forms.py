@@ -105,7 +105,7 @@ class PublishForm(forms.Form):
 class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """A template; refused when it cannot become a mail."""
 
-    purpose = forms.ChoiceField(label=gettext_lazy("Purpose"), initial=Purpose.ALL)
+    purpose = forms.ChoiceField(label=gettext_lazy("Purpose"), required=False, initial=Purpose.ALL)
 
     class Meta:
         model = Template
@@ -125,6 +125,9 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
         rows = Purpose.objects.filter(archived_at=None)
         field.choices = [(row.slug, f"{row.name} ({row.get_basis_display()})") for row in rows]  # type: ignore[attr-defined]
         field.help_text = _("Only people whose consent covers it get the mail; unsubscribing leaves this purpose.")
+
+    def clean_purpose(self) -> str:
+        return self.cleaned_data["purpose"] or Purpose.ALL
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

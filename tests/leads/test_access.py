@@ -112,6 +112,11 @@ PAGES: dict[str, dict[str, int]] = {
     "leads:user-list": CONFIGURE,
     "leads:user-new": CONFIGURE,
     "leads:audit-list": CONFIGURE,
+    "leads:contact-consent": SEE,
+    "leads:purpose-list": CONFIGURE,
+    "leads:purpose-new": CONFIGURE,
+    "leads:suppression-list": CONFIGURE,
+    "leads:suppression-export": CONFIGURE,
 }
 ONE = {
     "leads:contact-detail",
@@ -120,6 +125,7 @@ ONE = {
     "leads:contact-timeline",
     "leads:contact-delete",
     "leads:contact-merge",
+    "leads:contact-consent",
     "leads:company-detail",
     "leads:company-edit",
     "leads:deal-detail",
@@ -137,6 +143,10 @@ ELSEWHERE = {
     "tag-edit",
     "owner-edit",
     "user-edit",
+    "purpose-edit",
+    "purpose-archive",
+    "suppression-release",
+    "suppression-import",
 }
 
 
