@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('leads', '0008_keyed_addresses'),
-        ('nurture', '0002_around_the_steps'),
+        ('nurture', '0003_waits_that_listen'),
     ]
 
     operations = [
