@@ -26,6 +26,7 @@ class ScoringConfig(AppConfig):
             queue_nodes,
         )
         from scoring.actions import hand_over_ripe
+        from scoring.actions.bant import look_again
         from scoring.actions.graduation import hand_over_graduates
         from segments import definitions, graph
         from segments.consequences import register_consequence
@@ -43,6 +44,7 @@ class ScoringConfig(AppConfig):
         graph.register_definitions(corners.routing_definitions)
         graph.register_nodes(queue_nodes.queue_nodes, waiting=lambda now: False)  # nodes.models_wait asks for them too
         register_follower("hand_offs", 100, hand_over_ripe)
+        register_follower("looks_again", 102, look_again)
         register_follower("graduates", 105, hand_over_graduates)
         definitions.register_definition_kind(definition_kinds.KIND)
         definitions.register_definition_kind(definition_kinds_routing.KIND)

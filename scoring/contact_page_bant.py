@@ -16,7 +16,7 @@ from leads.models import Contact, StageMove
 from leads.panels import Panel, register_panel
 from scoring import bant
 from scoring.contact_page import STYLES
-from scoring.models import BantFact, ScoreVersion
+from scoring.models import BantFact, LookAgain, ScoreVersion
 
 HISTORY = 20
 MONTHS = (1, 3, 6, 12)  # offered for the timeframe by one click
@@ -56,7 +56,7 @@ class FacetRow:
 
 
 def panel_context(contact: Contact, user: User, now: datetime) -> dict[str, Any]:
-    """Two statements: everything that was said, and the default model's weights; a third, the last stage move, with a suggestion."""
+    """Two statements: what was said and the default model's weights; two more, where they are needed, for the day and the last move."""
     history = _history(contact)
     facts = _that_count(history, now)
     live = ScoreVersion.objects.filter(model__is_default=True, state=ScoreVersion.State.LIVE).first()
@@ -77,12 +77,18 @@ def panel_context(contact: Contact, user: User, now: datetime) -> dict[str, Any]
         "bant_is_applied": bool(
             suggestion and last and last.cause == f"bant:{suggestion.key}" and last.to_stage == contact.stage
         ),
+        "bant_again": _look_again(contact) if history else None,
         "bant_history": [(row, bant.said(row)) for row in history[:HISTORY]],
         "bant_months": MONTHS,
         "bant_today": today,
         "bant_may_record": can(user, "edit_contacts"),
         "bant_may_apply": can(user, "answer"),
     }
+
+
+def _look_again(contact: Contact) -> LookAgain | None:
+    """The pending day, else the last one."""
+    return LookAgain.objects.filter(contact=contact).select_related("set_by").order_by("-set_at", "-pk").first()
 
 
 def _row(facts: bant.Facts, facet: str) -> FacetRow:

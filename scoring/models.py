@@ -757,6 +757,47 @@ class BantFact(models.Model):
         return f"{self.facet}: {self.answer}"
 
 
+class LookAgainQuerySet(models.QuerySet["LookAgain"]):
+    def pending(self) -> LookAgainQuerySet:
+        return self.filter(done_at=None)
+
+    def ready(self, now: datetime) -> LookAgainQuerySet:
+        """Their day has come, and nobody looked yet."""
+        return self.pending().filter(due_at__lte=now)
+
+
+class LookAgain(models.Model):
+    """Somebody who is to be looked at again on a day, although no lead of theirs waits for it: BANT said “later”. At most one is pending."""
+
+    class Outcome(models.TextChoices):
+        HANDED_OVER = "handed_over", _("handed to sales")
+        NOT_RIPE = "not_ripe", _("not over the line: stays in nurture")
+        MOVED_ON = "moved_on", _("further in the life-cycle by then, or out of it")
+
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="looks_again")
+    due_at = models.DateTimeField(help_text="Reader: nodes_bant.LooksAgainNode.")
+    why = models.CharField(max_length=300)
+    set_at = models.DateTimeField()
+    set_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    done_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=11, choices=Outcome, blank=True, default="")
+
+    objects = LookAgainQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["contact"], condition=models.Q(done_at__isnull=True), name="scoring_one_look_again"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=models.Q(done_at__isnull=True), name="scoring_looks_again")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.contact_id} {self.due_at:%Y-%m-%d}"
+
+
 # --- Graduation ------------------------------------------------------------------------------------------------------------
 
 
@@ -789,6 +830,11 @@ class GraduationRule(models.Model):
     points = models.DecimalField(_("points at least"), max_digits=12, decimal_places=2, null=True, blank=True)
     position = models.PositiveSmallIntegerField(_("position"), default=0)
     is_active = models.BooleanField(_("in use"), default=True)
+    spares = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="When it was saved, those who met it already were left where they are (GraduationSpared).",
+    )
     version = models.PositiveIntegerField(
         default=1, help_text="Counts edits; two editors at once are told apart by it."
     )
@@ -812,6 +858,20 @@ class GraduationRule(models.Model):
     def cause(self) -> str:
         """What its moves say in the history."""
         return f"rule:{self.slug}"
+
+
+class GraduationSpared(models.Model):
+    """Somebody who met a rule when it was saved and was not to move for it: the rule waits until they do something new."""
+
+    rule = models.ForeignKey(GraduationRule, models.CASCADE, related_name="spared", db_index=False)
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="+")
+    since = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["rule", "contact"], name="scoring_spared_once")]
+
+    def __str__(self) -> str:
+        return f"{self.rule_id}: {self.contact_id}"
 
 
 class Benchmark(models.Model):

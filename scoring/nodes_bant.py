@@ -9,9 +9,11 @@ from django.db import transaction
 
 from leads.models import Mark
 from leads.queries import mark
-from scoring.models import BantFact
+from scoring.models import BantFact, LookAgain
 from scoring.queries.bant import claim_lapses
 from segments.graph import Node
+
+LOOKS_IN_ONE_TURN = 5_000
 
 
 class LapsesNode:
@@ -37,10 +39,31 @@ class LapsesNode:
         return len(lapsed)
 
 
+class LooksAgainNode:
+    """People whose day has come: they are marked, so that actions.bant.look_again finds them after the scores."""
+
+    key = "bant:looks-again"
+    reads = frozenset[str]()
+    facets = frozenset[int]()
+
+    def is_stale(self, now: datetime) -> bool:
+        return LookAgain.objects.ready(now).exists()
+
+    def make_stale(self, now: datetime) -> None:
+        """What is due stands in the rows."""
+
+    def refresh(self, *, contacts: Sequence[int] | None, now: datetime) -> list[int] | int:
+        """Two statements over a bounded number of rows; they stay due until the follower has looked."""
+        if contacts is not None:
+            return []
+        due = LookAgain.objects.ready(now).order_by("due_at", "pk").values_list("contact", flat=True)
+        return mark(list(due[:LOOKS_IN_ONE_TURN]), Mark.Facet.DEFINITION)
+
+
 def bant_nodes() -> list[Node]:
-    return [LapsesNode()]
+    return [LapsesNode(), LooksAgainNode()]
 
 
 def lapses_wait(now: datetime) -> bool:
-    """Whether a fact has lapsed that nobody was told of. One statement along a partial index."""
-    return BantFact.objects.lapsing(now).exists()
+    """Whether a fact has lapsed that nobody was told of, or somebody's day has come. Two statements along partial indexes."""
+    return BantFact.objects.lapsing(now).exists() or LookAgain.objects.ready(now).exists()

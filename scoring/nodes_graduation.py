@@ -103,6 +103,7 @@ class StagesNode:
                 compiled(readable, self._clock, now, contacts),
                 tuple(rule.from_stages),
                 tuple(graduation.at_or_beyond(rule.to_stage)),
+                sparing=rule.pk if rule.spares else None,
             )
             for rule, readable in self._readable
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -17,7 +18,9 @@ from leads.text import clean
 from leads.workspace import zone
 from scoring import bant
 from scoring.actions.answering import recycle_lead, reject_lead
-from scoring.models import AnswerReason, BantFact, HandOff
+from scoring.actions.handing import hand_over
+from scoring.models import AnswerReason, BantFact, HandOff, LookAgain, ScoreModel
+from scoring.queries import BEFORE_SALES
 from scoring.queries.bant import bant_of
 
 MOST_AMOUNT = Decimal(10) ** 12
@@ -130,8 +133,8 @@ _GOES_TO = {
 def apply_track(contact: Contact, *, key: str, actor: User, now: datetime) -> bant.Track:
     """Do what BANT suggests: move the contact with the reason in words, and answer its open leads.
 
-    Refused when BANT suggests something else by now. Later: the leads come back on the day. Influencer: tagged, so that nurture
-    finds them. One transaction.
+    Refused when BANT suggests something else by now. Later: the leads come back on the day; without one the contact is looked at
+    again then. Influencer: tagged, so that nurture finds them. One transaction.
     """
     with transaction.atomic():
         facts = bant_of([contact.pk], at=now)[contact.pk]
@@ -141,14 +144,50 @@ def apply_track(contact: Contact, *, key: str, actor: User, now: datetime) -> ba
         stage, reason_slug = _GOES_TO[track.key]
         move_stage(contact, to=stage, actor=actor, cause=f"bant:{track.key}", reason=track.why, now=now, by_hand=True)
         reason = AnswerReason.objects.filter(pk=reason_slug).first()
-        for lead in HandOff.objects.open().filter(contact=contact).order_by("pk"):
+        leads = list(HandOff.objects.open().filter(contact=contact).order_by("pk"))
+        due_at = _begin(track.until)
+        if due_at is not None and not leads:
+            _look_again(contact, due_at, why=track.why, actor=actor, now=now)
+        for lead in leads:
             if reason is not None and reason.answer == AnswerReason.Answer.RECYCLED:
-                recycle_lead(lead, reason=reason, actor=actor, now=now, note=track.why, returns_at=_begin(track.until))
+                recycle_lead(lead, reason=reason, actor=actor, now=now, note=track.why, returns_at=due_at)
             else:
                 reject_lead(lead, reason=reason, actor=actor, now=now, note=track.why)
         if track.key == "influencer":
             add_tag([contact.pk], tag=TAG_OF_INFLUENCERS, now=now)
     return track
+
+
+def _look_again(contact: Contact, due_at: datetime, *, why: str, actor: User, now: datetime) -> None:
+    """The day; an earlier promise for the same contact gives way to it."""
+    values = {"due_at": due_at, "why": why[:300], "set_at": now, "set_by": actor}
+    LookAgain.objects.update_or_create(contact=contact, done_at=None, defaults=values)
+
+
+def look_again(contact_ids: Sequence[int], now: datetime) -> int:
+    """The turn's follower: whose day has come is handed to sales if they stand over the line, for the same reasons too. How many did.
+
+    One statement when nobody's day has come.
+    """
+    rows = list(LookAgain.objects.ready(now).filter(contact__in=list(contact_ids)).select_related("contact"))
+    if not rows:
+        return 0
+    model = ScoreModel.objects.published().filter(is_default=True).first()
+    due = [row.contact_id for row in rows if row.contact.stage in BEFORE_SALES]
+    with transaction.atomic():
+        if model is not None and due:
+            hand_over(due, model=model, cause="returned", now=now, again=True)
+        waiting = set(HandOff.objects.open().filter(contact__in=due).values_list("contact", flat=True))
+        for row in rows:
+            row.done_at, row.outcome = now, _outcome(row, waiting)
+        LookAgain.objects.bulk_update(rows, ["done_at", "outcome"])
+    return len(waiting)
+
+
+def _outcome(row: LookAgain, waiting: set[int]) -> str:
+    if row.contact_id in waiting:
+        return LookAgain.Outcome.HANDED_OVER
+    return LookAgain.Outcome.NOT_RIPE if row.contact.stage in BEFORE_SALES else LookAgain.Outcome.MOVED_ON
 
 
 def _begin(day: date | None) -> datetime | None:

@@ -20,7 +20,7 @@ from scoring import graduation
 from scoring.actions.editing import MOST_POINTS, Outdated
 from scoring.actions.handing import hand_over
 from scoring.models import Benchmark, GraduationRule, ScoreModel
-from scoring.queries.graduation import Move, lone_mqls, movers_by_stage
+from scoring.queries.graduation import Move, lone_mqls, movers_by_stage, spare
 from segments import graph
 from segments.conditions import Tree, check, matching, moment, reads, to_document
 
@@ -76,14 +76,18 @@ def save_graduation(
     actor: User | None = None,
     slug: str = "",
     version: int | None = None,
+    moves_present: bool = True,
 ) -> GraduationRule:
-    """Make a rule, or change one; everybody is looked at by the next turn. `version`: the one that the person saw."""
+    """Make a rule, or change one; everybody is looked at by the next turn. `version`: the one that the person saw.
+
+    Without `moves_present` those who meet it at this moment stay where they are until they do something new.
+    """
     name = clean(name)
     if not name:
         raise Refused(_("A rule needs a name: it stands in the history of everybody whom it moves."))
     with transaction.atomic():
         own_definitions()
-        checked(
+        tree = checked(
             to_stage=to_stage, from_stages=from_stages, conditions=conditions, points_of=points_of, points=points,
             slug=rule.slug if rule else "",
         )  # fmt: skip
@@ -99,8 +103,11 @@ def save_graduation(
         row.points_of, row.points = points_of, points
         row.version += 1
         row.stale_since, row.due_at, row.problem = now, None, ""
+        row.spares = is_active and not moves_present
         row.save()
-        detail = {"to": to_stage, "from": row.from_stages, "in_use": is_active}
+        row.spared.all().delete()
+        spared = spare(row.pk, _move(tree, to_stage, row.from_stages, now), now) if row.spares else 0
+        detail = {"to": to_stage, "from": row.from_stages, "in_use": is_active, "spared": spared}
         audit(actor, "made" if rule is None else "changed", row, detail, now)
     return row
 
@@ -125,8 +132,12 @@ def preview(
     tree: Tree, *, to_stage: str, from_stages: Sequence[str], now: datetime
 ) -> tuple[dict[str, int], list[int]]:
     """(stage -> how many would move out of it by the next turn, ids of some). One statement over everybody; nothing is written."""
-    move = Move(matching(tree, moment(now), stored=True), tuple(from_stages), tuple(graduation.at_or_beyond(to_stage)))
-    return movers_by_stage([move], now, sample=SAMPLE)
+    return movers_by_stage([_move(tree, to_stage, from_stages, now)], now, sample=SAMPLE)
+
+
+def _move(tree: Tree, to_stage: str, from_stages: Sequence[str], now: datetime) -> Move:
+    """The rule over everybody, sparing nobody."""
+    return Move(matching(tree, moment(now), stored=True), tuple(from_stages), tuple(graduation.at_or_beyond(to_stage)))
 
 
 def hand_over_graduates(contact_ids: Sequence[int], now: datetime) -> int:

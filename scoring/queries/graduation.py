@@ -15,11 +15,15 @@ from segments.conditions import Sql
 
 @dataclass(frozen=True)
 class Move:
-    """One rule ready for a statement: who meets it, out of which stages it takes people, which stages lie at or beyond its target."""
+    """One rule ready for a statement: who meets it, out of which stages it takes people, which stages lie at or beyond its target.
+
+    `sparing`: the id of a rule that leaves people where they are who met it when it was saved.
+    """
 
     matching: Sql
     from_stages: tuple[str, ...]
     beyond: tuple[str, ...]
+    sparing: int | None = None
 
 
 # Whoever was moved back from there, or stands in a detour, must have done something since: a person's decision stands until then.
@@ -50,6 +54,14 @@ def movers_sql(moves: Sequence[Move], now: datetime) -> Sql:
         passive = [now, list(NOT_THEIRS)]
         params += [*move.matching.params, list(move.from_stages), sorted(DETOURS), *passive]
         params += [list(move.beyond), list(move.beyond), now, *passive]
+        if move.sparing is not None:
+            parts[-1] += f"""
+              AND NOT EXISTS (
+                  SELECT FROM scoring_graduationspared spared
+                  WHERE spared.rule_id = %s AND spared.contact_id = c.id AND NOT {_NEWS.format(since="spared.since")}
+              )
+            """
+            params += [move.sparing, *passive]
     if not parts:
         return Sql("SELECT NULL::bigint AS contact_id, NULL::smallint AS number, NULL::text AS stage WHERE false", ())
     text = f"SELECT DISTINCT ON (contact_id) contact_id, number, stage FROM ({' UNION ALL '.join(parts)}) found ORDER BY contact_id, number"
@@ -86,14 +98,29 @@ def movers_by_stage(moves: Sequence[Move], now: datetime, *, sample: int) -> tup
         return counts, some
 
 
+def spare(rule_id: int, move: Move, now: datetime) -> int:
+    """People whom the rule would move now and shall not. One statement over everybody."""
+    found = movers_sql([move], now)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO scoring_graduationspared (rule_id, contact_id, since)
+            SELECT %s, contact_id, %s FROM ({found.text}) found ORDER BY contact_id
+            """,
+            [rule_id, now, *found.params],
+        )
+        return int(cursor.rowcount)
+
+
 def back_again(since: datetime, until: datetime) -> list[int]:
-    """Contacts that were moved at some time and did something between two moments: a rule may take them again. One statement."""
+    """Contacts that were moved or spared at some time and did something between two moments: a rule may take them. One statement."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT DISTINCT a.contact_id FROM leads_activity a
             WHERE a.occurred_at > %s AND a.occurred_at <= %s
-              AND EXISTS (SELECT FROM leads_stagemove m WHERE m.contact_id = a.contact_id AND m.moved_at < a.occurred_at)
+              AND (EXISTS (SELECT FROM leads_stagemove m WHERE m.contact_id = a.contact_id AND m.moved_at < a.occurred_at)
+                   OR EXISTS (SELECT FROM scoring_graduationspared s WHERE s.contact_id = a.contact_id AND s.since < a.occurred_at))
             """,
             [since, until],
         )

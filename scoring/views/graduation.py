@@ -9,6 +9,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.db import DatabaseError
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -47,13 +48,15 @@ class RuleLine:
     out_of: str
     to: Any
     moved: int
+    spared: int
 
 
 @require_GET
 @require("see")
 def graduation_list(request: HttpRequest) -> HttpResponse:
-    """Two statements."""
+    """Three statements."""
     moved = moved_by_cause(timezone.now() - LATELY)
+    spared = dict(GraduationRule.objects.values_list("pk").annotate(n=Count("spared")).order_by())
     rules = GraduationRule.objects.select_related("points_of")
     lines = [
         RuleLine(
@@ -62,6 +65,7 @@ def graduation_list(request: HttpRequest) -> HttpResponse:
             graduation.stage_words(rule.from_stages),
             graduation.LABELS[rule.to_stage],
             moved.get(rule.cause, 0),
+            spared.get(rule.pk, 0),
         )
         for rule in graduation.furthest_first(list(rules))
     ]
@@ -89,8 +93,12 @@ def _edit(request: HttpRequest, rule: GraduationRule | None) -> HttpResponse:
             if step == "review":
                 return _review(request, rule, form)
             if step == "save":
-                saved = _save(rule, form, _user(request))
-                messages.success(request, _("“%(rule)s” is saved; the next turn moves people by it.") % {"rule": saved})
+                moves_present = request.POST.get("present") != "nobody"
+                saved = _save(rule, form, _user(request), moves_present=moves_present)
+                done = _("“%(rule)s” is saved; the next turn moves people by it.")
+                if saved.spares:
+                    done = _("“%(rule)s” is saved; whoever meets it already stays until they do something new.")
+                messages.success(request, done % {"rule": saved})
                 return redirect("scoring:graduation-list")
         except (Refused, BadConditions) as error:
             form.add_error(None, str(error))
@@ -104,7 +112,7 @@ def _said(form: GraduationForm) -> dict[str, Any]:
     return {key: data[key] for key in ("to_stage", "from_stages", "conditions", "points_of", "points")}
 
 
-def _save(rule: GraduationRule | None, form: GraduationForm, user: User) -> GraduationRule:
+def _save(rule: GraduationRule | None, form: GraduationForm, user: User, *, moves_present: bool) -> GraduationRule:
     return save_graduation(
         rule,
         name=form.cleaned_data["name"],
@@ -112,6 +120,7 @@ def _save(rule: GraduationRule | None, form: GraduationForm, user: User) -> Grad
         version=form.cleaned_data["version"],
         actor=user,
         now=timezone.now(),
+        moves_present=moves_present,
         **_said(form),
     )
 
@@ -149,7 +158,7 @@ def _review(request: HttpRequest, rule: GraduationRule | None, form: GraduationF
     return render(request, "scoring/graduation_review.html", context)
 
 
-_OURS = ("csrfmiddlewaretoken", "step")
+_OURS = ("csrfmiddlewaretoken", "step", "present")
 
 
 @require_POST

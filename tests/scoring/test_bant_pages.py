@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from leads import merging
 from leads.access import MARKETER, SALES
 from leads.actions import Refused
 from leads.models import Contact, Mark, StageMove
 from scoring import actions, bant
 from scoring.actions.bant import NewFact, apply_track, record_bant
-from scoring.models import BantFact, HandOff, ScoreModel, ScoreVersion
+from scoring.models import BantFact, HandOff, LookAgain, ScoreModel, ScoreVersion
 from scoring.queries.bant import bant_of
 from tests.makers import NOW, make_contact, make_user
 from tests.scoring.conftest import VP, beat, make_draft, make_model
+from tests.scoring.test_hand_offs import DAY, HOUR, make_ripe, reason, visit
 
 pytestmark = pytest.mark.django_db
 
@@ -284,3 +287,49 @@ def test_the_card_keeps_what_was_known_and_what_was_to_be_asked() -> None:
     ]
     assert kept["ask"][0] == "Ask: when do they want to decide?"
     assert ScoreModel.objects.filter(hand_offs__contact=contact).count() == 1
+
+
+# --- later, without a lead that could wait for it ----------------------------------------------------------------------------
+
+
+def later_on(contact: Contact, user: User, *, now: datetime = NOW) -> LookAgain:
+    """BANT says “later”, in half a year; applied without an open lead."""
+    record_bant([NewFact(contact.pk, "budget", "no", due_on=date(2026, 9, 1))], source="call", now=now)
+    apply_track(contact, key="later", actor=user, now=now)
+    return LookAgain.objects.get(contact=contact, done_at=None)
+
+
+def test_later_without_a_lead_has_a_day_and_is_looked_at_then(model: ScoreModel) -> None:
+    sally, ripe, cold = make_user(SALES), make_ripe(created_at=NOW), make_contact(created_at=NOW)
+    visit(ripe)
+    beat(NOW, full=True)
+    actions.reject_lead(HandOff.objects.get(), reason=reason("no-need"), actor=sally, now=NOW)
+    ripe.refresh_from_db()
+    for contact in (ripe, cold):
+        assert later_on(contact, sally).due_at == datetime(2026, 9, 1, tzinfo=UTC)
+        LookAgain.objects.filter(contact=contact).update(due_at=NOW + 20 * DAY)  # while the visit still counts
+    beat(NOW + 19 * DAY)
+    assert LookAgain.objects.pending().count() == 2
+    beat(NOW + 20 * DAY)
+    beat(NOW + 20 * DAY + HOUR)
+    found = {row.contact_id: (row.outcome, row.done_at is not None) for row in LookAgain.objects.all()}
+    assert found == {ripe.pk: ("handed_over", True), cold.pk: ("not_ripe", True)}
+    lead = HandOff.objects.get(state="open")  # for the same reasons too: sales asked for it
+    assert (lead.contact, lead.cause) == (ripe, "returned")
+
+
+def test_the_day_stands_on_the_panel_and_a_later_promise_takes_its_place(client: Client, model: ScoreModel) -> None:
+    sally, contact = make_user(SALES), make_contact()
+    first = later_on(contact, sally)
+    client.force_login(sally)
+    page = client.get(reverse("leads:contact-detail", args=[contact.pk])).content.decode()
+    assert "Will be looked at again on" in page
+    contact.refresh_from_db()
+    record_bant([NewFact(contact.pk, "budget", "no", due_on=date(2027, 1, 4))], source="call", now=NOW + DAY)
+    apply_track(contact, key="later", actor=sally, now=NOW + DAY)
+    again = LookAgain.objects.get()
+    assert (again.pk, again.due_at) == (first.pk, datetime(2027, 1, 4, tzinfo=UTC))
+    other = make_contact()
+    later_on_other = LookAgain.objects.create(contact=other, due_at=NOW + DAY, why="", set_at=NOW)
+    merging.merge_contacts(contact, gone=other, take={}, actor=None, now=NOW + DAY)
+    assert list(LookAgain.objects.values_list("pk", "contact")) == [(later_on_other.pk, contact.pk)]

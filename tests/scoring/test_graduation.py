@@ -19,7 +19,7 @@ from leads.lifecycle import DETOURS, POSITION, is_legal_for_rules
 from leads.models import Contact, StageMove
 from scoring import graduation
 from scoring.actions.graduation import checked, preview, save_graduation
-from scoring.models import GraduationRule, HandOff, ScoreModel
+from scoring.models import GraduationRule, GraduationSpared, HandOff, ScoreModel
 from scoring.queries.graduation import stays
 from segments import graph
 from segments.actions import save_segment
@@ -31,7 +31,7 @@ from tests.scoring.conftest import PRICING, STUDENT, VP, beat, make_model
 pytestmark = pytest.mark.django_db
 
 DAY = timedelta(days=1)
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 def make_rule(name: str = "Is a VP", to: str = "mql", **values: Any) -> GraduationRule:
@@ -234,6 +234,49 @@ def test_time_in_stage_is_told_by_those_who_left_it() -> None:
     assert (told["mql"].left, told["mql"].median, told["mql"].here) == (3, 4 * DAY, 0)
     assert (told["inquiry"].left, told["inquiry"].median, told["accepted"].here) == (3, 10 * DAY, 3)
     assert (told["customer"].left, told["customer"].median) == (0, None)
+
+
+# --- who meets it already ---------------------------------------------------------------------------------------------------
+
+
+def test_who_meets_a_rule_when_it_is_saved_may_be_spared_until_they_do_something() -> None:
+    spared, later = make_contact(title="VP", created_at=NOW), make_contact(title="Clerk", created_at=NOW)
+    rule = make_rule("New only", to="mql", from_stages=["inquiry"], conditions=VP, moves_present=False)
+    assert list(GraduationSpared.objects.values_list("rule", "contact")) == [(rule.pk, spared.pk)]
+    beat(NOW, full=True)
+    assert stage_of(spared) == "inquiry"
+    facts.set_field_for([later.pk], field="contact.title", value="VP", now=NOW + HOUR)
+    facts.set_field_for([spared.pk], field="contact.city", value="Bonn", now=NOW + HOUR)
+    beat(NOW + HOUR)
+    assert (stage_of(later), stage_of(spared)) == ("mql", "inquiry")
+    make_activity(spared, "email_sent", at=NOW + 2 * HOUR)  # what they only received is nothing that they did
+    beat(NOW + 2 * HOUR)
+    assert stage_of(spared) == "inquiry"
+    make_activity(spared, at=NOW + 3 * HOUR)
+    beat(NOW + 3 * HOUR)
+    assert stage_of(spared) == "mql"
+    assert beat(NOW + 3 * HOUR, full=True).changes == 0
+
+
+def test_a_visit_dated_ahead_frees_who_was_spared_when_it_comes() -> None:
+    spared = make_contact(title="VP", created_at=NOW)
+    make_rule("New only", to="mql", from_stages=["inquiry"], conditions=VP, moves_present=False)
+    make_activity(spared, at=NOW + 5 * HOUR)
+    beat(NOW + HOUR)
+    assert stage_of(spared) == "inquiry"
+    beat(NOW + 6 * HOUR)
+    assert stage_of(spared) == "mql"
+
+
+def test_saving_again_for_everybody_forgets_who_was_spared() -> None:
+    spared = make_contact(title="VP", created_at=NOW)
+    rule = make_rule("New only", to="mql", from_stages=["inquiry"], conditions=VP, moves_present=False)
+    beat(NOW, full=True)
+    said: dict[str, Any] = {"name": "All", "to_stage": "mql", "from_stages": ["inquiry"], "conditions": VP}
+    saved = save_graduation(rule, **said, now=NOW + HOUR)
+    assert (saved.spares, GraduationSpared.objects.count()) == (False, 0)
+    beat(NOW + HOUR)
+    assert stage_of(spared) == "mql"
 
 
 # --- any sequence of changes ----------------------------------------------------------------------------------------------

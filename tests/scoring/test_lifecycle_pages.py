@@ -65,9 +65,9 @@ def test_saving_is_a_decision_with_numbers(marketer: Client) -> None:
     address = reverse("scoring:graduation-new")
     assert marketer.get(address).status_code == 200
     sheet = marketer.post(address, TYPED | {"step": "review"}).content.decode()
-    assert "Save and move 1 person" in sheet
+    assert "Move the 1 person by the next turn" in sheet
     assert "Vera Vogel" in sheet
-    assert "Each of them becomes a lead" in sheet
+    assert "Whoever moves becomes a lead" in sheet
     assert not GraduationRule.objects.exists()
     assert marketer.post(address, TYPED | {"step": "save"}).status_code == 302
     rule = GraduationRule.objects.get()
@@ -76,6 +76,21 @@ def test_saving_is_a_decision_with_numbers(marketer: Client) -> None:
     assert Contact.objects.get(pk=vera.pk).stage == "mql"
     listed = marketer.get(reverse("scoring:graduation-list")).content.decode()
     assert "Runs a department" in listed
+
+
+def test_those_who_meet_it_already_are_asked_about(marketer: Client) -> None:
+    vera = make_contact(first_name="Vera", title="VP")
+    address = reverse("scoring:graduation-new")
+    answer = marketer.post(address, TYPED | {"step": "save", "present": "nobody"}, follow=True)
+    assert "whoever meets it already stays" in answer.content.decode()
+    assert "1 person spared" in answer.content.decode()
+    beat(timezone.now(), full=True)
+    assert Contact.objects.get(pk=vera.pk).stage == "inquiry"
+    rule = GraduationRule.objects.get()
+    again = marketer.post(
+        reverse("scoring:graduation-edit", args=[rule.slug]), TYPED | {"step": "review", "version": 1}
+    ).content.decode()
+    assert 'value="nobody" checked' in again
 
 
 def test_what_does_not_fit_comes_back_with_the_form(marketer: Client) -> None:
