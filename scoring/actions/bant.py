@@ -165,17 +165,16 @@ def _look_again(contact: Contact, due_at: datetime, *, why: str, actor: User, no
 
 
 def look_again(contact_ids: Sequence[int], now: datetime) -> int:
-    """The turn's follower: whose day has come is handed to sales if they stand over the line, for the same reasons too. How many did.
+    """The turn's follower: whose day has come is handed to sales if they stand over the line of a model, for the same reasons too. How many did.
 
     One statement when nobody's day has come.
     """
     rows = list(LookAgain.objects.ready(now).filter(contact__in=list(contact_ids)).select_related("contact"))
     if not rows:
         return 0
-    model = ScoreModel.objects.published().filter(is_default=True).first()
     due = [row.contact_id for row in rows if row.contact.stage in BEFORE_SALES]
     with transaction.atomic():
-        if model is not None and due:
+        for model in ScoreModel.objects.published().order_by("-is_default", "slug").distinct():
             hand_over(due, model=model, cause="returned", now=now, again=True)
         waiting = set(HandOff.objects.open().filter(contact__in=due).values_list("contact", flat=True))
         for row in rows:
