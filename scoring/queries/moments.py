@@ -274,7 +274,8 @@ def _add_cap_starts(text: Text, shape: _Shape, contacts: Sequence[int] | None, n
         return
     text.put(
         values_sql(starts, ("smallint", "timestamptz")),
-        "UNION ALL SELECT contact.id, start.number, 0::smallint, start.at, NULL, NULL, NULL, NULL, NULL"
+        "UNION ALL SELECT contact.id, start.number, 0::smallint, start.at,"
+        " NULL::float8, NULL::bigint, NULL::smallint, NULL::float8, NULL::float8"
         " FROM leads_contact contact CROSS JOIN (",
         ") AS start(number, at) WHERE TRUE",
     )

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -15,9 +16,13 @@ from leads.access import MARKETER, SALES
 from scoring import actions, queries
 from scoring.ledger import account
 from scoring.models import LedgerRow, Rule, Score, ScoreDue, ScoreModel, ScoreVersion
+from scoring.nodes import node_of
 from scoring.occurrences import Counting, check_counting, contribution, rule_in_words, steps
+from scoring.queries.moments import difference_by_moments
 from scoring.trial import draft_plan, try_on
 from segments.definitions import export_to, import_from
+from segments.nodes import Clock
+from segments.rules import catalogue_stamp
 from tests.makers import NOW, make_activity, make_contact, make_user
 from tests.scoring.conftest import VP, beat, make_draft, total
 
@@ -169,6 +174,40 @@ def test_rows_count_from_the_activities_and_late_ones_are_marked() -> None:
     assert account(contact.pk, model=model, at=NOW - 5 * DAY).total == 5
     assert total(contact, model) == 10
     assert LedgerRow.objects.exclude(activity_id=None).count() == 3
+
+
+def test_activities_of_any_kind_count_beside_those_of_one() -> None:
+    contact = make_contact()
+    make_activity(contact, url="/pricing", at=NOW)
+    make_activity(contact, kind="email_click", url="", at=NOW - DAY)
+    draft = make_rule_draft("5", Counting())
+    for name, points, counting in (("All", "1", Counting()), ("The first", "2", Counting(first_n=1))):
+        actions.save_rule(
+            draft, group="fit", name=name, conditions={"did": "any"}, points=Decimal(points), counting=counting, now=NOW
+        )
+    actions.publish(draft, reason="Go", now=NOW)
+    beat(NOW)
+    rows = account(contact.pk, model=draft.model, at=NOW).rows
+    assert sorted((row.points, row.counts_from) for row in rows) == [(1, NOW - DAY), (1, NOW), (2, NOW - DAY), (5, NOW)]
+
+
+def test_everybody_is_worked_out_in_one_sorted_pass_over_the_activities() -> None:
+    draft = make_rule_draft("5", Counting(cap=Decimal(20)), behaviour={"most": 30})
+    blog = {"did": "page_view", "where": [{"field": "url", "op": "contains", "value": "/blog"}]}
+    actions.save_rule(
+        draft, group="behaviour", name="Blog", conditions=blog, points=Decimal(1), counting=Counting(), now=NOW
+    )
+    actions.publish(draft, reason="Go", now=NOW)
+    plan = node_of(ScoreVersion.objects.get(pk=draft.pk), catalogue_stamp(), Clock()).plan(NOW, None)
+    difference = difference_by_moments(plan, None, NOW)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {difference.text}", list(difference.params))
+        lines = [line for (line,) in cursor.fetchall()]
+    assert sum(" on leads_activity_other " in line for line in lines) == 1  # each partition once, whatever the rules
+    stream = lines[next(place for place, line in enumerate(lines) if "CTE part" in line) :]
+    stream = stream[: next(place for place, line in enumerate(stream[1:], start=1) if line.startswith("  CTE"))]
+    assert not any("HashAggregate" in line for line in stream)
+    assert sum("WindowAgg" in line for line in stream) == 1
 
 
 def test_only_those_whose_moment_has_come_are_looked_at() -> None:

@@ -13,6 +13,7 @@ from leads import actions as facts
 from scoring import actions, queries
 from scoring.ledger import account
 from scoring.models import LedgerRow, Rule, Score, ScoreModel, ScoreVersion
+from scoring.queries import running
 from segments.actions import save_segment
 from segments.turn import turn
 from tests.makers import NOW, make_activity, make_company, make_contact
@@ -240,3 +241,11 @@ def test_a_batch_costs_the_same_whatever_its_size(model: ScoreModel) -> None:
             beat(LATER)
         statements.append(len(captured))
     assert statements[1] == statements[2]
+
+
+def test_chunks_grow_and_shrink_with_the_time_they_take() -> None:
+    assert running.next_step(16, running.CHUNK_SECONDS) == 16
+    assert running.next_step(16, 0.0) == 32
+    assert running.next_step(16, running.CHUNK_SECONDS * 4) == 4
+    assert running.next_step(1, 60.0) == 1
+    assert running.next_step(running.MOST_CHUNK_PAGES, 0.0) == running.MOST_CHUNK_PAGES
