@@ -21,7 +21,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from bench.scoring import changed_contacts, command, longest_write, node, score_everybody
+from bench.scoring import Told, command, longest_write, node, score_everybody, tell_changed
 from bench.segments import NOW, fill, pair, timed
 
 # kind, only pages with “/pricing”, points, limits
@@ -245,20 +245,21 @@ def run(contacts: int, activities: int, times: int) -> dict[str, Any]:
         started = perf_counter()
         score_everybody(model, NOW)
         seconds = perf_counter() - started
-    told: dict[str, Any] = {
-        "contacts": contacts,
-        "activities": activities,
-        "first_fill_s": round(seconds, 2),
-        "ledger_rows": LedgerRow.objects.filter(model=model).count(),
-        "contacts_due_later": ScoreDue.objects.filter(model=model).count(),
-        "longest_write_s": round(first[0], 3),
-    }
+    told = Told()
+    told.tell(
+        contacts=contacts,
+        activities=activities,
+        first_fill_s=round(seconds, 2),
+        ledger_rows=LedgerRow.objects.filter(model=model).count(),
+        contacts_due_later=ScoreDue.objects.filter(model=model).count(),
+        longest_write_s=round(first[0], 3),
+    )
     make_copies()
     told["rows_that_differ_by_hand"] = by_hand(model, NOW)  # 0: both ways agree on every moment of everybody
     told["scores_that_differ_by_hand"] = written_to("bench_score")
     told["due_moments_that_differ_by_hand"] = written_to("bench_due")
     told["full_nothing_changes"] = pair(partial(score_everybody, model, NOW), partial(by_hand, model, NOW), times)
-    told |= changed_contacts(model, by_hand, NOW, times)
+    tell_changed(told, model, by_hand, NOW, times)
     hour = NOW + timedelta(hours=1)
     due = len(queries.due_contacts(model.pk, hour, 10**7))
     started = perf_counter()

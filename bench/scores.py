@@ -17,7 +17,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from bench.scoring import changed_contacts, command, longest_write, score_everybody
+from bench.scoring import Told, command, longest_write, score_everybody, tell_changed
 from bench.segments import NOW, fill, pair, timed
 
 TITLES = ("vp", "cfo", "head", "engineer", "clerk")
@@ -228,13 +228,14 @@ def run(contacts: int, activities: int, times: int) -> dict[str, Any]:
     with longest_write() as first:
         started = perf_counter()
         score_everybody(model, NOW)
-    told: dict[str, Any] = {
-        "contacts": contacts,
-        "activities": activities,
-        "rules": len(rules()),
-        "first_fill_s": round(perf_counter() - started, 2),
-        "longest_write_first_s": round(first[0], 3),
-    }
+    told = Told()
+    told.tell(
+        contacts=contacts,
+        activities=activities,
+        rules=len(rules()),
+        first_fill_s=round(perf_counter() - started, 2),
+        longest_write_first_s=round(first[0], 3),
+    )
     copy_tables(model)
     told["rows_that_differ_by_hand"] = by_hand(model, NOW)  # 0: both ways agree on every rule of everybody
     told["scores_that_differ"] = disagreements(model)
@@ -257,7 +258,7 @@ def run(contacts: int, activities: int, times: int) -> dict[str, Any]:
     now = NOW + timedelta(hours=1)
     score_everybody(model, now)
     by_hand(model, now)
-    told |= changed_contacts(model, by_hand, now, times)
+    tell_changed(told, model, by_hand, now, times)
     told["ledger_sums_hold"] = queries.ledger_sums_hold()
     return told
 
