@@ -200,11 +200,23 @@ def changes_between(before: Any, after: Any, catalogue: Catalogue) -> list[Chang
     found = [Change("−", words) for words in (went - came).elements()]
     found += [Change("+", words) for words in (came - went).elements()]
     kept = went & came
-    if kept and _joined(old, kept) != _joined(new, kept):
+    if {_word(old), _word(new)} == {All, AnyOf}:
+        words = (
+            _("“or” instead of “and” between the conditions: one of them is enough.")
+            if _word(new) is AnyOf
+            else _("“and” instead of “or” between the conditions: all of them have to hold.")
+        )
+        found.insert(0, Change("±", words))
+    elif kept and _joined(old, kept) != _joined(new, kept):
         found.append(
             Change("±", _("What stays is joined in another way: look at “and”, “or”, “not” and the brackets."))
         )
     return found
+
+
+def _word(tree: Tree) -> type[Tree] | None:
+    """What joins the outermost conditions, where there are several."""
+    return type(tree) if isinstance(tree, All | AnyOf) and len(tree.children) > 1 else None
 
 
 def _leaf_words(tree: Tree) -> Counter[str]:

@@ -275,6 +275,10 @@ def test_what_changed_between_two_rules_is_told(marketer: Client) -> None:
     assert [(change.sign, change.words) for change in review.context["proposal"].changes] == [
         ("−", pages.in_words(CFO)), ("+", pages.in_words(SWISS)),
     ]  # fmt: skip
+    review = marketer.post(url("edit", segment.slug), typed({"any": [GERMAN, SWISS]}, segment, step="review"))
+    changes = review.context["proposal"].changes
+    assert [change.sign for change in changes] == ["±", "−", "+"]
+    assert changes[0].words.startswith("“or” instead of “and”")
     save_segment(segment, name=segment.name, conditions={"all": [GERMAN, SWISS]}, actor=None, now=NOW)
     rows = marketer.get(url("versions", segment.slug)).context["rows"]
     assert [[change.sign for change in changes] for _version, _sentence, _same, changes in rows] == [["−", "+"], []]
