@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from leads.actions import NewActivity, audit, record_activities, withdraw_consen
 from leads.consent import Holder, withdraw_by_hash
 from leads.models import Contact, Purpose
 from leads.queries_vocabulary import own_definitions
-from nurture import around, queries, tree
+from nurture import around, moving, queries, tree
 from nurture.kinds import KINDS, Names, Problem
 from nurture.models import Enrolment, MailBudget, Program, ProgramVersion, Sending, Task, Template
 from segments import graph
@@ -240,10 +240,12 @@ def publish(
     since: datetime | None,
     actor: User | None,
     now: datetime,
+    moves: Mapping[str, str] | None = None,
 ) -> ProgramVersion:
     """Make the draft the live version and take people in by it from now on; those inside finish on the version they are in.
 
-    `intake` says what happens to present members: nobody of them, all, or those who entered since a moment. Raises CannotStart.
+    `intake` says what happens to present members: nobody of them, all, or those who entered since a moment. `moves` says where those
+    inside do something else (see nurture/moving.py). Raises CannotStart, and NurtureRefused for a move that does not fit.
     """
     with transaction.atomic():
         own_definitions()
@@ -256,6 +258,10 @@ def publish(
             raise CannotStart(blocking)
         assert version.trigger_segment is not None
         past = program.versions.filter(state=ProgramVersion.State.LIVE).first()
+        try:
+            moved = moving.move(program, version, moves or {}, names=Names(), now=now)
+        except moving.BadChoice as error:
+            raise NurtureRefused(str(error)) from error
         version.intake = intake
         version.entered_since = _entered_since(version.trigger_segment, intake, since, past)
         version.listens = any(KINDS[step.kind].wake for step in tree.check(version.tree).walk())
@@ -269,7 +275,7 @@ def publish(
             program.state = Program.State.LIVE
         program.stale_since, program.updated_at = now, now
         program.save()
-        audit(actor, "published", program, {"version": version.number, "intake": intake}, now)
+        audit(actor, "published", program, {"version": version.number, "intake": intake, "moved": moved}, now)
     return version
 
 

@@ -183,6 +183,7 @@ def ended_words(why: str) -> str:
         "": "",
         "program_stopped": _("The program was stopped."),
         "by_hand": _("Taken out by hand."),
+        "released": _("Let go when a new version was published."),
     }.get(why, why)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -10,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from leads.models import Purpose
+from nurture import moving
 from nurture.models import ProgramVersion, Template
 from nurture.rendering import BadTemplate, compile_source
 from segments.models import Segment
@@ -91,7 +93,9 @@ class PublishForm(forms.Form):
     since = forms.DateTimeField(
         label=gettext_lazy("Since"),
         required=False,
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        widget=forms.DateTimeInput(
+            attrs={"type": "datetime-local", "class": "form-control form-control-sm w-auto"}, format="%Y-%m-%dT%H:%M"
+        ),
     )
     edit_number = forms.IntegerField(widget=forms.HiddenInput)
 
@@ -100,6 +104,35 @@ class PublishForm(forms.Form):
         if cleaned.get("intake") == ProgramVersion.Intake.SINCE and not cleaned.get("since"):
             self.add_error("since", _("Say since when."))
         return cleaned
+
+
+class MovesForm(forms.Form):
+    """What happens to the people inside at each step where somebody stands; fields are named by the stops' keys."""
+
+    prefix = "move"
+    WORDS: ClassVar = {
+        moving.FINISH: gettext_lazy("finish on the version they are in"),
+        moving.STAY: gettext_lazy("go over, at this step, due as before"),
+        moving.RETIME: gettext_lazy("go over, the wait counted anew from when they came"),
+        moving.RELEASE: gettext_lazy("leave the program"),
+    }
+
+    def __init__(
+        self, *args: Any, stops: Sequence[moving.Stop], onto: Sequence[tuple[str, str]], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        for stop in stops:
+            label = _("What happens to the people at “%(step)s”") % {"step": stop.words}
+            steps = [(f"{moving.TO}{step_id}", words) for step_id, words in onto if step_id != stop.step_id]
+            offers: list[Any] = [(offer, self.WORDS[offer]) for offer in stop.offers]
+            choices = [*offers, (_("go over to"), steps)] if steps else offers
+            self.fields[stop.key] = forms.ChoiceField(
+                label=label, choices=choices, required=False, initial=moving.FINISH,
+                widget=forms.Select(attrs={"class": "form-select form-select-sm", "aria-label": label}),
+            )  # fmt: skip
+
+    def moves(self) -> dict[str, str]:
+        return {key: choice for key, choice in self.cleaned_data.items() if choice}
 
 
 class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only

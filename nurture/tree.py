@@ -138,7 +138,7 @@ def problems(tree: Tree, names: Names) -> list[Problem]:
     for path, step in _paths(tree.steps, "steps"):
         for message, blocks in KINDS[step.kind].problems(step.values, names):
             found.append(Problem(path, message, step.id, blocks))
-        if KINDS[step.kind].ways and not any(step.ways.values()):
+        if KINDS[step.kind].ways and not KINDS[step.kind].makes_wait and not any(step.ways.values()):
             found.append(Problem(path, _("Both ways of the branch are empty: it decides nothing."), step.id, False))
     for path, step in _unreachable(tree.steps, "steps"):
         found.append(Problem(path, _("Nobody gets here: the step above ends the program."), step.id, False))

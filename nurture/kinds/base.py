@@ -236,6 +236,10 @@ class Kind:
     passes: bool = False
     wake: Wake | None = None
 
+    @property
+    def makes_wait(self) -> bool:
+        return self.due_at is not at_once
+
 
 def is_text(values: Mapping[str, Any], key: str, longest: int = 300) -> Iterator[tuple[str, str]]:
     """A problem unless the value is absent or a text that fits."""

@@ -17,10 +17,10 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from leads.access import can, require
-from nurture import access, actions, around, queries, tree
+from nurture import access, actions, around, moving, queries, tree
 from nurture.canvas import Canvas, draw, strip
 from nurture.contact_page import ended_words, place
-from nurture.forms import ProgramForm, ProgramSettingsForm, PublishForm
+from nurture.forms import MovesForm, ProgramForm, ProgramSettingsForm, PublishForm
 from nurture.kinds import KINDS, START, Names
 from nurture.models import Enrolment, Program, ProgramVersion, StepVisit
 from nurture.patterns import PATTERNS
@@ -192,13 +192,19 @@ def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
     draft = access.draft_or_404(program)
     form = PublishForm(request.POST or None, initial={"intake": "new", "edit_number": draft.edit_number})
     problems = actions.problems_of(draft, Names(), timezone.now())
-    if request.method == "POST" and "count" not in request.POST and form.is_valid():
+    steps = tree.check(draft.tree)
+    stops = moving.stops(program, draft, Names())
+    names = Names()
+    onto = [(step.id, KINDS[step.kind].words(step.values, names)) for step in steps.walk()]
+    moves = MovesForm(request.POST or None, stops=stops, onto=onto)
+    if request.method == "POST" and "count" not in request.POST and form.is_valid() and moves.is_valid():
         try:
             version = actions.publish(
                 draft,
                 edit_number=form.cleaned_data["edit_number"],
                 intake=form.cleaned_data["intake"],
                 since=form.cleaned_data["since"],
+                moves=moves.moves(),
                 actor=actor(request),
                 now=timezone.now(),
             )
@@ -231,8 +237,9 @@ def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
         if draft.trigger_segment_id
         else None,
         "since": since,
-        "outline": tree.outline(tree.check(draft.tree), Names()),
-        "facts": around.in_words(draft.around, tree.check(draft.tree), Names()),
+        "stops": [(stop, moves[stop.key]) for stop in stops],
+        "outline": tree.outline(steps, Names()),
+        "facts": around.in_words(draft.around, steps, Names()),
     }
     return render(request, "nurture/program_publish.html", context)
 

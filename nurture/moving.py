@@ -1,0 +1,137 @@
+"""What a publication does to the people inside: for each step where somebody stands a choice, with exact numbers, done in one go."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+
+from nurture import queries_around, queries_moving, tree
+from nurture.kinds import KINDS, START, Names, Step
+from nurture.models import Program, ProgramVersion
+
+FINISH = "finish"  # on the version they are in
+STAY = "stay"  # at the same step of the new version, due as before
+RETIME = "retime"  # there too, the wait counted anew from when they came
+RELEASE = "release"
+TO = "to:"  # and the id of a step
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A step of an earlier version at which people stand, beside the same step of the draft."""
+
+    version: ProgramVersion
+    step_id: str
+    words: str
+    people: int
+    change: str  # same, changed, removed
+    can_wait: bool
+
+    @property
+    def key(self) -> str:
+        return f"{self.version.pk}:{self.step_id}"
+
+    @property
+    def offers(self) -> list[str]:
+        """Choices besides going over to another step; the first is the one that nothing else was chosen for."""
+        offers = [FINISH]
+        if self.change != "removed":
+            offers.append(STAY)
+            if self.can_wait:
+                offers.append(RETIME)
+        return [*offers, RELEASE]
+
+
+def stops(program: Program, draft: ProgramVersion, names: Names) -> list[Stop]:
+    """Every step at which somebody stands, with how many. Two statements."""
+    fresh = {step.id: step for step in tree.check(draft.tree).walk()}
+    versions = {version.pk: version for version in program.versions.all()}
+    trees = {pk: {step.id: step for step in tree.check(version.tree).walk()} for pk, version in versions.items()}
+    found = []
+    for version_id, step_id, people in queries_moving.standing(program.pk):
+        old, new = trees[version_id].get(step_id), fresh.get(step_id)
+        words = KINDS[old.kind].words(old.values, names) if old else _("Entry")
+        found.append(
+            Stop(versions[version_id], step_id, words, people, _change(step_id, old, new), bool(new) and _waits(new))
+        )
+    return found
+
+
+def _change(step_id: str, old: Step | None, new: Step | None) -> str:
+    if step_id == START:
+        return "same"
+    if new is None or old is None or new.kind != old.kind:
+        return "removed"
+    return "same" if new.values == old.values else "changed"
+
+
+def _waits(step: Step | None) -> bool:
+    return step is not None and KINDS[step.kind].makes_wait
+
+
+class BadChoice(Exception):
+    """A choice that does not fit the step; the message is for people."""
+
+
+def move(
+    program: Program, draft: ProgramVersion, choices: Mapping[str, str], *, names: Names, now: datetime
+) -> dict[str, int]:
+    """Do what was chosen for each stop (by its key): choice -> people. The caller holds the program's row, so nobody walks meanwhile.
+
+    A few statements for each stop, whatever the number of people. Raises BadChoice before anything changes.
+    """
+    fresh = {step.id: step for step in tree.check(draft.tree).walk()}
+    chosen = [(stop, choices.get(stop.key, FINISH)) for stop in stops(program, draft, names)]
+    for stop, choice in chosen:
+        if choice not in stop.offers and not (choice.startswith(TO) and choice.removeprefix(TO) in fresh):
+            raise BadChoice(_("“%(step)s”: that cannot be chosen for the people there.") % {"step": stop.words})
+    moved: defaultdict[str, int] = defaultdict(int)
+    everybody = {
+        stop.key: queries_moving.people_at(stop.version.pk, stop.step_id) for stop, choice in chosen if choice != FINISH
+    }
+    for stop, choice in chosen:
+        people = everybody.get(stop.key, [])
+        _move(stop, choice, people, draft, fresh, now)
+        moved["to" if choice.startswith(TO) else choice] += len(people) if choice != FINISH else stop.people
+    return {choice: number for choice, number in moved.items() if number}
+
+
+def _move(
+    stop: Stop,
+    choice: str,
+    people: Sequence[tuple[int, int, datetime]],
+    draft: ProgramVersion,
+    fresh: Mapping[str, Step],
+    now: datetime,
+) -> None:
+    ids = [enrolment_id for enrolment_id, _contact_id, _arrived in people]
+    if choice == STAY:
+        queries_moving.go_over(ids, version_id=draft.pk)
+    elif choice == RELEASE:
+        queries_around.end_walks(ids, state="left", why="released", now=now)
+    elif choice == RETIME:
+        step = fresh[stop.step_id]
+        due = _due(step, ((contact_id, arrived) for _id, contact_id, arrived in people))
+        moments = [max(due.get(contact_id, now), now) for _id, contact_id, _arrived in people]
+        arrivals = [arrived for _id, _contact_id, arrived in people]
+        queries_moving.put_at(ids, moments, version_id=draft.pk, step=step.id, arrived_at=arrivals)
+    elif choice.startswith(TO):
+        step = fresh[choice.removeprefix(TO)]
+        due = _due(step, ((contact_id, now) for _id, contact_id, _arrived in people))
+        moments = [due.get(contact_id, now) for _id, contact_id, _arrived in people]
+        queries_moving.put_at(ids, moments, version_id=draft.pk, step=step.id, arrived_at=[now] * len(ids))
+
+
+def _due(step: Step, arrivals: Iterable[tuple[int, datetime]]) -> dict[int, datetime]:
+    """Contact -> when they are due at the step, having come there at that moment: those who came together are asked together."""
+    together: defaultdict[datetime, list[int]] = defaultdict(list)
+    for contact_id, arrived in arrivals:
+        together[arrived].append(contact_id)
+    due: dict[int, datetime] = {}
+    for arrived, contact_ids in together.items():
+        due |= KINDS[step.kind].due_at(step.values, contact_ids, arrived)
+    return due
