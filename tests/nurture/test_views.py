@@ -277,7 +277,8 @@ def test_publishing_an_edit_tells_who_stays_on_the_old_version(marketer: Client)
     program = build()
     actions.start_draft(program, actor=None, now=NOW)
     sheet = marketer.get(reverse("nurture:program-publish", args=[program.slug])).content.decode()
-    assert "3 people inside finish on the version they are in" in sheet
+    assert "3 people inside" in sheet
+    assert "Whoever is left as they are finishes on the version they are in" in sheet
     publish(program, intake="new")
     page = marketer.get(reverse("nurture:program-detail", args=[program.slug])).content.decode()
     assert "3 people are finishing on version 1" in page
