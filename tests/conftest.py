@@ -1,19 +1,30 @@
 """What every test stands on; the services come from tests/instance.py, the rows of the migrations from tests/database.py."""
 
+import os
 from collections.abc import Iterator
 
+import hypothesis.core
 import pytest
 from django.conf import settings as project
 from django.core.cache import cache
 from django.test import TransactionTestCase
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests import database
 
-# A busy machine is no failure; the examples stay as many.
-settings.register_profile("ripen", deadline=None, print_blob=True)
+# Each run tries the same examples, unless RIPEN_SEED gives a number for others. A busy machine is no failure.
+SEED = os.environ.get("RIPEN_SEED")
+settings.register_profile(
+    "ripen",
+    deadline=None,
+    print_blob=True,
+    derandomize=SEED is None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("ripen")
+hypothesis.core.global_force_seed = None if SEED is None else int(SEED)
 
 # The dearest first, each file in one worker: whoever is free takes the next one, and the short ones fill up at the end.
 DEAREST = (
@@ -25,6 +36,15 @@ DEAREST = (
     "tests/config/test_embedded.py",
     "tests/scoring/test_writers.py",
 )
+
+IMPATIENT = {
+    "segments.builder.preview": ("ONE_COUNT", "FIRST_ANSWER", "ALL_COUNTS"),
+    "segments.builder.people": ("SECONDS",),
+    "segments.conditions.suggestions": ("SECONDS",),
+    "scoring.trial": ("SECONDS",),
+    "scoring.views.contact_score": ("SECONDS",),
+    "nurture.views.work": ("PAGE_SECONDS",),
+}
 
 
 def pytest_configure() -> None:
@@ -51,6 +71,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
     with django_db_blocker.unblock():
         database.remember()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unhurried() -> Iterator[None]:
+    """What the product gives up after a few seconds, so that nobody waits, it may take a minute for on a busy machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, names in IMPATIENT.items():
+            for name in names:
+                patch.setattr(f"{module}.{name}", 60.0)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import time
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-QUIET_WITHIN_SECONDS = 60.0
+QUIET_WITHIN_SECONDS = 120.0
 LARGE_BYTES = (
     200_000  # TRUNCATE, 0.3 s with all that refers to the table, is quicker than DELETE and gives the space back
 )
@@ -47,11 +47,32 @@ def wait_until_quiet() -> None:
         time.sleep(0.01)
 
 
+def wait_until_alone() -> None:
+    """Until no other connection is open here: with the session of a killed worker fall its transaction and its locks."""
+    until = time.monotonic() + QUIET_WITHIN_SECONDS
+    while _others():
+        assert time.monotonic() < until, f"still connected: {_others()}"
+        time.sleep(0.01)
+
+
+def wait_until_joined() -> None:
+    """Until another connection is open here: a worker that was started has begun."""
+    until = time.monotonic() + QUIET_WITHIN_SECONDS
+    while not _others():
+        assert time.monotonic() < until, "nobody came"
+        time.sleep(0.01)
+
+
 def _at_work() -> list[tuple[str, str]]:
+    return [(state, query) for state, query in _others() if state != "idle"]
+
+
+def _others() -> list[tuple[str, str]]:
+    """State and last statement of each other connection to this database."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT state, query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND backend_type = 'client backend' AND state <> 'idle'"
+            "SELECT coalesce(state, ''), query FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
         return [(str(state), str(query)) for state, query in cursor.fetchall()]
 

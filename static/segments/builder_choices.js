@@ -167,7 +167,9 @@ export class Typeahead extends ListBox {
     return this.isOpen ? this.options().find((option) => [option.dataset.label, option.dataset.value].some((one) => one.toLowerCase() === wanted)) : undefined;
   }
 
+  /** A list that is drawn anew under somebody's arrow keys keeps the option they are at. */
   show(input, markup) {
+    const at = this.isOpen && this.input === input ? this.active?.dataset.value : undefined;
     this.input = input;
     this.popup.innerHTML = markup;
     this.active = null;
@@ -178,6 +180,8 @@ export class Typeahead extends ListBox {
     place(this.popup, input, this.home);
     input.setAttribute("aria-expanded", "true");
     input.setAttribute("aria-controls", this.popup.id);
+    const same = at !== undefined && this.options().find((option) => option.dataset.value === at);
+    if (same) this.activate(same);
   }
 
   choose(option) {

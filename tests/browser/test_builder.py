@@ -72,7 +72,7 @@ def write(page: Page, rule: Any) -> None:
     builder(page).get_by_role("tab", name="JSON").click()
     builder(page).get_by_label("The rule as JSON").fill(json.dumps(rule))
     builder(page).get_by_role("tab", name="Rows").click()
-    expect(builder(page).locator("[data-canvas]")).to_be_visible(timeout=20_000)  # 219 rows are drawn in a second
+    expect(builder(page).locator("[data-canvas]")).to_be_visible()
 
 
 def test_built_by_mouse_and_saved(page: Page) -> None:
@@ -208,6 +208,7 @@ def test_a_row_is_dragged_by_its_grip(page: Page) -> None:
     germany = {"field": "contact.country", "op": "is", "value": "DE"}
     write(page, {"all": [SOURCE, {"any": [WON, germany]}]})
     page.set_viewport_size({"width": 1280, "height": 2400})
+    expect(number(page)).to_have_text("4")  # what arrives with the counts moves the rows
     grip, goal = builder(page).locator("[data-grip]").first, builder(page).locator(".builder-row").last
     start, end = grip.bounding_box(), goal.bounding_box()
     assert start

@@ -46,7 +46,7 @@ def test_a_run_leaves_word(as_in_a_worker: None) -> None:
     before = time.time()
     assert answer() == 42
     word = cache.get("beat:tests.answer")
-    assert (word["failed"], word["seconds"] < 5, before <= word["at"] <= time.time()) == (False, True, True)
+    assert (word["failed"], word["seconds"] < 60, before <= word["at"] <= time.time()) == (False, True, True)
 
 
 def test_a_failure_leaves_word_and_is_raised(as_in_a_worker: None) -> None:
@@ -63,7 +63,7 @@ def test_while_one_runs_another_returns_at_once(
     assert answer() is None
     assert cache.get("beat:tests.answer") is None
     another_worker.close()  # as if it had been killed
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while answer() is None:
         assert time.monotonic() < deadline
 

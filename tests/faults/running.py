@@ -43,6 +43,6 @@ def start(job: str, *, now: datetime, **options: object) -> subprocess.Popen[str
 def run(job: str, *, now: datetime, **options: object) -> int:
     """The worker's exit code, −9 when it was killed; what it said otherwise is an error."""
     process = start(job, now=now, **options)
-    _out, said = process.communicate(timeout=120)
+    _out, said = process.communicate(timeout=300)
     assert process.returncode in (0, -9), said
     return process.returncode

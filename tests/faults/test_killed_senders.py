@@ -14,6 +14,7 @@ import pytest
 from leads.models import Activity
 from nurture import engine, queries, sending, turn
 from nurture.models import Enrolment, Sending
+from tests.database import wait_until_alone, wait_until_joined
 from tests.faults.running import run, start
 from tests.makers import NOW
 from tests.nurture.makers import mail, make_people, make_program, make_template, put_in, segment_of, set_workspace, wait
@@ -57,7 +58,7 @@ def build(people: int = PEOPLE) -> list[str]:
 
 def finish(smtp: Sink) -> None:
     """The beats after the crash: reservations and leases end, the rest leaves."""
-    time.sleep(0.3)  # the dead worker's transaction falls with its connection
+    wait_until_alone()
     for minutes in (0, 3, 6, 7):
         sending.send_due(NOW + timedelta(minutes=minutes), server=smtp.server)
 
@@ -90,7 +91,7 @@ def test_four_senders_at_once(smtp: Sink) -> None:
     planned = build(90)
     workers = [start("send", now=NOW, port=smtp.port) for _each in range(4)]
     for worker in workers:
-        _out, said = worker.communicate(timeout=120)
+        _out, said = worker.communicate(timeout=300)
         assert worker.returncode == 0, said
     finish(smtp)
     assert assert_never_twice(planned, smtp) == 0
@@ -104,10 +105,11 @@ def test_killed_at_random(smtp: Sink) -> None:
     kills = int(os.environ.get("FAULT_KILLS", "3"))
     for number in range(kills):
         worker = start("both", now=NOW + timedelta(minutes=10 * number), port=smtp.port, rounds=200)
-        time.sleep(chance.uniform(1.2, 3.0))
+        wait_until_joined()
+        time.sleep(chance.uniform(0.0, 1.5))  # any moment will do
         worker.kill()
         worker.communicate()
-    time.sleep(0.3)
+        wait_until_alone()
     for minutes in (0, 3, 6, 7):
         sending.send_due(NOW + timedelta(minutes=10 * kills + minutes), server=smtp.server)
     assert assert_never_twice(planned, smtp) <= kills * sending.SLICE

@@ -12,6 +12,7 @@ from leads.models import Activity, Contact, Mark
 from nurture import actions, engine, queries, turn
 from nurture.models import Enrolment, Sending, StepVisit, Task
 from segments.models import Membership
+from tests.database import wait_until_alone
 from tests.faults.running import run, start
 from tests.makers import NOW, make_segment
 from tests.nurture.makers import mail, make_people, make_program, make_template, publish, put_in, segment_of, step, wait
@@ -57,8 +58,9 @@ def build() -> list[Contact]:
 
 
 def finish() -> None:
-    """As the next beats do; the killed worker's locks fall within moments."""
-    until = time.monotonic() + 20
+    """As the next beats do; the killed worker's locks fall with its connection."""
+    wait_until_alone()
+    until = time.monotonic() + 120
     while Enrolment.objects.filter(state="active", next_step_at__lte=NOW).exists():
         engine.run_due(NOW, batch=10)
         assert time.monotonic() < until, "somebody is stuck"
@@ -141,7 +143,7 @@ def test_four_workers_at_once() -> None:
     people = build()
     workers = [start("walk", now=NOW, batch=3) for _each in range(4)]
     for worker in workers:
-        _out, said = worker.communicate(timeout=120)
+        _out, said = worker.communicate(timeout=300)
         assert worker.returncode == 0, said
     finish()
     assert_once(people)
@@ -152,6 +154,7 @@ def test_killed_while_people_enter() -> None:
     people = make_people(PEOPLE)
     put_in(segment_of(program), people)
     assert run("take_in", now=NOW, kill="nurture.queries:enrol_page:after:2") == -9
+    wait_until_alone()
     assert Enrolment.objects.count() == 10
     turn.take_in(NOW)
     assert Counter(Enrolment.objects.values_list("contact_id", flat=True)) == dict.fromkeys([p.pk for p in people], 1)

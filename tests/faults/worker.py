@@ -59,7 +59,7 @@ def main() -> None:
         kill_at(arguments.kill)
     turn.PAGE = 10
     now = datetime.fromisoformat(arguments.now)
-    server = Server("127.0.0.1", arguments.port, seconds=10.0) if arguments.port else None
+    server = Server("127.0.0.1", arguments.port, seconds=60.0) if arguments.port else None
     for round_number in range(arguments.rounds):
         at = now + timedelta(seconds=round_number)
         if arguments.job == "take_in":

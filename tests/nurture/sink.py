@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from asyncio import AbstractServer
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -13,6 +14,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from nurture.smtp import Server
+
+PATIENCE_SECONDS = 60.0  # a busy machine is no failure
 
 
 @dataclass
@@ -26,7 +29,7 @@ class Sink:
 
     @property
     def server(self) -> Server:
-        return Server("127.0.0.1", self.port, seconds=5.0)
+        return Server("127.0.0.1", self.port, seconds=PATIENCE_SECONDS)
 
     @property
     def messages(self) -> list[EmailMessage]:
@@ -56,17 +59,29 @@ class Sink:
         return answer
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class _Patient(Controller):  # type: ignore[misc]  # aiosmtpd has no types
+    """Listens on a socket that is bound already, so that nobody else takes the port; gives itself more than a second to start."""
+
+    def __init__(self, handler: Sink, listening: socket.socket) -> None:
+        host, port = listening.getsockname()
+        super().__init__(handler, hostname=host, port=port, ready_timeout=PATIENCE_SECONDS)
+        self.listening = listening
+
+    def _create_server(self) -> Awaitable[AbstractServer]:
+        found: Awaitable[AbstractServer] = self.loop.create_server(self._factory_invoker, sock=self.listening)
+        return found
+
+    def _trigger_server(self) -> None:
+        with socket.create_connection((self.hostname, self.port), PATIENCE_SECONDS) as client:
+            client.recv(1024)
 
 
 @contextmanager
 def sink() -> Iterator[Sink]:
     """A server on a free port of this machine."""
-    found = Sink(port=free_port())
-    controller = Controller(found, hostname="127.0.0.1", port=found.port)
+    listening = socket.create_server(("127.0.0.1", 0))
+    found = Sink(port=listening.getsockname()[1])
+    controller = _Patient(found, listening)
     controller.start()
     try:
         yield found

@@ -23,6 +23,7 @@ from scoring.occurrences import Counting
 from scoring.queries import running, writing
 from segments.nodes import Clock
 from segments.rules import catalogue_stamp
+from tests.database import wait_until_alone
 from tests.makers import NOW, make_activity, make_company, make_contact, make_user
 from tests.scoring.conftest import beat, make_draft, make_model
 
@@ -175,6 +176,7 @@ def test_a_run_by_moments_killed_in_a_chunk_is_finished_by_the_next(monkeypatch:
             os._exit(1)  # not reached: it was killed
     _pid, status = os.waitpid(child, 0)
     assert os.WTERMSIG(status) == signal.SIGKILL
+    wait_until_alone()
     assert 0 < LedgerRow.objects.count() < 300
     assert queries.broken_sums() == []
     beat(NOW + timedelta(minutes=1))
@@ -209,6 +211,7 @@ def test_a_run_killed_between_two_chunks_is_finished_by_the_next(monkeypatch: py
             os._exit(1)  # not reached: it was killed
     _pid, status = os.waitpid(child, 0)
     assert os.WTERMSIG(status) == signal.SIGKILL
+    wait_until_alone()
     assert 0 < LedgerRow.objects.count() < 1_000
     assert queries.broken_sums() == []
     beat(NOW + timedelta(minutes=1))

@@ -18,6 +18,7 @@ from segments import nodes, queries, turn
 from segments.actions import add_to_segment, leave_to_rule, remove_from_segment, save_segment
 from segments.conditions import Sql
 from segments.models import Membership, Persona, PersonaAssignment, Segment
+from tests.database import wait_until_alone
 from tests.makers import NOW, clear_marks, make_contact, make_segment
 
 CFO = {"field": "contact.title", "op": "contains", "value": "cfo"}
@@ -515,6 +516,7 @@ def test_a_turn_killed_between_two_chunks_is_finished_by_the_next(monkeypatch: p
             os._exit(1)  # not reached: it was killed
     _pid, status = os.waitpid(child, 0)
     assert os.WTERMSIG(status) == signal.SIGKILL
+    wait_until_alone()
     half = Membership.objects.filter(segment=segment, until=None).count()
     assert 0 < half < 1_000
     assert queries.wrong_counts() == []
@@ -540,6 +542,7 @@ def test_a_turn_killed_in_a_batch_loses_no_mark(monkeypatch: pytest.MonkeyPatch)
         finally:
             os._exit(1)
     os.waitpid(child, 0)
+    wait_until_alone()
     assert members(segment) == set()
     turn.turn(later(minutes=2))
     assert members(segment) == {contact.pk}

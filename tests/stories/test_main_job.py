@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from nurture.tasks import send_due, turn_once
 from scoring.models import HandOff, LedgerRow, Score
 from scoring.queries import ledger_sums_hold
 from segments.models import Segment
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import PATIENCE_MS, SignIn
 from tests.nurture.sink import sink as smtp_sink
 
 pytestmark = pytest.mark.browser
@@ -73,13 +74,13 @@ def people(page: Page) -> str:
     return page.locator("conditions-builder [data-summary]:not(.is-old) [data-number-of-people]").inner_text()
 
 
-def wait_for_answers(page: Page, number: int) -> None:
-    """The board answers without leaving the page: look at what is stored, for five seconds at most."""
-    for _ in range(50):
-        if HandOff.objects.exclude(answered_at=None).count() == number:
-            return
-        page.wait_for_timeout(100)
-    pytest.fail(f"{number} answers were not stored.")
+def wait_for_answers(number: int) -> None:
+    """The board answers without leaving the page: look at what is stored."""
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while (found := HandOff.objects.exclude(answered_at=None).count()) < number:
+        assert time.monotonic() < until, f"{found} of {number} answers were stored"
+        time.sleep(0.05)
+    assert found == number
 
 
 @pytest.mark.django_db(transaction=True)
@@ -176,12 +177,12 @@ def test_the_main_job_from_a_file_to_a_mail_and_an_answer(
     expect(page.get_by_text("Came by paid search").first).to_be_visible()
     expect(page.locator("details[data-answer=reject]")).to_have_count(1)
     page.keyboard.press("a")
-    wait_for_answers(page, 1)
+    wait_for_answers(1)
     page.goto("/scoring/queue/?tab=all")
     page.keyboard.press("r")
     page.locator("details[data-answer=reject] input[name=reason]").first.check()
     page.locator("details[data-answer=reject] button[type=submit]").click()
-    wait_for_answers(page, 2)
+    wait_for_answers(2)
     assert sorted(HandOff.objects.values_list("state", flat=True)) == ["accepted", "rejected"]
 
     # 7. A rejected lead is not handed over again for the same reasons.

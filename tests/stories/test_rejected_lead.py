@@ -74,7 +74,7 @@ def test_a_rejected_lead_comes_back_for_something_new_only(page: Page, sign_in: 
     sheet.get_by_label("Is a VP").check()
     sheet.get_by_role("button", name="Reject").click()
     expect(page.locator("#queue-board .alert")).to_contain_text("is rejected")
-    wait_for_answers(page, 1)
+    wait_for_answers(1)
 
     # 4. The same again is nothing new; a demo is.
     does(vera, "page_view", url="https://x.test/pricing")

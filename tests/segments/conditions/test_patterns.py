@@ -74,7 +74,7 @@ def _group(inside: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 regexes = st.recursive(st.tuples(atoms, repeats).map("".join), _group, max_leaves=6)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(regexes, st.text("abÜ.d\n", max_size=7))
 def test_like_python(pattern: str, text: str) -> None:
     try:

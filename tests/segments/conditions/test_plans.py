@@ -113,7 +113,7 @@ def test_parts_of_the_past_are_left_out_of_the_plan(crowd: list[int]) -> None:
     assert "leads_activity_2026_02" not in found
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(document=population.documents, stored=st.booleans())
 def test_the_text_is_ours_alone(document: dict[str, Any], stored: bool) -> None:
     """Whatever a person wrote is a bound value; no clock stands inside a statement; no NOT IN."""

@@ -58,7 +58,7 @@ def test_the_contracts_examples_fit(published: Draft202012Validator, document: d
     assert published.is_valid(document)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(document=population.documents)
 def test_random_rules_fit(published: Draft202012Validator, document: dict[str, Any]) -> None:
     assert published.is_valid(json.loads(json.dumps(document, default=float)))
@@ -142,7 +142,7 @@ SENSE = (
 
 
 @pytest.mark.django_db
-@settings(max_examples=600, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, suppress_health_check=list(HealthCheck))
 @given(document=population.documents, number=st.integers(0, 2**32))
 def test_what_is_refused_does_not_fit_and_what_is_taken_does(
     mine: Instance, document: dict[str, Any], number: int
