@@ -24,7 +24,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ripen")
-hypothesis.core.global_force_seed = None if SEED is None else int(SEED)
+if SEED is not None:
+    hypothesis.core.global_force_seed = int(SEED)  # type: ignore[assignment]  # as --hypothesis-seed does
 
 # The dearest first, each file in one worker: whoever is free takes the next one, and the short ones fill up at the end.
 DEAREST = (

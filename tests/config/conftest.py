@@ -36,7 +36,7 @@ class Instance:
             text=True,
             cwd=BASE_DIR,
             env=self.environment(**environment),
-            timeout=180,
+            timeout=300,
         )
 
     def start(self, *command: str, **environment: str) -> "subprocess.Popen[str]":
@@ -87,10 +87,10 @@ def end(process: "subprocess.Popen[str]") -> int:
     with process:
         if process.stdin:
             process.stdin.close()
-        return process.wait(60)
+        return process.wait(180)
 
 
-def eventually(condition: Callable[[], bool], *, seconds: float = 30) -> bool:
+def eventually(condition: Callable[[], bool], *, seconds: float = 120) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

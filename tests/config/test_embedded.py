@@ -47,7 +47,7 @@ def test_data_outlive_the_servers(instance: Instance) -> None:
 def test_two_processes_may_start_at_once(instance: Instance) -> None:
     code = "from config import embedded\nwith embedded.Use(embedded.home(), durable=False) as use:\n    print(use.answers())"
     racers = [instance.start("-c", code) for _ in range(4)]
-    assert [racer.communicate(timeout=120)[0] for racer in racers] == ["True\n"] * 4
+    assert [racer.communicate(timeout=300)[0] for racer in racers] == ["True\n"] * 4
     assert instance.is_quiet()
 
 

@@ -59,7 +59,7 @@ class Sink:
         return answer
 
 
-class _Patient(Controller):  # type: ignore[misc]  # aiosmtpd has no types
+class _Patient(Controller):
     """Listens on a socket that is bound already, so that nobody else takes the port; gives itself more than a second to start."""
 
     def __init__(self, handler: Sink, listening: socket.socket) -> None:
