@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import connection
@@ -69,7 +69,7 @@ def lock_addresses(hashes: Sequence[str]) -> None:
         )
 
 
-def lock_addresses_in_clear(addresses: Sequence[str]) -> None:
+def lock_addresses_in_clear(addresses: Iterable[str]) -> None:
     """The same for addresses as they are written. One statement."""
     with connection.cursor() as cursor:
         cursor.execute(

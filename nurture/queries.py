@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -723,7 +723,11 @@ def claim_sendings(
     change, so two workers never claim the same mail; the caller holds the locks of the addresses (leads.queries_consent). The mails go
     over as one JSON text: arrays of long texts cost psycopg 1.3 ms a mail for quoting, which this does in 0.05 (2026-11-22).
     """
-    mails = [asdict(mail) | {"opens_at": mail.opens_at and mail.opens_at.isoformat()} for mail in written]
+    mails = [
+        {name: getattr(mail, name) for name in Written.__slots__}
+        | {"opens_at": mail.opens_at and mail.opens_at.isoformat()}
+        for mail in written
+    ]
     with connection.cursor() as cursor:
         cursor.execute(
             _CLAIM,

@@ -12,6 +12,7 @@ import logging
 import sys
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ from nurture.smtp import Answer, Connection, Server, Verdict, configured
 
 log = logging.getLogger(__name__)
 
-SLICE = 32  # mails between two commits: at most so many are uncertain after a crash; fewer cost more statements a mail
+SLICE = 16  # mails between two commits: at most twice as many are uncertain after a crash; fewer cost more statements a mail
 RESERVED = timedelta(minutes=2)  # to prepare a slice
 LEASE = timedelta(minutes=5)  # to send it; no mail of it is begun after half of that
 BACK_OFF = (1, 5, 15, 60, 240, 720, 1440)  # minutes after each temporary refusal; past the last the mail is given up
@@ -144,7 +145,7 @@ def problem_of_setup(server: Server | None, home: Workspace) -> str:
 def send_due(now: datetime, *, seconds: float = 50.0, server: Server | None = None) -> Report:
     """Send what is due, in slices, until nothing is left or the time is used up. Three small statements when nothing is due.
 
-    Safe in many processes at once. While one slice is offered to the server, the next is prepared.
+    Safe in many processes at once. While one slice is offered to the server, the next is prepared and claimed.
     """
     clock, report = _Clock(now, time.monotonic()), Report()
     report.uncertain += queries.give_up_leases(now=now)
@@ -181,22 +182,17 @@ def _brisk_threads() -> Iterator[None]:
 
 
 def _pipeline(clock: _Clock, seconds: float, report: Report, connection: Connection, post: ThreadPoolExecutor) -> None:
-    on_the_way: Future[dict[int, Answer]] | None = None
+    """Claim the next slice while one is offered, so that the line to the server never rests: at most two slices are under way."""
+    under_way: deque[Future[dict[int, Answer]]] = deque()
     while True:
         has_time = time.monotonic() - clock.began < seconds and not report.problem
         prepared = _prepare(clock, report) if has_time else None
-        answers = on_the_way.result() if on_the_way else {}
-        on_the_way = None
-        with transaction.atomic():
-            if prepared:  # before anything else: see lock_addresses
-                queries_consent.lock_addresses_in_clear(prepared.addresses)
-            _record(answers, clock.at(), report)
-            claimed = (
-                _claim(prepared, clock.at(), Sending.Carrier.SMTP, report) if prepared and not report.problem else []
-            )
-        if claimed:
-            on_the_way = post.submit(_offer, connection, claimed)
-        elif not prepared or report.problem:
+        if prepared and (claimed := _claim(prepared, clock.at(), Sending.Carrier.SMTP, report)):
+            last_begin = time.monotonic() + LEASE.total_seconds() / 2
+            under_way.append(post.submit(_offer, connection, claimed, last_begin))
+        if under_way and (len(under_way) > 1 or not prepared):
+            _record(under_way.popleft().result(), clock.at(), report)
+        elif not prepared:
             return
 
 
@@ -204,7 +200,6 @@ def _keep_in_outbox(clock: _Clock, seconds: float, report: Report) -> None:
     """Without a server: each mail is written as it would leave, and kept."""
     while time.monotonic() - clock.began < seconds and (prepared := _prepare(clock, report)):
         with transaction.atomic():
-            queries_consent.lock_addresses_in_clear(prepared.addresses)
             claimed = _claim(prepared, clock.at(), Sending.Carrier.OUTBOX, report)
             _record({sending_id: Answer(Verdict.SENT) for sending_id, _message in claimed}, clock.at(), report)
 
@@ -294,23 +289,24 @@ def _storable(text: str) -> str:
 def _claim(prepared: _Slice, at: datetime, carrier: str, report: Report) -> list[tuple[int, Message]]:
     if not prepared.written:
         return []
-    states = queries.claim_sendings(
-        prepared.written,
-        now=at,
-        reserved_until=prepared.reserved_until,
-        lease_until=at + LEASE,
-        carrier=carrier,
-        wait_days=LONGEST_WAIT,
-    )
+    with transaction.atomic():
+        queries_consent.lock_addresses_in_clear(prepared.addresses)
+        states = queries.claim_sendings(
+            prepared.written,
+            now=at,
+            reserved_until=prepared.reserved_until,
+            lease_until=at + LEASE,
+            carrier=carrier,
+            wait_days=LONGEST_WAIT,
+        )
     report.not_sent += sum(state == Sending.State.NOT_SENT for state in states.values())
     report.later += sum(state == Sending.State.QUEUED for state in states.values())
     mine = {sending_id for sending_id, state in states.items() if state == Sending.State.SENDING}
     return [(sending_id, message) for sending_id, message in prepared.messages.items() if sending_id in mine]
 
 
-def _offer(connection: Connection, mails: Sequence[tuple[int, Message]]) -> dict[int, Answer]:
-    """Runs beside the main thread and touches no database."""
-    last_begin = time.monotonic() + LEASE.total_seconds() / 2
+def _offer(connection: Connection, mails: Sequence[tuple[int, Message]], last_begin: float) -> dict[int, Answer]:
+    """Runs beside the main thread and touches no database. No mail is begun after `last_begin`: its lease could end meanwhile."""
     answers: dict[int, Answer] = {}
     down = Answer(Verdict.NOT_TRIED)
     for sending_id, message in mails:
@@ -328,11 +324,16 @@ def _offer(connection: Connection, mails: Sequence[tuple[int, Message]]) -> dict
     return answers
 
 
+@transaction.atomic
 def _record(answers: dict[int, Answer], at: datetime, report: Report) -> None:
-    """Store what became of the mails, in the caller's transaction."""
+    """Store what became of the mails."""
     by_verdict: dict[Verdict, list[int]] = {}
     for sending_id, answer in answers.items():
         by_verdict.setdefault(answer.verdict, []).append(sending_id)
+    if bad := by_verdict.get(
+        Verdict.BAD_ADDRESS
+    ):  # they will be suppressed: their locks before any other, see lock_addresses
+        queries_consent.lock_addresses_in_clear(Sending.objects.filter(pk__in=bad).values_list("address", flat=True))
     if sent := by_verdict.get(Verdict.SENT):
         activities = queries.set_sent(sent, sent_at=at)
         record_activities(
