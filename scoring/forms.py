@@ -21,7 +21,7 @@ from scoring.actions import Refused
 from scoring.actions.editing import MOST_PER_DAY, MOST_POINTS, MOST_RULES, checked_points
 from scoring.actions.giving import MOST_GIVEN
 from scoring.caps import ENDS, LABELS, checked_caps
-from scoring.models import AnswerReason, Rule, ScoreModel, ScoreVersion
+from scoring.models import AnswerReason, Rule, ScoreVersion
 from scoring.occurrences import FIELDS as COUNTING_FIELDS
 from scoring.occurrences import (
     MOST_DAYS,
@@ -63,21 +63,9 @@ class ModelForm(forms.Form):
 
 
 class SettingsForm(forms.Form):
-    """What is not versioned."""
+    """What is not versioned; who gets the leads and how soon they are answered stands with the queue's routing."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=200)
-    routing = forms.ChoiceField(
-        label=gettext_lazy("A lead whose contact has no owner"),
-        choices=ScoreModel.Routing.choices,
-        widget=forms.RadioSelect,
-        help_text=gettext_lazy("A contact's own owner always gets the lead."),
-    )
-    answer_within_hours = forms.IntegerField(
-        label=gettext_lazy("Business hours to answer"),
-        min_value=1,
-        max_value=1000,
-        help_text=gettext_lazy("Which hours those are stands in Settings."),
-    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -19,7 +19,7 @@ from scoring.grades import DIGITS, LETTERS
 from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
 from scoring.occurrences import counting_of, limits_in_words, most_of, rule_in_words, says
 from scoring.words import shown
-from segments.conditions import Catalogue
+from segments.conditions import BadConditions, Catalogue, check
 
 if TYPE_CHECKING:
     from scoring.trial import Trial
@@ -58,6 +58,7 @@ class RuleRow:
     holds: bool | None = None
     gives: Decimal | None = None
     is_unknown: bool = False
+    problem: str = ""
 
     @property
     def limits(self) -> list[str]:
@@ -99,7 +100,12 @@ def grouped(rows: Iterable[RuleRow]) -> list[GroupRows]:
 def live_rows(version: ScoreVersion, answers: Mapping[UUID, Mapping[str, int]]) -> list[RuleRow]:
     catalogue = Catalogue()
     return [
-        RuleRow(rule, rule_in_words(rule, catalogue), answers.get(rule.key, NO_ANSWERS))
+        RuleRow(
+            rule,
+            rule_in_words(rule, catalogue),
+            answers.get(rule.key, NO_ANSWERS),
+            problem=problem_of(rule.conditions, catalogue),
+        )
         for rule in bant.all_rules(version)
     ]
 
@@ -118,6 +124,7 @@ def draft_rows(draft: ScoreVersion, live: ScoreVersion | None, test: Trial | Non
             holds=None if test is None else rule.key in test.held,
             gives=None if test is None else test.points.get(rule.key, Decimal(0)),
             is_unknown=test is not None and rule.key in test.unknown,
+            problem=problem_of(rule.conditions, catalogue),
         )
         for rule in bant.all_rules(draft)
     ]
@@ -127,6 +134,24 @@ def draft_rows(draft: ScoreVersion, live: ScoreVersion | None, test: Trial | Non
         for key, rule in before.items()
         if key not in kept
     ]
+
+
+def problem_of(conditions: Any, catalogue: Catalogue) -> str:
+    """What a stored condition names that is gone (a segment in the archive, a deleted field), or an empty text."""
+    try:
+        check(conditions, catalogue=catalogue)
+    except BadConditions as error:
+        return str(error.problems[0].message)
+    return ""
+
+
+def unreadable(draft: ScoreVersion) -> list[tuple[str, str]]:
+    """(name, problem) of the draft's rules, and of its hand-off condition, for which publishing would be refused."""
+    catalogue = Catalogue()
+    found = [(rule.name, problem_of(rule.conditions, catalogue)) for rule in draft.rules.all()]
+    if draft.hand_off_conditions is not None:
+        found.append((str(_("Hand-off condition")), problem_of(draft.hand_off_conditions, catalogue)))
+    return [(name, problem) for name, problem in found if problem]
 
 
 def _change(rule: Rule, before: Rule | None, *, is_first: bool) -> str:

@@ -404,6 +404,16 @@ def change_bant(
 # --- publishing --------------------------------------------------------------------------------------------------------------
 
 
+def _refuse_unreadable_hand_off(draft: ScoreVersion) -> None:
+    """What the condition asks for may have gone since it was written, or come back with an old version."""
+    if draft.hand_off_conditions is None:
+        return
+    try:
+        check(draft.hand_off_conditions)
+    except BadConditions as error:
+        raise Refused(_("Hand-off condition: %(problem)s") % {"problem": error.problems[0].message}) from error
+
+
 def publish(
     version: ScoreVersion,
     *,
@@ -442,6 +452,7 @@ def publish(
             if rule.per_occurrence:
                 leaf_of(tree)
             _refuse_loop(draft.model, reads(tree))
+        _refuse_unreadable_hand_off(draft)
         live = draft.model.versions.filter(state=ScoreVersion.State.LIVE).first()
         since = now
         if live is not None:

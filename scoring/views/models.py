@@ -480,7 +480,7 @@ def publish_difference(request: HttpRequest, slug: str) -> HttpResponse:
     draft = access.draft_or_404(model)
     live = access.live_version(model)
     now = timezone.now()
-    context: dict[str, Any] = {"model": model, "draft": draft, "live": live}
+    context: dict[str, Any] = {"model": model, "draft": draft, "live": live, "unreadable": pages.unreadable(draft)}
     try:
         with time_limit(SHEET_SECONDS):
             plan = draft_plan(draft, now, None)
@@ -621,10 +621,16 @@ def version_restore(request: HttpRequest, slug: str, number: int) -> HttpRespons
 @require("edit_rules")
 def model_settings(request: HttpRequest, slug: str) -> HttpResponse:
     model = access.editable_model_or_404(slug)
-    initial = {"name": model.name, "routing": model.routing, "answer_within_hours": model.answer_within_hours}
-    form = SettingsForm(request.POST or None, initial=initial)
+    form = SettingsForm(request.POST or None, initial={"name": model.name})
     if request.method == "POST" and form.is_valid():
-        actions.change_model(model, **form.cleaned_data, actor=_user(request), now=timezone.now())
+        actions.change_model(
+            model,
+            name=form.cleaned_data["name"],
+            routing=model.routing,
+            answer_within_hours=model.answer_within_hours,
+            actor=_user(request),
+            now=timezone.now(),
+        )
         messages.success(request, _("Saved."))
         return redirect("scoring:model-detail", model.slug)
     return render(

@@ -442,9 +442,11 @@ def test_new_models_and_their_settings(client: Client, sign_in: Callable[[str], 
     model = ScoreModel.objects.get(name="Queue")
     assert model.slug != "queue"
     assert model.versions.get().rules.count() == len(Rule.objects.filter(version__model=model)) == 14
-    client.post(path("model-settings", model.slug), {"name": "Q", "routing": "in_turn", "answer_within_hours": 4})
+    client.post(path("model-settings", model.slug), {"name": "Q"})
     model.refresh_from_db()
-    assert (model.name, model.routing, model.answer_within_hours) == ("Q", "in_turn", 4)
+    assert (model.name, model.routing, model.answer_within_hours) == ("Q", "unassigned", 8)
+    settings = client.get(path("model-settings", model.slug)).content.decode()
+    assert "within 8 business hours" in settings and path("answering-edit", model.slug) in settings
     client.post(path("model-default", model.slug))
     assert ScoreModel.objects.get(is_default=True) == model
     client.post(path("model-archive", model.slug))

@@ -283,3 +283,12 @@ def test_routing_and_hand_off_go_round_as_files(live: ScoreModel, tmp_path: Path
     assert "lower_line: null" in one["product.yaml"]
     assert RoutingRule.objects.get().seats.get().owner == owner
     assert ScoreVersion.objects.count() == versions
+
+
+def test_what_belongs_to_the_queue_stands_under_it_in_the_navigation(client: Client) -> None:
+    client.force_login(make_user())
+    queue = path("queue")
+    for name in ("routing", "desk-list", "reason-list", "notice-list"):
+        page = client.get(path(name)).content.decode()
+        assert f'<a href="{queue}" class="active" aria-current="page">' in page, name
+        assert page.count('aria-current="page"><i class="ti ti-gauge"') == 0, name
