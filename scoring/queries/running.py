@@ -18,10 +18,11 @@ from scoring.queries.rules import Plan, difference_sql
 from scoring.queries.writing import Written, write
 from segments.conditions import Sql
 
-# Pages of the stage (8 kB) worked in the first transaction, and seconds that one should take: what a page holds differs by far, from
-# ten contacts with thirty ledger rows each to two hundred with one, and no write may take half a second (LIMITS, goals).
-CHUNK_PAGES = 16
-CHUNK_SECONDS = 0.2
+# Pages of the stage (8 kB) worked in the first transaction, and seconds that one should take. What a page holds differs by far, from two
+# hundred contacts with one ledger row each to forty whose hundreds of rows lie beside it, and from one chunk to the next: a tenth of a
+# second aimed at leaves room below the half that no write may take (LIMITS, goals). 0.2 s gave 0.52 s at load 15 (bench.moments, 2026-11-22).
+CHUNK_PAGES = 4
+CHUNK_SECONDS = 0.1
 MOST_CHUNK_PAGES = 1_024
 LOCKS = 0x53434F52  # “SCOR”: first half of the advisory locks' key, the second is the model
 EVERYBODY = -(2**62)
