@@ -105,16 +105,13 @@ def marketer(now: datetime) -> dict[str, Any]:
 
 def _programs() -> list[Program]:
     """Programs in flight with how many people are inside and how many are parked; one count by index for each program."""
-    inside = (
-        Enrolment.objects.filter(version__program=OuterRef("pk"), state__in=["active", "parked"])
-        .order_by()
-        .values("version__program")
-    )
+    people = Enrolment.objects.filter(version__program=OuterRef("pk")).order_by().values("version__program")
+    inside = people.filter(state__in=["active", "parked"]).annotate(n=Count("version"))
     return list(
         Program.objects.filter(state__in=[Program.State.LIVE, Program.State.PAUSED], archived_at=None)
         .annotate(
-            inside=_counted(inside.annotate(n=Count("pk")).values("n")),
-            parked=_counted(inside.filter(state="parked").annotate(n=Count("pk")).values("n")),
+            inside=_counted(inside.values("n")),
+            parked=_counted(people.filter(state="parked").annotate(n=Count("version")).values("n")),
         )
         .order_by("-inside", "name")[:SHOWN]
     )

@@ -203,6 +203,9 @@ class Enrolment(models.Model):
                 name="nurture_enrolment_here",
             ),
             models.Index(fields=["program", "-id"], name="nurture_enrolment_newest"),  # the list of people
+            models.Index(  # few, asked for by Home, the health page and the list of programs
+                fields=["version", "id"], condition=models.Q(state="parked"), name="nurture_enrolment_parked"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -34,6 +34,13 @@ def draft_version(model: ScoreModel) -> ScoreVersion | None:
     return model.versions.filter(state=ScoreVersion.State.DRAFT).prefetch_related("rules").first()
 
 
+def live_and_draft(model: ScoreModel) -> tuple[ScoreVersion | None, ScoreVersion | None]:
+    """Both with their rules. Two statements."""
+    states = (ScoreVersion.State.LIVE, ScoreVersion.State.DRAFT)
+    found = {row.state: row for row in model.versions.filter(state__in=states).prefetch_related("rules")}
+    return found.get(states[0]), found.get(states[1])
+
+
 def draft_or_404(model: ScoreModel) -> ScoreVersion:
     draft = draft_version(model)
     if draft is None:

@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from leads.access import can, require
+from leads.figures import figures
 from nurture import access, actions, around, moving, queries, tree
 from nurture.canvas import Canvas, draw, strip
 from nurture.contact_page import ended_words, place
@@ -37,13 +38,21 @@ def actor(request: HttpRequest) -> User:
 @require("see")
 @require_GET
 def program_list(request: HttpRequest) -> HttpResponse:
-    """Six statements whatever the number of programs."""
+    """Seven statements whatever the number of programs. At a large company people and mails are kept figures (leads/figures.py), asked
+    for after the page."""
     is_archive = request.GET.get("archived") == "1"
     programs = list(
         Program.objects.filter(archived_at__isnull=not is_archive).prefetch_related("versions__trigger_segment")
     )
-    people = queries.people_counts(program.pk for program in programs)
-    mails = queries.mail_counts(program.pk for program in programs)
+    ids, now = [program.pk for program in programs], timezone.now()
+    is_part = request.headers.get("HX-Target") == "program-table"
+    found = figures(
+        f"programs:{'-'.join(map(str, ids))}:1",
+        lambda: (queries.people_counts(ids), queries.mail_counts(ids)),
+        now=now,
+        wait=is_part or request.GET.get("now") == "yes",
+    )
+    people, mails = found.value if found else ({}, {})
     order = {"live": 0, "paused": 1, "draft": 2, "stopped": 3}
     rows = [
         {
@@ -55,7 +64,18 @@ def program_list(request: HttpRequest) -> HttpResponse:
         }
         for program in sorted(programs, key=lambda program: (order[program.state], program.name.casefold()))
     ]
-    return render(request, "nurture/program_list.html", {"rows": rows, "is_archive": is_archive})
+    asked = f"?archived={'1' if is_archive else '0'}"
+    context = {
+        "rows": rows,
+        "is_archive": is_archive,
+        "is_counted": found is not None,
+        "as_of": found.at if found and found.is_kept else None,
+        "is_stale": bool(found and found.is_stale(now)),
+        "is_part": is_part,
+        "address": request.path + asked,
+        "address_now": f"{request.path}{asked}&now=yes",
+    }
+    return render(request, "nurture/_program_table.html" if is_part else "nurture/program_list.html", context)
 
 
 def _shown(program: Program) -> ProgramVersion | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -20,6 +21,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from leads import lists
 from leads.access import can, require
+from leads.figures import figures
 from leads.models import Contact
 from scoring import access, actions, bant, caps, cards, pages, queries
 from scoring.actions import Refused
@@ -91,10 +93,12 @@ def model_new(request: HttpRequest) -> HttpResponse:
 @require_GET
 @require("see")
 def model_detail(request: HttpRequest, slug: str) -> HttpResponse:
-    """What is live: rules with head-counts and the answers of sales, grade grid, distribution. Some ten statements."""
+    """What is live: rules with head-counts and the answers of sales, grade grid, distribution. Some ten statements.
+
+    The figures are kept at a large company (leads/figures.py): the page does not wait for them, its part alone is asked for after it.
+    """
     model = access.model_or_404(slug)
-    live = access.live_version(model)
-    draft = access.draft_version(model)
+    live, draft = access.live_and_draft(model)
     if live is None and draft is not None and can(request.user, "edit_rules"):
         return redirect("scoring:model-draft", model.slug)
     context: dict[str, Any] = {
@@ -105,18 +109,44 @@ def model_detail(request: HttpRequest, slug: str) -> HttpResponse:
         "caps": caps.in_words(live.caps) if live else [],
     }
     if live is not None:
-        grades, bands = queries.spread(model.pk)
-        shown = pages.bars(bands, live.threshold)
-        context |= {
-            "groups": pages.grouped(_live_rows(live)),
-            "grid": pages.grid(grades),
-            "bars": shown,
-            "line_x": pages.line_x(shown, live.threshold),
-            "people": sum(grades.values()),
-            "over_line": queries.people_count(model.pk, at_least=live.threshold),
-            "open_leads": HandOff.objects.open().filter(model=model).count(),
-        }
+        is_part = request.headers.get("HX-Target") == "model-figures"
+        context |= _model_figures(live, wait=is_part or request.GET.get("now") == "yes")
+        context |= {"address": request.path, "address_now": f"{request.path}?now=yes", "is_part": is_part}
+        if is_part:
+            return render(request, "scoring/_model_figures.html", context)
     return render(request, "scoring/model_detail.html", context)
+
+
+def _model_figures(live: ScoreVersion, *, wait: bool) -> dict[str, Any]:
+    """Who stands where, and what sales said to the rules. Three passes over the scores and hand-offs of the model; empty while there are none."""
+    now = timezone.now()
+    found = figures(
+        f"model:{live.model_id}:{live.pk}:1",
+        lambda: (
+            queries.spread(live.model_id),
+            queries.answers_per_rule(live.model_id),
+            queries.people_count(live.model_id, at_least=live.threshold),
+            HandOff.objects.open().filter(model=live.model_id).count(),
+            met_counts(now) if live.includes_bant else {},
+        ),
+        now=now,
+        wait=wait,
+    )
+    if found is None:
+        return {}
+    (grades, bands), answers, over_line, open_leads, facets = found.value
+    shown = pages.bars(bands, live.threshold)
+    return {
+        "groups": pages.grouped(_live_rows(live, answers, facets)),
+        "grid": pages.grid(grades),
+        "bars": shown,
+        "line_x": pages.line_x(shown, live.threshold),
+        "people": sum(grades.values()),
+        "over_line": over_line,
+        "open_leads": open_leads,
+        "as_of": found.at if found.is_kept else None,
+        "is_stale": found.is_stale(now),
+    }
 
 
 @require_GET
@@ -194,14 +224,14 @@ def _after(request: HttpRequest) -> tuple[Decimal, int] | None:
     return after if after[0].is_finite() and abs(after[0]) < 10**10 and 0 < after[1] < 2**63 else None
 
 
-def _live_rows(live: ScoreVersion) -> list[pages.RuleRow]:
-    """With how many people meet each facet of BANT, which is no stored rule that could keep its count. Two statements at most."""
-    rows = pages.live_rows(live, queries.answers_per_rule(live.model_id))
-    if live.includes_bant:
-        counts = met_counts(timezone.now())
-        for row in rows:
-            if row.rule.group == Rule.Group.BANT:
-                row.rule.met_count = counts.get(bant.FACETS[row.rule.position - 1], 0)
+def _live_rows(
+    live: ScoreVersion, answers: Mapping[UUID, Mapping[str, int]], facets: Mapping[str, int]
+) -> list[pages.RuleRow]:
+    """With how many people meet each facet of BANT, which is no stored rule that could keep its count."""
+    rows = pages.live_rows(live, answers)
+    for row in rows:
+        if row.rule.group == Rule.Group.BANT:
+            row.rule.met_count = facets.get(bant.FACETS[row.rule.position - 1], 0)
     return rows
 
 

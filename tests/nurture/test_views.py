@@ -6,11 +6,13 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from leads import figures
 from leads.access import ADMIN, MARKETER, SALES
 from nurture import actions, sending
 from nurture.models import Enrolment, Program, Sending, Task, Template
@@ -427,3 +429,20 @@ def test_the_outbox_pages_by_key(marketer: Client) -> None:
             break
     assert seen == sorted(seen, reverse=True)
     assert len(set(seen)) == 120
+
+
+def test_a_large_companys_list_of_programs_does_not_wait_for_its_counts(
+    marketer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = build()
+    address = reverse("nurture:program-list")
+    exact = marketer.get(address).content.decode()
+    monkeypatch.setattr(figures, "FRESH_UP_TO", -1)
+    cache.clear()
+    page = marketer.get(address).content.decode()
+    assert (program.name in page, "…</a>" in page, "…" in exact) == (True, True, False)
+    part = marketer.get(address, headers={"HX-Request": "true", "HX-Target": "program-table"}).content.decode()
+    inside = Enrolment.objects.filter(state="active").count()
+    for shown in (part, exact, marketer.get(address).content.decode()):
+        assert f'?which=here">{inside}</a>' in shown
+    assert ("As of " in part, "As of " in exact) == (True, False)
