@@ -104,13 +104,16 @@ class Connection:
             return Answer(Verdict.TEMPORARY, in_words(error))
         try:
             smtp.send(_stuffed(message.data))
-            code, words = smtp.getreply()
+            code, words = self._reply_to_the_mail(smtp)
         except (OSError, smtplib.SMTPException) as error:
             self.close()
             return Answer(Verdict.UNCERTAIN, in_words(error))
         if code == 250:
             return Answer(Verdict.SENT)
         return self._refused(code, words)
+
+    def _reply_to_the_mail(self, smtp: smtplib.SMTP) -> tuple[int, bytes]:
+        return smtp.getreply()
 
     def _refused(self, code: int, words: bytes, *, is_recipient: bool = False) -> Answer:
         said = f"{code} {words.decode('utf-8', 'replace')}"[:300]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from typing import AnyStr
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -20,9 +21,13 @@ PATIENCE_SECONDS = 60.0  # a busy machine is no failure
 
 @dataclass
 class Sink:
-    """`answers` maps a recipient to what the server says after RCPT or DATA instead of 250."""
+    """`rcpt` and `data` map a recipient to what the server says after RCPT or DATA instead of 250.
+
+    In place of an answer: `drop` (takes the mail, closes before it says so), `cut` (closes in mid-DATA).
+    """
 
     port: int = 0
+    greeting: str = ""  # instead of 220: the server turns everybody away
     received: list[tuple[list[str], bytes]] = field(default_factory=list)
     rcpt: dict[str, str] = field(default_factory=dict)
     data: dict[str, str] = field(default_factory=dict)
@@ -59,6 +64,28 @@ class Sink:
         return answer
 
 
+class Line(SMTP):
+    """One connection, which may turn the client away or close in mid-DATA."""
+
+    event_handler: Sink
+
+    async def push(self, status: AnyStr) -> None:
+        if isinstance(status, str) and status.startswith("220") and self.event_handler.greeting:
+            await super().push(self.event_handler.greeting)
+        else:
+            await super().push(status)
+
+    async def smtp_DATA(self, arg: str) -> None:
+        assert self.envelope is not None
+        assert self.transport is not None
+        if any(self.event_handler.data.get(address) == "cut" for address in self.envelope.rcpt_tos):
+            await self.push("354 go on")
+            await self._reader.readline()
+            self.transport.close()
+        else:
+            await super().smtp_DATA(arg)
+
+
 class _Patient(Controller):
     """Listens on a socket that is bound already, so that nobody else takes the port; gives itself more than a second to start."""
 
@@ -66,6 +93,9 @@ class _Patient(Controller):
         host, port = listening.getsockname()
         super().__init__(handler, hostname=host, port=port, ready_timeout=PATIENCE_SECONDS)
         self.listening = listening
+
+    def factory(self) -> SMTP:
+        return Line(self.handler, hostname=self.hostname)
 
     def _create_server(self) -> Awaitable[AbstractServer]:
         found: Awaitable[AbstractServer] = self.loop.create_server(self._factory_invoker, sock=self.listening)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import smtplib
 import socket
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,7 +18,7 @@ from leads.models import Activity, ConsentEvent, Contact, Signal, Suppression
 from leads.suppression import suppress
 from nurture import actions, queries, sending
 from nurture.models import Sending
-from nurture.smtp import Server
+from nurture.smtp import Connection, Server
 from nurture.turn import take_in
 from tests.makers import NOW, make_contact, make_user
 from tests.nurture.makers import (
@@ -262,6 +263,64 @@ def test_resending_keeps_the_message_id(smtp: Sink) -> None:
     actions.resend(Sending.objects.get(), actor=make_user(), now=NOW + timedelta(hours=1))
     assert sending.send_due(NOW + timedelta(hours=1), server=smtp.server).sent == 1
     assert len({message["Message-ID"] for message in smtp.messages}) == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "state", "came_in"),
+    [
+        ("rcpt", "421 4.3.2 shutting down", "queued", 0),
+        ("data", "421 4.3.2 shutting down", "queued", 0),
+        ("data", "cut", "uncertain", 0),
+        ("data", "drop", "uncertain", 1),
+        ("data", "554 5.6.0 not this mail", "bounced", 0),
+    ],
+)
+def test_a_server_that_fails_in_every_way(smtp: Sink, where: str, what: str, state: str, came_in: int) -> None:
+    """The one mail has its answer, the others leave once; what may have left is listed and not repeated."""
+    people = make_people(3)
+    hit = people[1]
+    queue(*people)
+    failing = getattr(smtp, where)
+    failing[str(hit.email)] = what
+    sending.send_due(NOW, server=smtp.server)
+    row = Sending.objects.get(contact=hit)
+    assert (row.state, row.why_not != "", row.claimed_at is None) == (state, True, state == "queued")
+    assert smtp.recipients.count(str(hit.email)) == came_in
+    failing.clear()
+    sending.send_due(NOW + timedelta(minutes=5), server=smtp.server)
+    assert set(Sending.objects.exclude(contact=hit).values_list("state", flat=True)) == {"sent"}
+    leaves = came_in or state == "queued"
+    assert sorted(smtp.recipients) == sorted(str(person.email) for person in people if person != hit or leaves)
+
+
+@pytest.mark.parametrize(("stage", "state"), [("mail", "queued"), ("rcpt", "queued"), ("send", "uncertain")])
+def test_a_server_that_falls_silent(smtp: Sink, monkeypatch: pytest.MonkeyPatch, stage: str, state: str) -> None:
+    """The time-out of the socket, at each stage: only once the whole mail was offered may it have left."""
+    queue(*make_people(1))
+
+    def silent(*_args: object) -> None:
+        raise TimeoutError("timed out")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(smtplib.SMTP, stage, silent if stage != "send" else smtplib.SMTP.send)
+        if stage == "send":
+            patched.setattr(Connection, "_reply_to_the_mail", silent)
+        sending.send_due(NOW, server=smtp.server)
+    assert Sending.objects.get().state == state
+    cache.clear()
+    sending.send_due(NOW + timedelta(minutes=5), server=smtp.server)
+    assert len(smtp.received) == 1
+
+
+@pytest.mark.parametrize("greeting", ["421 4.3.2 too busy", "554 5.7.1 go away"])
+def test_a_server_that_turns_us_away_uses_up_no_try(smtp: Sink, greeting: str) -> None:
+    queue(*make_people(2))
+    smtp.greeting = greeting
+    assert "does not answer" in sending.send_due(NOW, server=smtp.server).problem
+    assert set(Sending.objects.values_list("state", "tries", "claimed_at")) == {("queued", 0, None)}
+    smtp.greeting = ""
+    cache.clear()
+    assert sending.send_due(NOW + timedelta(minutes=3), server=smtp.server).sent == 2
 
 
 def test_no_server_loses_and_counts_nothing() -> None:
