@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from leads.actions import make_custom_field
-from leads.models import Contact
+from leads.models import Contact, Owner
 from leads.workspace import workspace
 from nurture import actions as programs
 from nurture.demo import definitions
@@ -56,8 +56,9 @@ def set_up_rules(*, now: datetime, today: date, actor: User | None) -> None:
     draft = scoring.draft_of(model, now=now)
     for group, name, points, conditions in definitions.RULES:
         scoring.save_rule(
-            draft, group=group, name=name, conditions=conditions, points=Decimal(points), now=now, actor=actor
-        )
+            draft, group=group, name=name, conditions=conditions, points=Decimal(points), now=now, actor=actor,
+            counting=definitions.COUNTINGS.get(name),
+        )  # fmt: skip
     scoring.change_lines(
         draft,
         threshold=Decimal(75),
@@ -65,6 +66,9 @@ def set_up_rules(*, now: datetime, today: date, actor: User | None) -> None:
         behaviour_lines=definitions.BEHAVIOUR_LINES,
         now=now,
         actor=actor,
+    )
+    scoring.change_hand_off(
+        draft, hands_over=True, lower_line=definitions.LOWER_LINE, conditions=definitions.HAND_OFF, now=now, actor=actor
     )
     draft.refresh_from_db()
     scoring.publish(draft, reason="The lines that sales and marketing agreed on", now=now, actor=actor)
@@ -78,6 +82,20 @@ def _all_values(values: dict[str, Any]) -> dict[str, Any]:
         "status": Persona.Status.DRAFT,
     }  # fmt: skip
     return empty | values
+
+
+def set_up_routing(*, now: datetime, actor: User | None) -> None:
+    """Who gets a lead that the contact's own owner does not take: larger plants go to one person, the others in turn."""
+    people = list(Owner.objects.order_by("pk"))
+    rules: tuple[tuple[str, Any, str, list[Owner]], ...] = (
+        ("Larger plants to the key accounts", {"in_segment": "larger-plants"}, "owner", people[:1]),
+        ("The others in turn", None, "team", people[1:]),
+    )
+    for name, conditions, target, owners in rules:
+        scoring.save_routing_rule(
+            None, name=name, model=None, conditions=conditions, target=target, owners=owners, is_active=True,
+            actor=actor, now=now,
+        )  # fmt: skip
 
 
 def set_up_mails(*, now: datetime, actor: User | None) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from scoring.occurrences import Counting
+
 Document = dict[str, Any]
 
 PRICING: Document = {"field": "url", "op": "contains", "value": "/pricing"}
@@ -43,6 +45,7 @@ SEGMENTS: tuple[Document, ...] = (
         "slug": "dach-manufacturing",
         "name": "DACH manufacturing",
         "folder": "Markets",
+        "labels": ["market"],
         "conditions": {
             "all": [
                 {"field": "company.country", "op": "in", "value": ["DE", "AT", "CH"]},
@@ -54,18 +57,21 @@ SEGMENTS: tuple[Document, ...] = (
         "slug": "larger-plants",
         "name": "Larger plants",
         "folder": "Markets",
+        "labels": ["market"],
         "conditions": {"all": [_PRODUCES, {"field": "company.employees", "op": "at_least", "value": 250}]},
     },
     {
         "slug": "decision-makers",
         "name": "Decision makers",
         "folder": "People",
+        "labels": ["people"],
         "conditions": {"all": [_DECIDES]},
     },
     {
         "slug": "students",
         "name": "Students and research",
         "folder": "People",
+        "labels": ["people"],
         "conditions": {
             "any": [
                 {"field": "contact.seniority", "op": "is", "value": "student"},
@@ -78,12 +84,14 @@ SEGMENTS: tuple[Document, ...] = (
         "slug": "newcomers",
         "name": "Newcomers, last 14 days",
         "folder": "Engagement",
+        "labels": ["live"],
         "conditions": {"all": [{"field": "contact.created_at", "op": "in_last", "value": 14, "unit": "days"}]},
     },
     {
         "slug": "pricing-visitors",
         "name": "Looked at prices, last 30 days",
         "folder": "Engagement",
+        "labels": ["live"],
         "conditions": {
             "all": [
                 {"did": "page_view", "where": [PRICING], "count": {"op": "at_least", "value": 2}, "when": last(30)},
@@ -95,12 +103,14 @@ SEGMENTS: tuple[Document, ...] = (
         "slug": "webinar-guests",
         "name": "Webinar guests",
         "folder": "Engagement",
+        "labels": ["live"],
         "conditions": {"all": [{"did": "webinar_attended"}]},
     },
     {
         "slug": "letter-readers",
         "name": "Reads the letter",
         "folder": "Engagement",
+        "labels": ["live"],
         "conditions": {
             "all": [{"did": ["email_open", "email_click"], "count": {"op": "at_least", "value": 2}, "when": last(90)}]
         },
@@ -109,6 +119,7 @@ SEGMENTS: tuple[Document, ...] = (
         "slug": "fallen-asleep",
         "name": "Fallen asleep",
         "folder": "Engagement",
+        "labels": ["live"],
         "notes": "Known for a quarter, and nothing but our own letters since.",
         "conditions": {
             "all": [
@@ -134,18 +145,21 @@ SEGMENTS: tuple[Document, ...] = (
         "slug": "customers",
         "name": "Customers",
         "folder": "Deals",
+        "labels": ["sales"],
         "conditions": {"all": [has_deal("won")]},
     },
     {
         "slug": "open-opportunities",
         "name": "Open opportunities",
         "folder": "Deals",
+        "labels": ["sales"],
         "conditions": {"all": [has_deal("open")]},
     },
     {
         "slug": "closed-lost",
         "name": "Closed-Lost",
         "folder": "Deals",
+        "labels": ["sales"],
         "notes": "Lost a deal, won none since: the people a second look is for.",
         "conditions": {"all": [has_deal("lost"), has_deal("won", count=NEVER), has_deal("open", count=NEVER)]},
     },
@@ -153,6 +167,7 @@ SEGMENTS: tuple[Document, ...] = (
         "slug": "closed-lost-budget",
         "name": "Closed-Lost for want of budget",
         "folder": "Deals",
+        "labels": ["sales"],
         "conditions": {
             "all": [
                 {"in_segment": "closed-lost"},
@@ -164,6 +179,7 @@ SEGMENTS: tuple[Document, ...] = (
         "slug": "spreadsheet-plants",
         "name": "Still on spreadsheets",
         "folder": "Markets",
+        "labels": ["market"],
         "conditions": {"all": [{"field": "contact.custom.current_system", "op": "is", "value": "spreadsheets"}]},
     },
 )
@@ -237,6 +253,15 @@ PERSONAS: tuple[Document, ...] = (
 FIT_LINES = (Decimal(55), Decimal(40), Decimal(25))
 BEHAVIOUR_LINES = (Decimal(45), Decimal(25), Decimal(5))
 
+# Rules that count each activity, by name: the points of a download fade, those of clicks lapse, and neither grows for ever.
+COUNTINGS: dict[str, Counting] = {
+    "Downloaded something": Counting(cap=Decimal(12), halves_after_days=30),
+    "Clicked in a mail": Counting(cap=Decimal(8), expires_after_days=30),
+}
+# Handed over is nobody who bought already, and again for the same reasons only who fell below the lower line since.
+HAND_OFF: Document = {"not": {"in_segment": "customers"}}
+LOWER_LINE = Decimal(60)
+
 # group, name, points, conditions
 RULES: tuple[tuple[str, str, int, Document], ...] = (
     ("fit", "Decides or leads", 20, {"all": [_DECIDES]}),
@@ -283,8 +308,8 @@ RULES: tuple[tuple[str, str, int, Document], ...] = (
     ),
     ("behaviour", "Talked with us", 10, {"all": [{"did": ["meeting", "call", "reply"], "when": last(60)}]}),
     ("behaviour", "Came to a webinar", 10, {"all": [{"did": "webinar_attended", "when": last(120)}]}),
-    ("behaviour", "Downloaded something", 5, {"all": [{"did": "download", "when": last(60)}]}),
-    ("behaviour", "Clicked in a mail", 5, {"all": [{"did": "email_click", "when": last(30)}]}),
+    ("behaviour", "Downloaded something", 5, {"did": "download"}),
+    ("behaviour", "Clicked in a mail", 4, {"did": "email_click"}),
     (
         "behaviour",
         "Several visits in a fortnight",

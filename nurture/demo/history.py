@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from random import Random
+from uuid import UUID
 
 from django.contrib.auth.models import User
 
@@ -142,9 +143,19 @@ class Sales:
             if answer == "accepted":
                 accept_lead(hand_off, actor=self.actor, now=moment)
             elif answer == "rejected":
-                reject_lead(hand_off, reason=self._reason(AnswerReason.Answer.REJECTED), actor=self.actor, now=moment)
+                reason = self._reason(AnswerReason.Answer.REJECTED)
+                reject_lead(
+                    hand_off, reason=reason, actor=self.actor, now=moment, misleading=self._misleading(hand_off)
+                )
             else:
-                recycle_lead(hand_off, reason=self._reason(AnswerReason.Answer.RECYCLED), actor=self.actor, now=moment)
+                reason = self._reason(AnswerReason.Answer.RECYCLED)
+                returns_at = moment + timedelta(days=self.random.choice((45, 90, 180)))
+                recycle_lead(hand_off, reason=reason, actor=self.actor, now=moment, returns_at=returns_at)
+
+    def _misleading(self, hand_off: HandOff) -> list[UUID]:
+        """Every third rejection says which reason on the card promised too much."""
+        named = [UUID(one["rule"]) for one in hand_off.card["reasons"] if one.get("rule")]
+        return [self.random.choice(named)] if named and self.random.random() < 1 / 3 else []
 
     def _reason(self, answer: AnswerReason.Answer) -> AnswerReason:
         return self.random.choice(self.reasons[answer])

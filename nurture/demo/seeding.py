@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -19,7 +20,8 @@ from nurture.demo.facts import HISTORY, Block, blocks
 from nurture.demo.history import Arrivals, Sales, arrive, moments
 from nurture.demo.queries import Loader
 from nurture.turn import turn
-from scoring.models import HandOff
+from scoring.actions.giving import BY_HAND, give_points
+from scoring.models import HandOff, ScoreModel
 from segments.actions import add_to_segment
 from segments.models import Segment
 
@@ -64,6 +66,7 @@ def _live(
     if sales is not None:
         Owner.objects.filter(name=words.SALES_PEOPLE[0][0]).update(user=sales)  # so that the tab “mine” has entries
     loader.companies(arrivals.companies)
+    company.set_up_routing(now=until - HISTORY, actor=None)
     programs = company.Programs(made_at=until - HISTORY, actor=None)
     for moment in moments(until - HISTORY, until):
         with transaction.atomic():
@@ -79,7 +82,17 @@ def _live(
         answers.answer(now=moment)
     _invite_advisers(until)
     answers.talks.fill_in_forms(now=until)
+    _meet_at_the_fair(until)
     turn(until)
+
+
+def _meet_at_the_fair(now: datetime) -> None:
+    """A few inquiries were met in person last week: points by hand, for a quarter."""
+    met = Contact.objects.filter(stage="inquiry").order_by("-created_at", "pk").values_list("pk", flat=True)[:8]
+    give_points(
+        list(met), model=ScoreModel.objects.get(is_default=True), points=Decimal(10), cause=BY_HAND,
+        reason="Talked at the Hanover fair", expires_at=now + timedelta(days=90), now=now,
+    )  # fmt: skip
 
 
 def _load(contacts: int, activities: int, seed: int, until: datetime, tell: Tell) -> None:

@@ -14,7 +14,7 @@ from leads.access import SALES
 from leads.models import Activity, Contact, StageMove
 from nurture.demo.facts import blocks
 from nurture.models import Enrolment, Program, Sending
-from scoring.models import HandOff
+from scoring.models import HandOff, LedgerRow, PointsGiven, RoutingRule
 from scoring.queries import ledger_sums_hold
 from segments.models import Persona, Segment
 from tests.makers import make_contact, make_user
@@ -66,6 +66,11 @@ def test_every_room_has_something_to_show_and_agrees_with_itself() -> None:
     assert Sending.objects.filter(state=Sending.State.SENT).exists()
     assert HandOff.objects.open().exists()
     assert HandOff.objects.filter(state=HandOff.State.ACCEPTED).exists()
+    assert HandOff.objects.recycled().exclude(returns_at=None).exists()
+    assert RoutingRule.objects.count() == 2
+    assert HandOff.objects.exclude(routing_rule=None).exists()
+    assert PointsGiven.objects.count() == 8
+    assert {"decayed", "activity", "given"} <= set(LedgerRow.objects.values_list("cause", flat=True))
     assert ledger_sums_hold()
     members = Count("memberships", filter=Q(memberships__until=None))
     for slug, stored, counted in Segment.objects.annotate(n=members).values_list("slug", "member_count", "n"):
