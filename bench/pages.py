@@ -160,6 +160,7 @@ def pages_of_facts() -> dict[str, Asked]:
     if contact:
         found |= {
             "contact": Asked(reverse("leads:contact-detail", args=[contact])),
+            "contact, later panels": Asked(reverse("leads:contact-panels", args=[contact]), is_part=True),
             "contact, timeline": Asked(reverse("leads:contact-timeline", args=[contact]), is_part=True),
             "contact, facts form": Asked(reverse("leads:contact-facts", args=[contact]) + "?edit=yes", is_part=True),
         }
@@ -219,6 +220,11 @@ def pages_of_scores() -> dict[str, Asked]:
     scored = LedgerRow.objects.values_list("contact_id", flat=True).first()
     hand_off = HandOff.objects.open().order_by("due_at").values_list("pk", flat=True).first()
     found = {
+        # the parts first: they work out the figures that the pages then show (leads/figures.py)
+        "reports, tables": Asked(report, target="report-tables"),
+        "reports of 24 months, tables": Asked(f"{report}?months=24", target="report-tables"),
+        "life-cycle, tables": Asked(reverse("scoring:lifecycle"), target="lifecycle-tables"),
+        "score model, figures": Asked(reverse("scoring:model-detail", args=[model.slug]), target="model-figures"),
         "scoring": Asked(reverse("scoring:model-list")),
         "score model": Asked(reverse("scoring:model-detail", args=[model.slug])),
         "score versions": Asked(reverse("scoring:version-list", args=[model.slug])),
@@ -250,8 +256,8 @@ def pages_of_scores() -> dict[str, Asked]:
         found |= {
             "contact, score": Asked(score),
             "contact, score in May": Asked(f"{score}?at=2026-05-01T12:00"),
-            "contact, score by today's rules": Asked(
-                reverse("scoring:score-today", args=[scored, model.slug]), is_part=True
+            "contact, what is not known": Asked(
+                reverse("scoring:score-unknown", args=[scored, model.slug]), is_part=True
             ),
         }
     return found
@@ -263,6 +269,7 @@ def pages_of_programs() -> dict[str, Asked]:
     from nurture.models import Program, Sending, Template
 
     found = {
+        "programs, counts": Asked(reverse("nurture:program-list") + "?archived=0", target="program-table"),
         "programs": Asked(reverse("nurture:program-list")),
         "outbox": Asked(reverse("nurture:sending-list")),
         "tasks": Asked(reverse("nurture:task-list")),
