@@ -1,4 +1,4 @@
-"""Admins look at what programs did; changing it is the pages' work."""
+"""Admins look at what programs did; changing it is the pages' work. A domain's pace is theirs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from nurture.models import Enrolment, Program, Sending, Task, Template
+from nurture.models import DomainPace, Enrolment, Program, Sending, Task, Template
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
@@ -58,3 +58,9 @@ class TaskAdmin(ReadOnly):
     list_display = ("title", "contact", "assigned_to", "due_at", "done_at")
     list_select_related = ("contact", "assigned_to")
     show_full_result_count = False
+
+
+@admin.register(DomainPace)
+class DomainPaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    list_display = ("domain", "per_minute")
+    search_fields = ("domain",)

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from leads.models import ConsentRequest, Contact
+from leads.text import normal_address
 from segments.models import Segment
 
 
@@ -337,6 +338,10 @@ class DomainPace(models.Model):
 
     def __str__(self) -> str:
         return f"{self.domain}: {self.per_minute}"
+
+    def clean(self) -> None:
+        """The domain as addresses hold it, so that the claiming statement finds it."""
+        self.domain = normal_address(self.domain).rpartition("@")[2]
 
 
 class Task(models.Model):

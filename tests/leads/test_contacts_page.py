@@ -49,7 +49,7 @@ def test_the_page_tells_the_facts(sales: Client) -> None:
     )
     make_deal(contact, status="won", product="GTX Pro", amount=1200)
     make_activity(contact, "download", subject="White paper", at=NOW)
-    content = sales.get(address("detail", contact)).content.decode()
+    content = sales.get(address("detail", contact), {"panels": "all"}).content.decode()
     told = (
         "Anna الأحمد",
         "VP",
@@ -161,7 +161,7 @@ def test_pages_of_the_timeline_by_keyset(sales: Client) -> None:
     contact = make_contact(created_at=NOW - timedelta(days=400))
     for hour in range(60):
         make_activity(contact, at=NOW - timedelta(hours=hour), url=f"https://x.test/{hour}")
-    first = sales.get(address("detail", contact))
+    first = sales.get(address("timeline", contact), headers={"HX-Request": "true"})
     older = first.context["older"]
     fragment = sales.get(older, headers={"HX-Request": "true"})
     assert "<html" not in fragment.content.decode()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.test import Client
 
 from leads.actions import withdraw_consent
 from leads.addresses import address_hash
@@ -185,6 +186,11 @@ def test_a_domain_gets_so_many_a_minute() -> None:
         at += timedelta(minutes=1, seconds=30)
     assert sent == [(4, 3), (2, 1), (1, 0)]
     assert set(states()) == {("sent", "")}
+
+
+def test_an_admin_sets_the_pace_of_a_domain(admin_client: Client) -> None:
+    response = admin_client.post("/admin/nurture/domainpace/add/", {"domain": " Slow.TEST", "per_minute": "2"})
+    assert (response.status_code, DomainPace.objects.get().domain) == (302, "slow.test")
 
 
 # --- Window ---------------------------------------------------------------------------------------------------------------

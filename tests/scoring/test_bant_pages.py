@@ -322,7 +322,7 @@ def test_the_day_stands_on_the_panel_and_a_later_promise_takes_its_place(client:
     sally, contact = make_user(SALES), make_contact()
     first = later_on(contact, sally)
     client.force_login(sally)
-    page = client.get(reverse("leads:contact-detail", args=[contact.pk])).content.decode()
+    page = client.get(reverse("leads:contact-detail", args=[contact.pk]), {"panels": "all"}).content.decode()
     assert "Will be looked at again on" in page
     contact.refresh_from_db()
     record_bant([NewFact(contact.pk, "budget", "no", due_on=date(2027, 1, 4))], source="call", now=NOW + DAY)

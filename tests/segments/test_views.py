@@ -562,7 +562,7 @@ def test_the_panel_and_the_timeline_of_a_contact(number: int) -> None:
             + [(NOW + timedelta(days=2), "Joined “S0”")]
         )
         assert len(contact_page._events(contact.pk, NOW + timedelta(days=2), 50)) == 2 * number
-    assert len([query for query in captured if "segments_membership" in query["sql"]]) == 5
+    assert len([query for query in captured if "segments_membership" in query["sql"]]) == 3
 
 
 def test_the_contact_list_can_be_filtered_by_segment(marketer: Client) -> None:
