@@ -16,13 +16,14 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import django
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 DAYS = 180
+SINGLY = 300  # contacts changed one by one
 
 CONTACTS = """
 INSERT INTO leads_company (external_id, name, domain, industry, employees, country, region, city)
@@ -231,6 +232,19 @@ def pair(product: Callable[[], object], yardstick: Callable[[], object], times: 
     }
 
 
+def until_marks_are_vacuumed() -> None:
+    """One contact that changes is the ordinary day, not the minute after 100,000 marks were worked: autovacuum has seconds for it."""
+    from django.db import connection
+
+    deadline = perf_counter() + 120
+    while perf_counter() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'leads_mark'")
+            if cursor.fetchone()[0] < 5_000:
+                return
+        sleep(1)
+
+
 def run(contacts: int, activities: int, times: int) -> dict[str, Any]:
     from leads.models import Contact, Mark
     from leads.queries import mark
@@ -261,11 +275,12 @@ def run(contacts: int, activities: int, times: int) -> dict[str, Any]:
     for number in (10_000, 1_000):
         ids = everybody[:number]
         told[f"changed_{number}"] = pair(lambda ids=ids: changed(ids), lambda ids=ids: by_hand(ids), times)  # type: ignore[misc]
-    single = []
-    for one in everybody[:60]:
-        single.append(timed(lambda one=one: changed([one]), 1) * 1000)  # type: ignore[misc]
-    single.sort()
-    told["one_contact_all_segments_ms"] = {"p50": round(single[30], 1), "p95": round(single[56], 1)}
+    until_marks_are_vacuumed()
+    single = sorted(timed(lambda one=one: changed([one]), 1) * 1000 for one in everybody[:SINGLY])  # type: ignore[misc]
+    told["one_contact_all_segments_ms"] = {
+        "p50": round(single[SINGLY // 2], 1),
+        "p95": round(single[SINGLY * 95 // 100], 1),
+    }
     told["nothing_to_do_ms"] = round(timed(lambda: turn.turn(NOW), 20) * 1000, 2)
     due = NOW + timedelta(minutes=2)
     started = perf_counter()

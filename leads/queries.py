@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from leads import prepared
 from leads.models import Mark, Workspace
 
 # Every rule has to look at a new contact; DEFINITION is the engine's own.
@@ -380,7 +381,7 @@ def json_text(value: Any) -> str:
 
 def workspace_row() -> Workspace | None:
     """The one row, None before it is made. One statement, written out since every page and every turn begins with it."""
-    return next(iter(Workspace.objects.raw("SELECT * FROM leads_workspace WHERE id = 1")), None)
+    return next((row for row, _ in prepared.rows_of(Workspace, "WHERE id = 1")), None)
 
 
 # --- Pages -----------------------------------------------------------------------------------------------------------------

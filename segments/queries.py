@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-import psycopg
 from django.db import connection
-from django.db.backends.utils import CursorWrapper
 
+from leads import prepared
 from leads.models import Mark
+from leads.prepared import prepared_cursor
 from segments.conditions import Sql
 from segments.models import Persona, Segment
 
@@ -31,24 +31,6 @@ class Changed:
     joined: int
     left: int
     contacts: tuple[int, ...] = ()
-
-
-class _PreparedCursor(psycopg.Cursor[Any]):
-    """Keeps the plan of what it executes with the connection; the values are bound by the server."""
-
-    def execute(self, query: Any, params: Any = None, **options: Any) -> _PreparedCursor:
-        before = self.connection.prepare_threshold
-        self.connection.prepare_threshold = 0
-        try:
-            return super().execute(query, params, prepare=True, **options)
-        finally:
-            self.connection.prepare_threshold = before
-
-
-def _prepared_cursor() -> CursorWrapper:
-    """Like connection.cursor(), for statements that keep their text and are executed again and again."""
-    connection.ensure_connection()
-    return connection.make_cursor(cast("CursorWrapper", _PreparedCursor(connection.connection)))
 
 
 def try_turn_lock(key: int) -> bool:
@@ -88,7 +70,7 @@ def bound_statements(seconds: float) -> None:
 
 def custom_fields_stamp() -> object:
     """Changes whenever the custom fields may have. One statement over a small table."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute("SELECT count(*), max(id), md5(string_agg(id || type, ',' ORDER BY id)) FROM leads_customfield")
         return tuple(cursor.fetchone())
 
@@ -188,7 +170,7 @@ def first_ahead(now: datetime, touched: Mapping[int, Collection[int]]) -> dict[i
         f"(SELECT min({moment}) FROM {table} WHERE {moment} > %s::timestamptz AND contact_id = ANY (%s::bigint[]))"
         for table, moment in (_DATED[facet] for facet in asked)
     ]
-    with _prepared_cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             f"SELECT {', '.join(firsts)}", [value for facet in asked for value in (now, sorted(touched[facet]))]
         )
@@ -312,7 +294,7 @@ def differences_among(
         params.append(list(contacts))
     found: list[set[int]] = [set() for _ in parts]
     by_hand: dict[int, dict[int, set[int]]] = {-1: {}, -2: {}, -3: {}}
-    with _prepared_cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(" UNION ALL ".join(selects), params)
         for place, contact_id, segment_id in cursor.fetchall():
             (found[place] if place >= 0 else by_hand[place].setdefault(segment_id, set())).add(contact_id)
@@ -324,21 +306,16 @@ def differences_among(
     return differences
 
 
-# Written out, since Django takes ten times longer to put these two statements together than PostgreSQL to answer them, once a turn.
-_IN_USE = """
-    SELECT segment.*, EXISTS (SELECT FROM segments_segmentoverride o WHERE o.segment_id = segment.id) AS has_overrides
-    FROM segments_segment segment WHERE segment.archived_at IS NULL ORDER BY segment.slug
-"""
-
-
 def segments_in_use() -> list[tuple[Segment, bool]]:
     """Segments that the turn keeps up to date, and whether somebody was put into or taken out of it by hand. One statement."""
-    return [(segment, vars(segment)["has_overrides"]) for segment in Segment.objects.raw(_IN_USE)]
+    by_hand = "EXISTS (SELECT FROM segments_segmentoverride o WHERE o.segment_id = row.id)"
+    found = prepared.rows_of(Segment, "WHERE archived_at IS NULL ORDER BY slug", more=by_hand)
+    return [(segment, has_overrides) for segment, (has_overrides,) in found]
 
 
 def personas() -> list[Persona]:
     """All of them, in order. One statement."""
-    return list(Persona.objects.raw("SELECT * FROM segments_persona ORDER BY position, id"))
+    return [persona for persona, _ in prepared.rows_of(Persona, "ORDER BY position, id")]
 
 
 def rows_of(difference: Sequence[tuple[int, bool]]) -> Sql:

@@ -166,6 +166,7 @@ def postgres_settings(memory_mb: int, free_disk_mb: int) -> dict[str, str]:
         "maintenance_work_mem": megabytes(memory_mb // 24, 64, 1024),
         "max_wal_size": megabytes(min(memory_mb // 3, free_disk_mb // 8), 512, 8192),
         "checkpoint_timeout": "15min",
+        "autovacuum_naptime": "10s",  # the list of marks is read by every beat and must not be full of those that were worked
         "random_page_cost": "1.1",
         "max_parallel_workers_per_gather": "2",
         "wal_compression": "off",

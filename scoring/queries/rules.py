@@ -13,8 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db import connection
-
+from leads.prepared import prepared_cursor
 from scoring.grades import DIGITS, LETTERS
 from segments.conditions import Sql
 
@@ -108,7 +107,7 @@ RULE_COLUMNS = '(number, key, "group", points, is_live, is_edited)'
 
 def publications_stamp() -> object:
     """Changes with each publication, since grades are read by the lines of the version live then. One statement over a small table."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             "SELECT count(*), max(version.id), max(version.published_at) FROM scoring_scoreversion version"
             " JOIN scoring_scoremodel model ON model.id = version.model_id"

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, LiteralString
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
+from leads.prepared import prepared_cursor
 from leads.text import fold
 from segments.conditions.fragment import NOTHING, Sql, sql
 from segments.conditions.periods import Moment
@@ -271,7 +272,7 @@ class Catalogue:
         """Ids of the kinds; a kind that was never seen has none. One statement over a small table."""
         if self._kinds is None:
             self._kinds = {}
-            with connection.cursor() as cursor:
+            with prepared_cursor() as cursor:
                 cursor.execute("SELECT slug, id FROM leads_activitykind")
                 for slug, number in cursor.fetchall():
                     self._kinds.setdefault(fold(slug), []).append(number)
@@ -284,11 +285,10 @@ class Catalogue:
         few = tuple(contacts) if contacts is not None and what == "activities" and len(contacts) <= FEW else None
         place = (what, at, few)
         if place not in self._later:
-            with connection.cursor() as cursor:
-                if few is None:
-                    cursor.execute(_LATER[what], [at])
-                else:
-                    cursor.execute(_LATER_OF_A_FEW, [list(few), at])
+            text = _LATER[what] if few is None else _LATER_OF_A_FEW
+            params: list[Any] = [at] if few is None else [list(few), at]
+            with connection.cursor() if few is None else prepared_cursor() as cursor:
+                cursor.execute(text, params)
                 self._later[place] = bool(cursor.fetchone()[0])
         return self._later[place]
 

@@ -66,7 +66,7 @@ def test_changed_contacts_cost_the_same_for_one_and_three(people: int) -> None:
         change_contact(contact, changes={"title": "CFO"}, actor=None, now=NOW)
     with CaptureQueriesContext(connection) as captured:
         assert sum(turn.turn(NOW).changed.values()) == people
-    assert len(captured) == 16
+    assert len(captured) == 17
 
 
 def test_a_staged_difference_respects_what_was_decided_after_it() -> None:

@@ -131,7 +131,8 @@ def test_the_text_is_ours_alone(document: dict[str, Any], stored: bool) -> None:
     tree = check(document, allow_unknown_slugs=True)  # programs need not exist to be read
     text = matching(tree, at(), stored=stored).text
     assert not re.search(r"\bNOT IN\b|\bnow\(\)|current_|clock_timestamp|statement_timestamp", text, re.IGNORECASE)
-    # our own words: 'open' of a deal, JSON types, added and removed as bound values, shapes of time, groups of points, grades, verdicts on a need, who is kept out of a program
+    # our own words: 'open' of a deal, JSON types, added and removed as bound values, shapes of time, groups of points, grades,
+    # verdicts on a need, who is kept out of a program
     literals = {literal for literal in re.findall(r"'([^']*)'", text) if not re.fullmatch(r"[A-D][1-4]", literal)}
     assert literals <= {
         "", "open", "string", "number", "boolean", "array", "null", '""', "[]", "1 day", "month", "day", "UTF8", "hex", "date", "timestamptz",
