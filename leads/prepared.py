@@ -36,10 +36,11 @@ def _numbered(text: str) -> str:
 
 
 def prepared_cursor() -> CursorWrapper:
-    """Like connection.cursor(), told to whoever counts statements too."""
+    """Like connection.cursor(); while statements are recorded it is that one, which tells them with their values."""
+    if connection.queries_logged:
+        return connection.cursor()
     connection.ensure_connection()
-    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    return wrap(cast("CursorWrapper", _PreparedCursor(connection.connection)))
+    return connection.make_cursor(cast("CursorWrapper", _PreparedCursor(connection.connection)))
 
 
 def rows_of(model: type[Row], rest: str, *, more: str = "") -> list[tuple[Row, tuple[Any, ...]]]:
