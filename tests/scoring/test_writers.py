@@ -84,7 +84,7 @@ def test_eight_writers_touch_one_contact() -> None:
     assert Score.objects.get(contact=contact, model=model).total == expected
     assert queries.broken_sums() == []
     for key in LedgerRow.objects.filter(contact=contact).values_list("rule_key", flat=True).distinct():
-        rows = LedgerRow.objects.filter(contact=contact, rule_key=key).order_by("counts_from")
+        rows = LedgerRow.objects.filter(contact=contact, rule_key=key).order_by("counts_from", "revision")
         running_sum, seen = Decimal(0), set()
         for row in rows:
             running_sum += row.points
