@@ -8,15 +8,12 @@ nothing kept from before. Prints one JSON object: per rule seconds of both, the 
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import statistics
 from time import perf_counter
 from typing import Any
 
-import django
-
+from bench.command import command
 from bench.segments import ALL, NOW, SEGMENTS, ago, fill, kind, make_segments, written
 
 IN_30 = {"op": "in_last", "value": 30, "unit": "days"}
@@ -150,22 +147,5 @@ def run(contacts: int, activities: int, times: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--contacts", type=int, default=100_000)
-    parser.add_argument("--activities", type=int, default=2_000_000)
-    parser.add_argument("--times", type=int, default=3)
-    options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    from config import servers
-
-    with servers.in_use():
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        print(json.dumps(run(options.contacts, options.activities, options.times), indent=1, default=str))
-
-
 if __name__ == "__main__":
-    main()
+    command(run, __doc__)

@@ -21,7 +21,8 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from bench.scoring import Told, command, longest_write, node, score_everybody, tell_changed
+from bench.command import command
+from bench.scoring import Told, longest_write, node, score_everybody, tell_changed
 from bench.segments import NOW, fill, pair, timed
 
 # kind, only pages with “/pricing”, points, limits

@@ -17,7 +17,8 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from bench.scoring import Told, command, longest_write, score_everybody, tell_changed
+from bench.command import command
+from bench.scoring import Told, longest_write, score_everybody, tell_changed
 from bench.segments import NOW, fill, pair, timed
 
 TITLES = ("vp", "cfo", "head", "engineer", "clerk")

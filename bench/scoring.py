@@ -1,10 +1,8 @@
-"""What the yardsticks of scoring share: one model's node, a full run, the longest write, few contacts, the command."""
+"""What the yardsticks of scoring share: one model's node, a full run, the longest write, few contacts."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +10,6 @@ from datetime import datetime
 from functools import partial
 from time import perf_counter
 from typing import Any
-
-import django
 
 from bench.segments import pair, timed
 
@@ -108,25 +104,3 @@ def nothing_to_do(now: datetime) -> dict[str, float]:
     with connection.execute_wrapper(stopwatch):
         seconds = [timed(lambda: models_wait(now), 1) for _number in range(20)]
     return {"all": round(sorted(seconds)[10] * 1000, 1), "database": round(spent[0] * 1000 / 20, 1)}
-
-
-def command(run: Callable[[int, int, int], dict[str, Any]], doc: str | None) -> None:
-    """Read the sizes, hold the servers, print one JSON object."""
-    parser = argparse.ArgumentParser(description=doc)
-    parser.add_argument("--contacts", type=int, default=100_000)
-    parser.add_argument("--activities", type=int, default=2_000_000)
-    parser.add_argument("--times", type=int, default=3)
-    options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    from config import servers
-
-    with servers.in_use():
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        found = {
-            **run(options.contacts, options.activities, options.times),
-            "load": [round(one, 1) for one in os.getloadavg()],
-        }
-        print(json.dumps(found, indent=1, default=str))

@@ -8,9 +8,6 @@ The ratio counts, not the seconds: both run on the same machine, data and minute
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import re
 import statistics
 import sys
@@ -19,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter, sleep
 from typing import Any
 
-import django
+from bench.command import command
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 DAYS = 180
@@ -290,22 +287,5 @@ def run(contacts: int, activities: int, times: int) -> dict[str, Any]:
     return told
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--contacts", type=int, default=100_000)
-    parser.add_argument("--activities", type=int, default=2_000_000)
-    parser.add_argument("--times", type=int, default=3)
-    options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    from config import servers
-
-    with servers.in_use():
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        print(json.dumps(run(options.contacts, options.activities, options.times), indent=1, default=str))
-
-
 if __name__ == "__main__":
-    main()
+    command(run, __doc__)

@@ -22,6 +22,7 @@ from leads import actions, countries
 from leads.access import ADMIN, ROLES
 from leads.models import Company, Contact, CustomField, Owner, Stage, Workspace
 from leads.text import clean, fold
+from leads.workspace import WEEKDAYS
 
 PLAIN_CONTACT_FIELDS = (
     "first_name", "last_name", "email", "title", "department", "seniority", "phone", "city", "region", "postal_code",
@@ -278,15 +279,7 @@ class WorkspaceForm(forms.ModelForm):  # type: ignore[type-arg]
         label=gettext_lazy("Business days"),
         coerce=int,
         widget=forms.CheckboxSelectMultiple,
-        choices=[
-            (1, gettext_lazy("Monday")),
-            (2, gettext_lazy("Tuesday")),
-            (3, gettext_lazy("Wednesday")),
-            (4, gettext_lazy("Thursday")),
-            (5, gettext_lazy("Friday")),
-            (6, gettext_lazy("Saturday")),
-            (7, gettext_lazy("Sunday")),
-        ],
+        choices=list(WEEKDAYS.items()),
     )
 
     class Meta:
@@ -324,10 +317,15 @@ class WorkspaceForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        start, end = cleaned.get("business_start"), cleaned.get("business_end")
-        if start and end and start >= end:
-            self.add_error("business_end", _("The hours must end after they start."))
+        refuse_hours(self, "business_start", "business_end")
         return cleaned
+
+
+def refuse_hours(form: forms.BaseForm, start: str, end: str) -> None:
+    """An error at the end of hours that do not end after they start."""
+    first, last = form.cleaned_data.get(start), form.cleaned_data.get(end)
+    if first and last and first >= last:
+        form.add_error(end, _("The hours must end after they start."))
 
 
 class NewFieldForm(forms.Form):

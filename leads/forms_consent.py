@@ -8,17 +8,9 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from leads.forms import refuse_hours
 from leads.models import Purpose, Suppression, Workspace
-
-DAYS = [
-    (1, gettext_lazy("Monday")),
-    (2, gettext_lazy("Tuesday")),
-    (3, gettext_lazy("Wednesday")),
-    (4, gettext_lazy("Thursday")),
-    (5, gettext_lazy("Friday")),
-    (6, gettext_lazy("Saturday")),
-    (7, gettext_lazy("Sunday")),
-]
+from leads.workspace import WEEKDAYS
 
 
 class PurposeForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -54,7 +46,7 @@ class MailWindowForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in t
         coerce=int,
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        choices=DAYS,
+        choices=list(WEEKDAYS.items()),
         help_text=gettext_lazy("None ticked: every day. By the clock of the reader, where it is known."),
     )
 
@@ -68,9 +60,7 @@ class MailWindowForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in t
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        start, end = cleaned.get("mail_start"), cleaned.get("mail_end")
-        if start and end and start >= end:
-            self.add_error("mail_end", _("The hours must end after they start."))
+        refuse_hours(self, "mail_start", "mail_end")
         return cleaned
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from leads import prepared
+from leads import queries_prepared
 from leads.models import Mark, Workspace
 
 # Every rule has to look at a new contact; DEFINITION is the engine's own.
@@ -245,10 +245,6 @@ def _make_partition(cursor: Any, name: str, month: int) -> None:
     )
 
 
-def month_of(moment: datetime) -> int:
-    return _month(moment)
-
-
 def _month(moment: datetime) -> int:
     moment = moment.astimezone(UTC)
     return moment.year * 12 + moment.month - 1
@@ -381,7 +377,7 @@ def json_text(value: Any) -> str:
 
 def workspace_row() -> Workspace | None:
     """The one row, None before it is made. One statement, written out since every page and every turn begins with it."""
-    return next((row for row, _ in prepared.rows_of(Workspace, "WHERE id = 1")), None)
+    return next((row for row, _ in queries_prepared.rows_of(Workspace, "WHERE id = 1")), None)
 
 
 # --- Pages -----------------------------------------------------------------------------------------------------------------

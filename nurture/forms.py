@@ -170,9 +170,3 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
             except BadTemplate as error:
                 raise ValidationError(str(error), code="template") from error
         return cleaned
-
-
-class TestMailForm(forms.Form):
-    """Whose values fill a preview or test mail."""
-
-    contact = forms.CharField(label=gettext_lazy("As this contact"), required=False, max_length=320)

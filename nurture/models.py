@@ -10,8 +10,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from leads.addresses import domain_of
 from leads.models import ConsentRequest, Contact
-from leads.text import normal_address
 from segments.models import Segment
 
 
@@ -341,7 +341,7 @@ class DomainPace(models.Model):
 
     def clean(self) -> None:
         """The domain as addresses hold it, so that the claiming statement finds it."""
-        self.domain = normal_address(self.domain).rpartition("@")[2]
+        self.domain = domain_of(self.domain)
 
 
 class Task(models.Model):

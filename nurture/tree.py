@@ -200,10 +200,6 @@ def _route(steps: tuple[Step, ...], after: str | None, found: dict[str, dict[str
             found[step.id] = {"done": below}
 
 
-def number_of_steps(document: Document) -> int:
-    return sum(1 for _step in check(document).walk())
-
-
 # --- Editing: every function gives a new document --------------------------------------------------------------------------
 
 

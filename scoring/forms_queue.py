@@ -15,18 +15,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from leads.models import Owner
+from leads.workspace import WEEKDAYS
 from scoring.models import AnswerReason, Desk, NoticeWish, RoutingRule, ScoreModel, ScoreVersion
 from segments.builder import ConditionsField
 
-DAYS = (
-    (1, gettext_lazy("Monday")),
-    (2, gettext_lazy("Tuesday")),
-    (3, gettext_lazy("Wednesday")),
-    (4, gettext_lazy("Thursday")),
-    (5, gettext_lazy("Friday")),
-    (6, gettext_lazy("Saturday")),
-    (7, gettext_lazy("Sunday")),
-)
 MOST_HOLIDAYS = 400
 
 
@@ -186,7 +178,7 @@ class DeskForm(forms.Form):
     timezone = forms.ChoiceField(label=gettext_lazy("Time zone"), required=False)
     days = forms.TypedMultipleChoiceField(
         label=gettext_lazy("Working days"),
-        choices=DAYS,
+        choices=list(WEEKDAYS.items()),
         coerce=int,
         required=False,
         widget=forms.CheckboxSelectMultiple,

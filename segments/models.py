@@ -166,10 +166,6 @@ class MembershipTally(models.Model):
 
 
 class PersonaQuerySet(models.QuerySet["Persona"]):
-    def assigning(self) -> PersonaQuerySet:
-        """Those whose rule gives people a persona, in the order in which they are asked: on test or agreed."""
-        return self.filter(status__in=[Persona.Status.ON_TEST, Persona.Status.AGREED]).order_by("position", "pk")
-
     def waiting(self, now: datetime) -> PersonaQuerySet:
         """To be looked at in full: edited, or due. After a failure only the due time counts."""
         return self.filter(Q(stale_since__isnull=False, problem="") | Q(due_at__lte=now))

@@ -9,9 +9,9 @@ from typing import Any
 
 from django.db import connection
 
-from leads import prepared
+from leads import queries_prepared
 from leads.models import Mark
-from leads.prepared import prepared_cursor
+from leads.queries_prepared import prepared_cursor
 from segments.conditions import Sql
 from segments.models import Persona, Segment
 
@@ -309,13 +309,13 @@ def differences_among(
 def segments_in_use() -> list[tuple[Segment, bool]]:
     """Segments that the turn keeps up to date, and whether somebody was put into or taken out of it by hand. One statement."""
     by_hand = "EXISTS (SELECT FROM segments_segmentoverride o WHERE o.segment_id = row.id)"
-    found = prepared.rows_of(Segment, "WHERE archived_at IS NULL ORDER BY slug", more=by_hand)
+    found = queries_prepared.rows_of(Segment, "WHERE archived_at IS NULL ORDER BY slug", more=by_hand)
     return [(segment, has_overrides) for segment, (has_overrides,) in found]
 
 
 def personas() -> list[Persona]:
     """All of them, in order. One statement."""
-    return [persona for persona, _ in prepared.rows_of(Persona, "ORDER BY position, id")]
+    return [persona for persona, _ in queries_prepared.rows_of(Persona, "ORDER BY position, id")]
 
 
 def rows_of(difference: Sequence[tuple[int, bool]]) -> Sql:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from nurture import queries
 from nurture.kinds.base import Group, Kind, Names, StepForm, Walker, is_text
@@ -18,11 +18,6 @@ def _words(values: Mapping[str, Any], names: Names) -> str:
     if title := values.get("title"):
         return _("Task for the owner: %(title)s") % {"title": title}
     return _("Create a task")
-
-
-def words_of_due(values: Mapping[str, Any]) -> str:
-    days = values.get("days")
-    return ngettext("due in %(n)d day", "due in %(n)d days", days) % {"n": days} if days else ""
 
 
 def _problems(values: Mapping[str, Any], names: Names) -> Iterator[tuple[str, bool]]:

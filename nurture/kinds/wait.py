@@ -12,9 +12,10 @@ from django.utils.formats import time_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from leads.workspace import zone
+from leads.workspace import WEEKDAYS, zone
 from nurture import queries
-from nurture.kinds.base import Group, Kind, Names, StepForm, Walker
+from nurture.kinds import clock
+from nurture.kinds.base import Group, Kind, Names, Walker
 
 UNITS = {
     "minutes": timedelta(minutes=1),
@@ -23,15 +24,6 @@ UNITS = {
     "weeks": timedelta(weeks=1),
 }
 LONGEST = timedelta(days=5 * 365)
-WEEKDAYS = {
-    1: gettext_lazy("Monday"),
-    2: gettext_lazy("Tuesday"),
-    3: gettext_lazy("Wednesday"),
-    4: gettext_lazy("Thursday"),
-    5: gettext_lazy("Friday"),
-    6: gettext_lazy("Saturday"),
-    7: gettext_lazy("Sunday"),
-}
 
 
 def next_at(now: datetime, *, days: Sequence[int], at: time, zone: ZoneInfo) -> datetime:
@@ -73,19 +65,9 @@ def _due_at(values: Mapping[str, Any], contact_ids: Sequence[int], now: datetime
     due: dict[int, datetime] = {}
     for contact_id, name in queries.zones_of(contact_ids):
         if name not in ends:
-            ends[name] = next_at(now, days=days, at=at, zone=zone_named(name, otherwise=home))
+            ends[name] = next_at(now, days=days, at=at, zone=clock.zone_named(name, otherwise=home))
         due[contact_id] = ends[name]
     return due
-
-
-def zone_named(name: str, *, otherwise: ZoneInfo) -> ZoneInfo:
-    """A contact's zone; the workspace's when it has none, or one that does not exist."""
-    if not name:
-        return otherwise
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return otherwise
 
 
 def _words(values: Mapping[str, Any], names: Names) -> str:
@@ -99,15 +81,15 @@ def _words(values: Mapping[str, Any], names: Names) -> str:
         }[wait["unit"]] % {"n": n}
         return _("Wait %(amount)s") % {"amount": amount}
     if until := values.get("until"):
-        clock = time_format(time.fromisoformat(until["at"]), "H:i")
+        hour = time_format(time.fromisoformat(until["at"]), "H:i")
         if len(until["days"]) == 7:
-            text = _("Wait until %(clock)s") % {"clock": clock}
+            text = _("Wait until %(clock)s") % {"clock": hour}
         elif until["days"] == [1, 2, 3, 4, 5]:
-            text = _("Wait until a working day, %(clock)s") % {"clock": clock}
+            text = _("Wait until a working day, %(clock)s") % {"clock": hour}
         else:
             days = _(" or ").join(str(WEEKDAYS[day]) for day in until["days"])
-            text = _("Wait until %(days)s, %(clock)s") % {"days": days, "clock": clock}
-        return text + (_(" on the contact's clock") if until.get("clock") == "contact" else "")
+            text = _("Wait until %(days)s, %(clock)s") % {"days": days, "clock": hour}
+        return text + clock.whose(until)
     return _("Wait")
 
 
@@ -137,13 +119,8 @@ def _malformed_until(until: Any) -> Iterator[tuple[str, str]]:
         yield "until.days", _("expected weekdays from 1 (Monday) to 7 (Sunday)")
     elif sorted(set(days)) != days:
         yield "until.days", _("expected each weekday once, in order")
-    try:
-        if time.fromisoformat(until["at"]).tzinfo is not None:
-            raise ValueError
-    except (TypeError, ValueError):
-        yield "until.at", _("expected a time such as 09:00")
-    if until.get("clock", "workspace") not in ("workspace", "contact"):
-        yield "until.clock", _("choose one of: workspace, contact")
+    for key, words in clock.malformed(until["at"], until.get("clock", "workspace")):
+        yield f"until.{key}", words
 
 
 def _problems(values: Mapping[str, Any], names: Names) -> Iterator[tuple[str, bool]]:
@@ -155,7 +132,9 @@ def _run(group: Group) -> dict[str, list[Walker]]:
     return group.done()
 
 
-class WaitForm(StepForm):
+class WaitForm(clock.ClockForm):
+    field_order = ("mode", "value", "unit", "days")
+
     mode = forms.ChoiceField(
         label=gettext_lazy("Wait"),
         choices=[("for", gettext_lazy("for a time")), ("until", gettext_lazy("until a weekday and time"))],
@@ -181,21 +160,6 @@ class WaitForm(StepForm):
         widget=forms.CheckboxSelectMultiple,
         required=False,
         initial=[2],
-    )
-    at = forms.TimeField(
-        label=gettext_lazy("At"),
-        required=False,
-        initial=time(9),
-        widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
-    )
-    clock = forms.ChoiceField(
-        label=gettext_lazy("Whose clock"),
-        choices=[
-            ("workspace", gettext_lazy("ours (the workspace's zone)")),
-            ("contact", gettext_lazy("the contact's own zone, ours where it is unknown")),
-        ],
-        required=False,
-        initial="workspace",
     )
 
     @classmethod

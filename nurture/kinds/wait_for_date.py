@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from leads.models import CustomField
 from leads.workspace import zone
 from nurture import queries_around
-from nurture.kinds.base import Group, Kind, Names, StepForm, Walker, differs, is_text
-from nurture.kinds.wait import zone_named
+from nurture.kinds import clock
+from nurture.kinds.base import Group, Kind, Names, Walker, differs, is_text
 
 if TYPE_CHECKING:
     from nurture.queries_around import Waiting
@@ -43,8 +43,7 @@ def _words(values: Mapping[str, Any], names: Names) -> str:
     else:
         text = _("the day of %(field)s")
     words = _("Wait until %(day)s") % {"day": text % {"n": abs(days), "field": label}}
-    words = f"{words}, {values.get('at', '09:00')}"
-    return words + (_(" on the contact's clock") if values.get("clock") == "contact" else "")
+    return f"{words}, {values.get('at', '09:00')}{clock.whose(values)}"
 
 
 def _problems(values: Mapping[str, Any], names: Names) -> Iterator[tuple[str, bool]]:
@@ -61,13 +60,7 @@ def _malformed(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "days", _("expected a whole number of days, below zero for days before")
     if not isinstance(values.get("yearly", False), bool):
         yield "yearly", _("expected true or false")
-    try:
-        if time.fromisoformat(values.get("at", "09:00")).tzinfo is not None:
-            raise ValueError
-    except (TypeError, ValueError):
-        yield "at", _("expected a time such as 09:00")
-    if values.get("clock", "workspace") not in ("workspace", "contact"):
-        yield "clock", _("choose one of: workspace, contact")
+    yield from clock.malformed(values.get("at", "09:00"), values.get("clock", "workspace"))
 
 
 def moment_of(
@@ -78,16 +71,16 @@ def moment_of(
     A moment counts as its day on the workspace's clock. Of an anniversary the first that is not before `since` counts; 29 February
     falls on the 28th in common years. A local time that the clocks skip falls as much later as they jump; of two the first counts.
     """
-    clock = own if values.get("clock") == "contact" else home
+    hours = own if values.get("clock") == "contact" else home
     at, shift = time.fromisoformat(values.get("at", "09:00")), timedelta(days=values.get("days", 0))
     try:
         day = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text).astimezone(home).date()
         if not values.get("yearly"):
-            found = datetime.combine(day + shift, at, clock).astimezone(UTC)
+            found = datetime.combine(day + shift, at, hours).astimezone(UTC)
             return found if found >= since else None
-        first = since.astimezone(clock).year - 11  # a shift is ten years at most
+        first = since.astimezone(hours).year - 11  # a shift is ten years at most
         years = (
-            datetime.combine(_in_year(day, year) + shift, at, clock).astimezone(UTC)
+            datetime.combine(_in_year(day, year) + shift, at, hours).astimezone(UTC)
             for year in range(first, first + 24)
         )
         return next(moment for moment in years if moment >= since)
@@ -109,7 +102,9 @@ def _moments(values: Mapping[str, Any], arrived: Mapping[int, datetime]) -> dict
     column = key if key in COLUMNS else COLUMNS[0]
     home = zone()
     return {
-        contact_id: moment_of(text, values, since=arrived[contact_id], home=home, own=zone_named(name, otherwise=home))
+        contact_id: moment_of(
+            text, values, since=arrived[contact_id], home=home, own=clock.zone_named(name, otherwise=home)
+        )
         for contact_id, text, name in queries_around.days_of(list(arrived), column=column, custom=custom)
     }
 
@@ -143,7 +138,9 @@ def _run(group: Group) -> dict[str, list[Walker]]:
     return outcomes
 
 
-class WaitForDateForm(StepForm):
+class WaitForDateForm(clock.ClockForm):
+    field_order = ("field", "days", "yearly")
+
     field = forms.ChoiceField(label=gettext_lazy("The day in the field"), required=False)
     days = forms.IntegerField(
         label=gettext_lazy("Days after it"),
@@ -154,21 +151,6 @@ class WaitForDateForm(StepForm):
         help_text=gettext_lazy("Below zero: days before it."),
     )
     yearly = forms.BooleanField(label=gettext_lazy("Each year: the next anniversary"), required=False)
-    at = forms.TimeField(
-        label=gettext_lazy("At"),
-        required=False,
-        initial=time(9),
-        widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
-    )
-    clock = forms.ChoiceField(
-        label=gettext_lazy("Whose clock"),
-        choices=[
-            ("workspace", gettext_lazy("ours (the workspace's zone)")),
-            ("contact", gettext_lazy("the contact's own zone, ours where it is unknown")),
-        ],
-        required=False,
-        initial="workspace",
-    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from leads.actions import Refused, add_tag, audit, move_stage
+from leads.actions import Refused, add_tag, move_stage
 from leads.models import Contact, Mark
 from leads.queries import mark
 from leads.text import clean
@@ -110,13 +110,6 @@ def _due_on(one: NewFact, today: date) -> date | None:
     if due_on is not None and not today <= due_on <= today + FARTHEST:
         raise Refused(_("Choose a day that is still to come, within ten years."))
     return due_on
-
-
-def forget_bant(contact: Contact, *, facet: str, actor: User | None, now: datetime) -> BantFact:
-    """“Not known”: a fact of its own, so that the history stays."""
-    fact = record_bant([NewFact(contact.pk, facet, "unknown")], source=BantFact.Source.CALL, now=now, actor=actor)[0]
-    audit(actor, "forgot BANT of", contact, {"facet": facet}, now)
-    return fact
 
 
 # --- where the contact goes ------------------------------------------------------------------------------------------------

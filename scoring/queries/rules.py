@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from leads.prepared import prepared_cursor
+from leads.queries_prepared import prepared_cursor
 from scoring.grades import DIGITS, LETTERS
 from segments.conditions import Sql
 

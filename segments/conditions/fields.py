@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, LiteralString
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
-from leads.prepared import prepared_cursor
+from leads.queries_prepared import prepared_cursor
 from leads.text import fold
 from segments.conditions.fragment import NOTHING, Sql, sql
 from segments.conditions.periods import Moment

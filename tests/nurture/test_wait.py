@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nurture.kinds.wait import next_at, zone_named
+from nurture.kinds.clock import zone_named
+from nurture.kinds.wait import next_at
 
 ALL = [1, 2, 3, 4, 5, 6, 7]
 
