@@ -16,7 +16,7 @@ from leads.actions import NewActivity, audit, record_activities, withdraw_consen
 from leads.consent import Holder, withdraw_by_hash
 from leads.models import Contact, Purpose
 from leads.queries_vocabulary import own_definitions
-from nurture import around, moving, queries, tree
+from nurture import around, moving, queries, splits, tree
 from nurture.kinds import KINDS, Names, Problem
 from nurture.models import Enrolment, MailBudget, Program, ProgramVersion, Sending, Task, Template
 from segments import graph
@@ -229,7 +229,12 @@ def problems_of(version: ProgramVersion, names: Names, now: datetime | None = No
         }
         found.append(Problem("trigger", message, "start", False))
     steps = tree.check(version.tree)
-    return [*found, *around.problems(version.around, steps, names, now), *tree.problems(steps, names)]
+    return [
+        *found,
+        *around.problems(version.around, steps, names, now),
+        *tree.problems(steps, names),
+        *splits.problems(list(steps.walk()), version.around),
+    ]
 
 
 def publish(

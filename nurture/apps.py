@@ -15,6 +15,7 @@ class NurtureConfig(AppConfig):
             guards,
             merging,
             recycled,
+            splits,
             subjects,
             usage,
             wakes,
@@ -30,6 +31,7 @@ class NurtureConfig(AppConfig):
         graph.register_definitions(definition_kinds.program_definitions)
         register_follower("enrolments", 200, follow)
         register_follower("guards", 205, guards.follow)
+        register_follower("splits", 204, splits.follow)
         register_follower("wakes", 206, wakes.follow)
         register_follower("recycled", 210, recycled.follow)
         register_programs(recycled.choices)

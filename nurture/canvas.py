@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from django.utils.translation import gettext as _
 
-from nurture import actions, around, queries, queries_around, tree
+from nurture import actions, around, queries, queries_around, splits, tree
 from nurture.kinds import KINDS, START, Kind, Names, Problem, Step
 from nurture.models import Program, ProgramVersion
 from nurture.queries import StepCount
@@ -23,6 +23,7 @@ class Way:
     goes_on: bool
     place: str
     passed: int
+    has_won: bool = False
 
 
 @dataclass
@@ -105,6 +106,7 @@ def draw(version: ProgramVersion, names: Names) -> Canvas:
     counts = queries.step_counts(version.pk) if version.state != ProgramVersion.State.DRAFT else {}
     problems = actions.problems_of(version, names)
     nodes = _nodes(checked.steps, counts, problems, names, is_dead=False)
+    _mark_winners(version.program_id, nodes)
     return Canvas(
         version=version,
         nodes=nodes,
@@ -120,6 +122,15 @@ def draw(version: ProgramVersion, names: Names) -> Canvas:
         step_total=sum(1 for _step in checked.walk()),
         facts=around.in_words(version.around, checked, names),
     )
+
+
+def _mark_winners(program_id: int, nodes: Sequence[Node]) -> None:
+    """Ways of splits that won. One statement, none without a split."""
+    every = _flat(nodes)
+    won = splits.winners(program_id, [node.step for node in every if node.step.kind == "split"])
+    for node in every:
+        for way in node.ways:
+            way.has_won = won.get(node.id) == way.key
 
 
 def who_enters(version: ProgramVersion) -> str:
@@ -150,7 +161,7 @@ def _nodes(
         ways = [
             Way(
                 key=way,
-                label=str(kind.ways[way]),
+                label=str(kind.ways_for(step.values)[way]),
                 nodes=_nodes(children, counts, problems, names, is_dead=dead),
                 goes_on=not tree.always_ends(children),
                 place=str(tree.Place(step.id, way)),

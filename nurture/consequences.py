@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from nurture import splits, tree
 from nurture.models import Enrolment, Program, ProgramVersion
 from segments.graph import Definition
 from segments.models import Segment
@@ -61,7 +62,9 @@ def rewrite(rename: Rename) -> int:
         steps = [_step(step, rename) for step in version.tree.get("steps", [])]
         surroundings = _around(version.around, rename)
         if steps != version.tree.get("steps", []) or surroundings != version.around:
+            before = list(tree.check(version.tree).walk())
             version.tree, version.around = {**version.tree, "steps": steps}, surroundings
+            splits.renamed(version.program_id, before, list(tree.check(version.tree).walk()))
             version.edit_number += 1  # workers keep the trees that they walk by this number
             changed.append(version)
     if changed:
@@ -90,4 +93,6 @@ def _step(step: Any, rename: Rename) -> Any:
         fresh["segment"] = rename.new
     if "conditions" in fresh:
         fresh["conditions"] = rename.document(step["conditions"])
+    if (winner := step.get("winner")) and "conditions" in winner:
+        fresh["winner"] = {**winner, "conditions": rename.document(winner["conditions"])}
     return fresh

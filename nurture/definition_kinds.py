@@ -202,6 +202,8 @@ def _reads(nodes: list[tree.Document]) -> Iterator[str]:
     for node in nodes:
         if conditions := node.get("conditions"):
             yield from reads_of(conditions)
+        if conditions := (node.get("winner") or {}).get("conditions"):
+            yield from reads_of(conditions)
         if slug := node.get("segment"):
             yield f"segment:{slug}"
         if slug := node.get("model"):

@@ -219,7 +219,7 @@ def _do(stand: Stand, walkers: list[Walker]) -> str:
         kind = step.kind
         if stand.plan.is_guarded:
             walkers = guards.before_step(guard, walkers, now=stand.now, names=stand.names)
-        group = Group(stand.program, stand.version_id, step, walkers, stand.now, stand.names)
+        group = Group(stand.program, stand.version_id, step, walkers, stand.now, stand.names, stand.plan.around)
         outcomes = KINDS[kind].run(group) if walkers else {}
     moves, ends_by = queries.Moves.none(), stand.plan.end_of(stand.step_id)
     for outcome, some in outcomes.items():

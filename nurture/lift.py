@@ -37,7 +37,7 @@ class Lift:
         return {key: 100 * share for key, share in shares.items()}
 
 
-def compare(treated: Arm, held_out: Arm) -> Lift | None:
+def compare(treated: Arm, held_out: Arm, *, z: float = Z) -> Lift | None:
     """None while one side is empty. The interval is Newcombe's hybrid score, which holds for small groups and rare goals too.
 
     R. G. Newcombe, Statistics in Medicine 17 (1998), method 10.
@@ -45,8 +45,8 @@ def compare(treated: Arm, held_out: Arm) -> Lift | None:
     if not treated.people or not held_out.people:
         return None
     p, q = treated.reached / treated.people, held_out.reached / held_out.people
-    p_low, p_high = wilson(treated)
-    q_low, q_high = wilson(held_out)
+    p_low, p_high = wilson(treated, z=z)
+    q_low, q_high = wilson(held_out, z=z)
     return Lift(
         treated=p,
         held_out=q,
@@ -56,9 +56,9 @@ def compare(treated: Arm, held_out: Arm) -> Lift | None:
     )
 
 
-def wilson(arm: Arm) -> tuple[float, float]:
+def wilson(arm: Arm, *, z: float = Z) -> tuple[float, float]:
     """Wilson's interval of one share."""
     n, p = arm.people, arm.reached / arm.people
-    middle, spread = p + Z * Z / (2 * n), Z * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
-    scale = 1 + Z * Z / n
+    middle, spread = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
     return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)

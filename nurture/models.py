@@ -243,6 +243,52 @@ class StepVisit(models.Model):
         return f"{self.step}: {self.outcome}"
 
 
+class SplitTrial(models.Model):
+    """One comparison of the ways of a split step; see nurture/splits.py. Without a winner people are split."""
+
+    program = models.ForeignKey(Program, models.CASCADE, related_name="split_trials", db_index=False)
+    step = models.CharField(max_length=40)
+    fingerprint = models.CharField(max_length=32, help_text="Of weights and ways: what is compared.")
+    began_at = models.DateTimeField()
+    next_look_at = models.DateTimeField(help_text="When the rule looks for a winner. Reader: splits.decide.")
+    looked_at = models.PositiveIntegerField(default=0, help_text="People on the smallest way at the last look.")
+    winner = models.CharField(max_length=1, blank=True, default="")
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", help_text="Null: the rule did."
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["program", "step", "fingerprint"], name="nurture_trial_once")]
+        indexes = [
+            models.Index(fields=["next_look_at"], condition=models.Q(winner=""), name="nurture_trial_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.program_id}:{self.step}"
+
+
+class SplitPass(models.Model):
+    """Somebody who went a way of a split whose winner is looked for, watched until their days are over."""
+
+    trial = models.ForeignKey(SplitTrial, models.CASCADE, related_name="passes", db_index=False)
+    enrolment = models.ForeignKey(Enrolment, models.CASCADE, related_name="+")
+    way = models.CharField(max_length=1)
+    at = models.DateTimeField()
+    until = models.DateTimeField()
+    reached_at = models.DateTimeField(null=True, help_text="When it was seen to have worked, within the days.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["trial", "enrolment"], name="nurture_splitpass_once")]
+        indexes = [
+            # readers: queries_splits.watched_of (is anybody watched at all?)
+            models.Index(fields=["until"], condition=models.Q(reached_at__isnull=True), name="nurture_splitpass_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.enrolment_id}: {self.way}"
+
+
 class Sending(models.Model):
     """One mail to one address: outbox and history. The unique key makes a second mail for the same step visit a constraint error."""
 

@@ -7,7 +7,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from nurture import confirmations, notices, sending
+from nurture import confirmations, notices, sending, splits
 from nurture.turn import turn
 
 log = logging.getLogger(__name__)
@@ -52,3 +52,12 @@ def send_notices() -> int:
     if sent:
         log.info("notices", extra={"mails": sent})
     return sent
+
+
+@shared_task(name="nurture.decide_splits")
+def decide_splits() -> int:
+    """Each minute: look for winners of splits; safe to run twice, late or never. Winners found."""
+    won = splits.decide(timezone.now())
+    if won:
+        log.info("splits", extra={"winners": won})
+    return won

@@ -110,13 +110,14 @@ def _check_step(node: Any, path: str, faults: list[Problem], seen: dict[str, str
     if kind is None:
         faults.append(Problem(f"{path}.kind", _("choose one of: %(kinds)s") % {"kinds": ", ".join(KINDS)}, step_id))
         return None
-    for key in sorted(set(node) - _OWN_KEYS - kind.keys - set(kind.ways), key=str):
-        known = ", ".join(sorted(kind.keys | set(kind.ways))) or _("nothing else")
+    values = {key: node[key] for key in sorted(kind.keys) if key in node}
+    has_ways = kind.ways_for(values)
+    for key in sorted(set(node) - _OWN_KEYS - kind.keys - set(has_ways), key=str):
+        known = ", ".join(sorted(kind.keys | set(has_ways))) or _("nothing else")
         message = _("is not known here; “%(kind)s” takes: %(known)s") % {"kind": kind.key, "known": known}
         faults.append(Problem(f"{path}.{key}", message, step_id))
-    values = {key: node[key] for key in sorted(kind.keys) if key in node}
     faults.extend(Problem(f"{path}.{key}", message, step_id) for key, message in kind.malformed(values))
-    ways = {way: _check_list(node.get(way, []), f"{path}.{way}", faults, seen, depth=depth + 1) for way in kind.ways}
+    ways = {way: _check_list(node.get(way, []), f"{path}.{way}", faults, seen, depth=depth + 1) for way in has_ways}
     return Step(step_id, kind.key, values, ways)
 
 
@@ -139,7 +140,7 @@ def problems(tree: Tree, names: Names) -> list[Problem]:
         for message, blocks in KINDS[step.kind].problems(step.values, names):
             found.append(Problem(path, message, step.id, blocks))
         if KINDS[step.kind].ways and not KINDS[step.kind].makes_wait and not any(step.ways.values()):
-            found.append(Problem(path, _("Both ways of the branch are empty: it decides nothing."), step.id, False))
+            found.append(Problem(path, _("All its ways are empty: it decides nothing."), step.id, False))
     for path, step in _unreachable(tree.steps, "steps"):
         found.append(Problem(path, _("Nobody gets here: the step above ends the program."), step.id, False))
     return found
@@ -224,14 +225,14 @@ def insert(document: Document, place: Place, kind: str, values: Mapping[str, Any
     """The document with a new step, and that step's id. Raises NoSuchStep when the place is gone."""
     changed = copy.deepcopy(document)
     node: Document = {"id": new_id(), "kind": kind, **copy.deepcopy(dict(values))}
-    node |= {way: [] for way in KINDS[kind].ways}
+    node |= {way: [] for way in KINDS[kind].ways_for(values)}
     if place.step == START:
         changed["steps"].insert(0, node)
         return changed, str(node["id"])
     siblings, index = _locate(changed["steps"], place.step)
     if not place.way:
         siblings.insert(index + 1, node)
-    elif place.way in KINDS[siblings[index]["kind"]].ways:
+    elif place.way in _ways(siblings[index]):
         siblings[index].setdefault(place.way, []).insert(0, node)
     else:
         raise NoSuchStep(str(place))
@@ -239,11 +240,17 @@ def insert(document: Document, place: Place, kind: str, values: Mapping[str, Any
 
 
 def replace(document: Document, step_id: str, values: Mapping[str, Any]) -> Document:
-    """The document with a step's values changed; its ways stay."""
+    """The document with a step's values changed; its ways stay. Raises BadTree when a way that holds steps would go."""
     changed = copy.deepcopy(document)
     siblings, index = _locate(changed["steps"], step_id)
     old = siblings[index]
-    ways = {way: old.get(way, []) for way in KINDS[old["kind"]].ways}
+    kind = KINDS[old["kind"]]
+    has_ways = kind.ways_for(values)
+    for way in _ways(old):
+        if old.get(way) and way not in has_ways:
+            message = _("“%(way)s” still holds steps: move or delete them first.") % {"way": kind.ways[way]}
+            raise BadTree([Problem("", message, step_id)])
+    ways = {way: old.get(way, []) for way in has_ways}
     siblings[index] = {"id": old["id"], "kind": old["kind"], **copy.deepcopy(dict(values)), **ways}
     return changed
 
@@ -265,11 +272,15 @@ def move(document: Document, step_id: str, by: int) -> Document:
     return changed
 
 
+def _ways(node: Document) -> Mapping[str, Any]:
+    return KINDS[node["kind"]].ways_for(node)
+
+
 def _locate(nodes: list[Document], step_id: str) -> tuple[list[Document], int]:
     for index, node in enumerate(nodes):
         if node["id"] == step_id:
             return nodes, index
-        for way in KINDS[node["kind"]].ways:
+        for way in _ways(node):
             try:
                 return _locate(node.get(way, []), step_id)
             except NoSuchStep:
@@ -299,8 +310,9 @@ def _outline(steps: tuple[Step, ...], names: Names, depth: int) -> Iterator[Line
     for step in steps:
         kind = KINDS[step.kind]
         yield Line(depth, kind.words(step.values, names), step)
+        labels = kind.ways_for(step.values)
         for way, children in step.ways.items():
-            yield Line(depth + 1, str(kind.ways[way]), None, way)
+            yield Line(depth + 1, str(labels[way]), None, way)
             yield from _outline(children, names, depth + 2)
             if not children:
                 yield Line(depth + 2, _("go on below"))

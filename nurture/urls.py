@@ -47,5 +47,6 @@ urlpatterns = [
     path("<slug:slug>/steps/new/", steps.step_new, name="step-new"),
     path("<slug:slug>/steps/<slug:step>/", steps.step_detail, name="step-detail"),
     path("<slug:slug>/steps/<slug:step>/delete/", steps.step_delete, name="step-delete"),
+    path("<slug:slug>/steps/<slug:step>/winner/", steps.step_winner, name="step-winner"),
     path("<slug:slug>/steps/<slug:step>/move/", steps.step_move, name="step-move"),
 ]

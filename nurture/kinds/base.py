@@ -144,6 +144,7 @@ class Group:
     walkers: Sequence[Walker]
     now: datetime
     names: Names
+    around: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def contact_ids(self) -> list[int]:
@@ -213,6 +214,7 @@ class Kind:
     `due_at` gives the moments at which people who arrive are due, for those who must wait;
     `due_for_all` gives that moment where it is the same for everybody, else None;
     `passes`: at the step itself nothing is done and nothing decided;
+    `ways_of` gives the ways of one step where steps of the kind have different ones; `ways` are all that there may be;
     `wake`, of a kind that waits for something about the contact, gives the moments at which people who wait there are due now that
     their contact changed (see nurture/wakes.py).
     """
@@ -235,6 +237,11 @@ class Kind:
     due_for_all: Callable[[Mapping[str, Any], datetime], datetime | None] = now_for_all
     passes: bool = False
     wake: Wake | None = None
+    ways_of: Callable[[Mapping[str, Any]], Mapping[str, Words]] | None = None
+
+    def ways_for(self, values: Mapping[str, Any]) -> Mapping[str, Words]:
+        """Key -> label of the ways that a step with these values has."""
+        return self.ways_of(values) if self.ways_of else self.ways
 
     @property
     def makes_wait(self) -> bool:

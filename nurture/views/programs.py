@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from leads.access import can, require
 from leads.figures import figures
-from nurture import access, actions, around, moving, queries, tree
+from nurture import access, actions, around, moving, queries, splits, tree
 from nurture.canvas import Canvas, draw, strip
 from nurture.contact_page import ended_words, place
 from nurture.forms import MovesForm, ProgramForm, ProgramSettingsForm, PublishForm
@@ -341,7 +341,10 @@ def program_people(request: HttpRequest, slug: str) -> HttpResponse:
         last = page[PAGE - 1].pk if len(page) > PAGE else None
         total = _visits(version, step_id, outcome).count()
     else:
-        enrolments = _enrolments(program, version, step_id, which)
+        if which in splits.LISTS and version is not None:
+            enrolments = splits.people(version, step_id, which, outcome, now=timezone.now())
+        else:
+            enrolments = _enrolments(program, version, step_id, which)
         total = enrolments.count()
         if after.isdigit():
             enrolments = enrolments.filter(pk__lt=int(after))
@@ -405,6 +408,9 @@ def _heading(version: ProgramVersion | None, step_id: str, which: str, outcome: 
         "left": _("Left"),
         "held_out": _("Held out"),
         "goal": _("Reached the goal"),
+        "watched": _("Compared"),
+        "ripe": _("Days are over"),
+        "worked": _("It worked"),
     }.get(which, _("Everybody"))
     if version is None or not step_id:
         return words
@@ -415,7 +421,7 @@ def _heading(version: ProgramVersion | None, step_id: str, which: str, outcome: 
     except tree.NoSuchStep:
         return words
     kind = KINDS[step.kind]
-    label = str(kind.outcomes.get(outcome, "")) if outcome else ""
+    label = str({**kind.ways, **kind.outcomes}.get(outcome, "")) if outcome else ""
     return f"{words}: {kind.words(step.values, names)}" + (f" → {label}" if label else "")
 
 

@@ -13,11 +13,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from leads.access import can, demand, require
-from nurture import access, actions, tree
+from nurture import access, actions, splits, tree
 from nurture.forms import TriggerForm
 from nurture.kinds import KINDS, START, Names, StepForm
 from nurture.models import Program, ProgramVersion
-from nurture.views.programs import program_page
+from nurture.views.programs import actor, program_page
 
 OVERVIEW = "nurture/_program_overview.html"
 STEP = "nurture/_step_detail.html"
@@ -140,8 +140,18 @@ def step_detail(request: HttpRequest, slug: str, step: str) -> HttpResponse:
 def _step_context(version: ProgramVersion, step_id: str, *, may_edit: bool) -> dict[str, Any]:
     step, names = tree.check(version.tree).step(step_id), Names()
     kind = KINDS[step.kind]
-    form = kind.form(initial=kind.form.initial_of(step.values), names=names) if may_edit else None
-    return {"step_id": step_id, "step": step, "kind": kind, "form": form, "words": kind.words(step.values, names)}
+    ways = kind.ways_for(step.values)
+    context: dict[str, Any] = {
+        "step_id": step_id,
+        "step": step,
+        "kind": kind,
+        "form": kind.form(initial=kind.form.initial_of(step.values), names=names) if may_edit else None,
+        "words": kind.words(step.values, names),
+        "ways": ways,
+    }
+    if step.kind == "split" and version.state != ProgramVersion.State.DRAFT:
+        context["split"] = splits.table(version, step, ways, timezone.now())
+    return context
 
 
 def _save_step(request: HttpRequest, slug: str, step_id: str) -> HttpResponse:
@@ -187,6 +197,24 @@ def step_delete(request: HttpRequest, slug: str, step: str) -> HttpResponse:
         return program_page(request, program, draft, "nurture/_step_delete.html", {**context, "below": below})
     draft, refusal = _edited(request, program, draft, lambda document: tree.remove(document, step))
     return answer(request, program, draft, OVERVIEW, {"refusal": refusal})
+
+
+@require("publish")
+@require_POST
+def step_winner(request: HttpRequest, slug: str, step: str) -> HttpResponse:
+    """Which way of a split everybody takes from now on; without one it compares again."""
+    program = access.program_or_404(slug)
+    version = access.version_or_404(program, request.POST.get("version"))
+    if version.state == ProgramVersion.State.DRAFT:
+        raise Http404
+    refusal = ""
+    try:
+        if not splits.choose(version, step, way=request.POST.get("way", ""), actor=actor(request), now=timezone.now()):
+            refusal = _("Somebody decided that meanwhile; here is how it stands now.")
+        context = _step_context(version, step, may_edit=False)
+    except LookupError as error:
+        raise Http404 from error
+    return answer(request, program, version, STEP, {**context, "refusal": refusal})
 
 
 @require("edit_rules")
