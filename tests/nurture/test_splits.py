@@ -227,7 +227,7 @@ def test_the_page_shows_the_comparison_and_only_publishers_decide(client: Client
     assert SplitTrial.objects.get().winner == ""
     people = client.get(
         reverse("nurture:program-people", args=[program.slug]),
-        {"version": 1, "step": "s", "which": "watched", "outcome": "a"},
+        {"version": "1", "step": "s", "which": "watched", "outcome": "a"},
     )
     assert people.context["total"] == SplitPass.objects.filter(way="a").count()
     assert Enrolment.objects.count() == 3
