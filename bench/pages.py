@@ -256,6 +256,9 @@ def pages_of_scores() -> dict[str, Asked]:
         found |= {
             "contact, score": Asked(score),
             "contact, score in May": Asked(f"{score}?at=2026-05-01T12:00"),
+            "contact, score under today's rules": Asked(
+                reverse("scoring:score-today", args=[scored, model.slug]), is_part=True
+            ),
             "contact, what is not known": Asked(
                 reverse("scoring:score-unknown", args=[scored, model.slug]), is_part=True
             ),

@@ -7,9 +7,10 @@ out from the full points and rounded half away from zero: 5, 2.5, 1.25, 0.63, 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +25,7 @@ from segments.conditions.operators import TIME
 from segments.conditions.tree import All, AnyOf, DidLeaf, Tree
 from segments.conditions.words import clause
 
+MICROSECOND = timedelta(microseconds=1)
 MOST_DAYS = 3_650
 MOST_FIRST = 10_000
 MOST_HALVINGS = 60
@@ -165,28 +167,36 @@ def _halved(full: int, times: int) -> int:
     return size if full > 0 else -size
 
 
-def contribution(
-    activities: Iterable[datetime], points: Decimal, counting: Counting, *, until: datetime
-) -> list[tuple[datetime, int]]:
-    """(moment, level from then on) of one contact, in hundredths, oldest first, each a change, up to a moment. Activities oldest first."""
-    changes: dict[datetime, int] = {}
-    each = steps(points, counting)
-    for place, at in enumerate(activities):
-        if counting.first_n is not None and place >= counting.first_n:
-            break
-        for step in each:
-            if at + step.after <= until:
-                changes[at + step.after] = changes.get(at + step.after, 0) + step.change
+@dataclass(frozen=True)
+class Earned:
+    """What activities of one contact give under a rule per occurrence, at any moment: searched, not walked, so many cost little.
+
+    `times`: when they happened, oldest first, as microseconds since 1970; only those that count.
+    """
+
+    times: Sequence[int]
+    changes: tuple[tuple[int, int], ...]  # so long after an activity its points change by so many hundredths
+    cap: int | None
+
+    def level(self, at: int) -> int:
+        """Hundredths at a moment."""
+        raw = sum(change * bisect_right(self.times, at - after) for after, change in self.changes)
+        return raw if self.cap is None else max(-self.cap, min(self.cap, raw))
+
+    @property
+    def most_moments(self) -> int:
+        return len(self.times) * len(self.changes)
+
+    def moments(self) -> Iterator[int]:
+        """When the level may change, in no order, some more than once."""
+        return (time + after for after, _change in self.changes for time in self.times)
+
+
+def earned(times: Sequence[int], points: Decimal, counting: Counting) -> Earned:
+    """See Earned. `times` oldest first, those beyond the first n left out here."""
+    changes = tuple((step.after // MICROSECOND, step.change) for step in steps(points, counting))
     cap = None if counting.cap is None else int(counting.cap * 100)
-    found: list[tuple[datetime, int]] = []
-    raw = level = 0
-    for at in sorted(changes):
-        raw += changes[at]
-        held = raw if cap is None else max(-cap, min(cap, raw))
-        if held != level:
-            level = held
-            found.append((at, level))
-    return found
+    return Earned(times if counting.first_n is None else times[: counting.first_n], changes, cap)
 
 
 def most_of(rule: Rule) -> Decimal | None:

@@ -18,7 +18,7 @@ from scoring.queries.handing import (
 )
 from scoring.queries.health import broken_sums, ledger_sums_hold, one_open_hand_off_each
 from scoring.queries.moments import Timed, due_contacts, points_given_exist
-from scoring.queries.movements import Era, occurrence_moments
+from scoring.queries.movements import Era, chosen_moments
 from scoring.queries.reports import (
     AnswerRow,
     FunnelRow,
@@ -87,6 +87,7 @@ __all__ = [
     "best_of_backlog",
     "broken_sums",
     "candidates",
+    "chosen_moments",
     "compare",
     "contributions",
     "due_contacts",
@@ -105,7 +106,6 @@ __all__ = [
     "mark_ripe",
     "misleading_marks",
     "moved_people",
-    "occurrence_moments",
     "one_open_hand_off_each",
     "open_loads",
     "people",

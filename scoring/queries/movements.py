@@ -222,12 +222,21 @@ def _add_contacts(text: Text, column: str, contacts: Sequence[int] | None) -> No
         text.add(f"AND {column} = ANY (%s::bigint[])", list(contacts))
 
 
-def occurrence_moments(chosen: Chosen, contact_id: int) -> list[datetime]:
-    """When the activities of one contact happened, oldest first. One statement."""
-    test = activities_sql(chosen)
+def chosen_moments(choices: Sequence[Chosen], contact_id: int) -> list[list[int]]:
+    """When the activities of each choice happened, oldest first, for one contact. One statement, one pass over the contact's activities.
+
+    Microseconds since 1970: two hundred thousand arrive in 0.2 s, as moments in 1.8 s (2026-11-22).
+    """
+    if not choices:
+        return []
+    text = Text()
+    at = "(extract(epoch FROM activity.occurred_at) * 1000000)::bigint"
+    for place, chosen in enumerate(choices):
+        text.add(f"{',' if place else 'SELECT'} array_agg({at} ORDER BY activity.occurred_at) FILTER (WHERE")
+        text.put(activities_sql(chosen), after=")")
+    text.add("FROM leads_activity activity WHERE activity.contact_id = %s", contact_id)
+    if all(chosen.kinds is not None for chosen in choices):
+        text.add("AND activity.kind_id = ANY (%s::smallint[])", sorted({k for one in choices for k in one.kinds or ()}))
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT activity.occurred_at FROM leads_activity activity WHERE activity.contact_id = %s AND {test.text} ORDER BY 1",
-            [contact_id, *test.params],
-        )
-        return [at for (at,) in cursor.fetchall()]
+        cursor.execute(text.sql.text, text.sql.params)
+        return [found or [] for found in cursor.fetchone()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import datetime
 from decimal import Decimal
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,7 @@ from scoring.trial import unknown_to
 from segments.conditions import BadConditions, time_limit
 
 MOST_ROWS = 200
-SECONDS = 10
+SECONDS = 5
 
 
 def _contact(pk: int) -> Contact:
@@ -130,13 +131,24 @@ def score_today(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
 
 
 def _under_todays_rules(contact: Contact, live: ScoreVersion | None, now: datetime) -> dict[str, Any]:
+    """SECONDS at most for the looks, and for any statement; what was worked out by then is shown, with a word since when."""
     if live is None:
         return {"problem": _("Nothing is published yet.")}
+    end = monotonic() + SECONDS
     try:
         with time_limit(SECONDS):
-            return {"stops": history.for_chart(history.under(live, contact, now=now), now)}
-    except (BadConditions, Refused, DatabaseError):
-        return {"problem": _("The history could not be worked out in time.")}
+            worked = history.under(live, contact, now=now, is_over=lambda: monotonic() > end)
+    except history.TooMuch as error:
+        words = _(
+            "Not worked out: rule “%(rule)s” reads every activity, and of %(number)s activities of this contact that takes too long. "
+            "The ledger below tells what was counted."
+        )
+        return {"problem": words % {"rule": error.rule, "number": f"{error.number:,}"}}
+    except (BadConditions, Refused) as error:
+        return {"problem": _("A rule can no longer be read: %(problem)s") % {"problem": error}}
+    except (history.TooSlow, DatabaseError):
+        return {"problem": _("The history could not be worked out in %(seconds)s seconds.") % {"seconds": SECONDS}}
+    return {"stops": history.for_chart(worked.stops, now), "since": worked.since, "is_thinned": worked.is_thinned}
 
 
 def _user(request: HttpRequest) -> User:

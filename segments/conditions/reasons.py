@@ -84,7 +84,7 @@ class NoSuchContact(LookupError):
 def explain(
     tree: Tree, contact_id: int, moment: Moment, *, stored: bool = False, catalogue: Catalogue | None = None
 ) -> Verdict:
-    """The verdict for one contact. Ten statements for the facts, two per segment or persona named in the rule.
+    """The verdict for one contact. One statement and one for each kind of facts it asks, two per segment or persona named in the rule.
 
     Raises NoSuchContact.
     """

@@ -163,7 +163,7 @@ def test_history_under_todays_rules(scored: tuple[ScoreModel, Contact], now: dat
     assert total(contact, model) == 65
     assert account(contact.pk, model=model, at=now - DAY).total == 30
     live = ScoreVersion.objects.get(model=model, state="live")
-    stops = history.under(live, contact, now=now)
+    stops = history.under(live, contact, now=now).stops
     assert [stop.total for stop in stops] == [20, 65, 20, 65]
     assert [stop.at for stop in stops[1:]] == [now - 8 * DAY, now - 3 * DAY, now - 2 * DAY]
     client.force_login(make_user(SALES))

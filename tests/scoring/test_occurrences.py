@@ -17,7 +17,7 @@ from scoring import actions, queries
 from scoring.ledger import account
 from scoring.models import LedgerRow, Rule, Score, ScoreDue, ScoreModel, ScoreVersion
 from scoring.nodes import node_of
-from scoring.occurrences import Counting, check_counting, contribution, rule_in_words, steps
+from scoring.occurrences import Counting, check_counting, earned, rule_in_words, steps
 from scoring.queries.moments import difference_by_moments
 from scoring.trial import draft_plan, try_on
 from segments.definitions import export_to, import_from
@@ -77,12 +77,16 @@ def test_whatever_was_given_is_taken_away_in_the_end(points: str, halvings: int 
 
 
 def test_a_cap_holds_both_ways() -> None:
-    visits = [NOW + number * DAY for number in range(5)]
+    days = 24 * 3600 * 1_000_000
+    visits = [number * days for number in range(5)]
     counting = Counting(cap=Decimal(12), expires_after_days=10)
-    up = contribution(visits, Decimal(5), counting, until=NOW + 30 * DAY)
-    assert [level for _at, level in up] == [500, 1000, 1200, 1000, 500, 0]
-    down = contribution(visits, Decimal(-5), counting, until=NOW + 30 * DAY)
-    assert [level for _at, level in down] == [-level for _at, level in up]
+    up, down = (earned(visits, Decimal(points), counting) for points in (5, -5))
+    asked = [-1, 0, 1, 2, 4, 10, 11, 12, 13, 14, 30]
+    assert [up.level(day * days) for day in asked] == [0, 500, 1000, 1200, 1200, 1200, 1200, 1000, 500, 0, 0]
+    assert [down.level(day * days) for day in asked] == [-up.level(day * days) for day in asked]
+    assert sorted(set(up.moments())) == [day * days for day in (0, 1, 2, 3, 4, 10, 11, 12, 13, 14)]
+    first = earned(visits, Decimal(5), Counting(first_n=2))
+    assert [first.level(day * days) for day in (0, 1, 4)] == [500, 1000, 1000]
 
 
 # --- what fits --------------------------------------------------------------------------------------------------------------
