@@ -1,4 +1,4 @@
-"""Mail to our own people about leads: scoring asks by rows (Notice), this sends them, one mail for what is due together, each once.
+"""Mail to our own people about leads and what programs tell them: others ask by rows (Notice), this sends them, one mail for what is due together, each once.
 
 A notice is *waiting*, then in one committed statement *being sent*, then sent or failed. A worker that dies in between leaves it
 “being sent”: it may have left, so it is never sent again; it stands in the bell anyway.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 
@@ -22,9 +23,9 @@ from django.utils.translation import ngettext
 
 from leads.workspace import workspace, zone
 from nurture.message import BadAddress, Envelope, build
-from nurture.rendering import Mail
+from nurture.rendering import Mail, one_line
 from nurture.smtp import Connection, Server, Verdict, configured
-from scoring.models import Notice
+from scoring.models import HandOff, Notice
 
 AT_ONCE = 500
 REST = timedelta(minutes=5)  # before the next try
@@ -55,7 +56,7 @@ def _claim(now: datetime, to: str) -> list[Notice]:
         rows = list(
             Notice.objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
             .filter(mail=Notice.Mail.WAITING, mail_due_at__lte=now)
-            .select_related("user", "hand_off")
+            .select_related("user", "hand_off", "contact__company")
             .order_by("mail_due_at", "id")[:AT_ONCE]
         )
         Notice.objects.filter(pk__in=[row.pk for row in rows]).update(mail=to)
@@ -71,7 +72,7 @@ def _by_user(rows: Sequence[Notice]) -> dict[int, list[Notice]]:
 
 def _send(rows: Sequence[Notice], connection: Connection, now: datetime) -> int:
     """One mail to one user about all of these. Those whose lead was read of or answered meanwhile need none."""
-    news = [row for row in rows if row.hand_off.state == "open"]
+    news = [row for row in rows if row.hand_off is None or row.hand_off.state == "open"]
     mine = Notice.objects.filter(pk__in=[row.pk for row in rows], mail=Notice.Mail.SENDING)
     if not news:
         mine.update(mail=Notice.Mail.NONE)
@@ -104,28 +105,51 @@ def _send(rows: Sequence[Notice], connection: Connection, now: datetime) -> int:
 
 def write(user: User, rows: Sequence[Notice]) -> Mail:
     """Subject, HTML and text: each lead with grade, points, why now, until when, and its address."""
-    here = zone()
-    lines, items = [], []
-    for row in rows:
-        lead, card = row.hand_off, row.hand_off.card
-        name = f"{lead.grade} {card.get('who', {}).get('name', '')}".strip()
-        company = (card.get("who", {}).get("company") or {}).get("name", "")
-        why = card.get("why_now", {}).get("words", "")
-        until = _("answer until %(when)s") % {
-            "when": date_format(lead.due_at.astimezone(here), "SHORT_DATETIME_FORMAT")
-        }
-        link = f"{settings.PUBLIC_URL}{reverse('scoring:hand-off-detail', args=[lead.pk])}"
-        head = ", ".join(part for part in (name, company) if part)
-        lines.append(f"{row.get_kind_display()}: {head}\n{why}\n{until}\n{link}\n")
-        items.append(
-            f'<li><p>{escape(str(row.get_kind_display()))}: <a href="{escape(link)}"><b>{escape(head)}</b></a><br>'
-            f"{escape(why)}<br>{escape(until)}</p></li>"
-        )
-    if len(rows) == 1:
-        card = rows[0].hand_off.card
-        subject = f"{rows[0].get_kind_display()}: {card.get('who', {}).get('name', '')} ({rows[0].hand_off.grade})"
-    else:
-        subject = ngettext("%(n)d lead waits for you", "%(n)d leads wait for you", len(rows)) % {"n": len(rows)}
+    parts = [_about_lead(row, row.hand_off) if row.hand_off else _about_contact(row) for row in rows]
     wishes = f"{settings.PUBLIC_URL}{reverse('scoring:notice-list')}"
     foot = _("How you hear of leads: %(link)s") % {"link": wishes}
-    return Mail(subject, f"<ul>{''.join(items)}</ul><p>{escape(foot)}</p>", "\n".join([*lines, foot]))
+    items = "".join(f"<li><p>{part.html}</p></li>" for part in parts)
+    return Mail(
+        _subject(rows), f"<ul>{items}</ul><p>{escape(foot)}</p>", "\n".join([*(part.text for part in parts), foot])
+    )
+
+
+def _subject(rows: Sequence[Notice]) -> str:
+    leads = [row.hand_off for row in rows if row.hand_off]
+    if len(rows) > 1:
+        if len(leads) == len(rows):
+            return ngettext("%(n)d lead waits for you", "%(n)d leads wait for you", len(rows)) % {"n": len(rows)}
+        return ngettext("%(n)d notice for you", "%(n)d notices for you", len(rows)) % {"n": len(rows)}
+    if not leads:
+        return one_line(rows[0].words)
+    return f"{rows[0].get_kind_display()}: {leads[0].card.get('who', {}).get('name', '')} ({leads[0].grade})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    text: str
+    html: str
+
+
+def _about_contact(row: Notice) -> _Part:
+    assert row.contact is not None
+    link = f"{settings.PUBLIC_URL}{reverse('leads:contact-detail', args=[row.contact_id])}"
+    company = row.contact.company.name if row.contact.company else ""
+    head = ", ".join(part for part in (str(row.contact), company) if part)
+    shown = "<br>".join(escape(line) for line in row.words.splitlines())
+    html = f'{shown}<br><a href="{escape(link)}"><b>{escape(head)}</b></a>'
+    return _Part(f"{row.words}\n{head}\n{link}\n", html)
+
+
+def _about_lead(row: Notice, lead: HandOff) -> _Part:
+    card = lead.card
+    name = f"{lead.grade} {card.get('who', {}).get('name', '')}".strip()
+    company = (card.get("who", {}).get("company") or {}).get("name", "")
+    why = card.get("why_now", {}).get("words", "")
+    until = _("answer until %(when)s") % {"when": date_format(lead.due_at.astimezone(zone()), "SHORT_DATETIME_FORMAT")}
+    link = f"{settings.PUBLIC_URL}{reverse('scoring:hand-off-detail', args=[lead.pk])}"
+    head, kind = ", ".join(part for part in (name, company) if part), row.get_kind_display()
+    html = (
+        f'{escape(str(kind))}: <a href="{escape(link)}"><b>{escape(head)}</b></a><br>{escape(why)}<br>{escape(until)}'
+    )
+    return _Part(f"{kind}: {head}\n{why}\n{until}\n{link}\n", html)

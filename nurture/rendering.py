@@ -6,7 +6,7 @@ Liquid runs sandboxed: values are plain texts, numbers and dictionaries, nothing
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -237,10 +237,35 @@ def _plain(value: Any) -> Any:
     return "" if value is None else value
 
 
+@lru_cache(maxsize=128)
+def _parsed_words(text: str) -> BoundTemplate:
+    try:
+        return _TEXT.from_string(text, name="text")
+    except (LiquidError, RecursionError) as error:
+        raise BadTemplate(_liquid_words(error)) from error
+
+
+def fill_words(text: str, context: Mapping[str, Any]) -> str:
+    """A plain text (a notice, not a mail) filled for one person. Raises BadTemplate."""
+    try:
+        return _tidy(_parsed_words(text).render(**context)).strip()
+    except (LiquidError, ArithmeticError, ValueError, TypeError, RecursionError) as error:
+        raise BadTemplate(_liquid_words(error)) from error
+
+
+def unknown_words(text: str) -> list[str]:
+    """Placeholders of a plain text that no contact can ever fill. Raises BadTemplate for what cannot be read."""
+    return _unknown([_parsed_words(text)])
+
+
 def unknown_placeholders(compiled_template: Compiled) -> list[str]:
     """Placeholders that no contact can ever fill, such as contact.frist_name."""
+    return _unknown([compiled_template.subject, compiled_template.html])
+
+
+def _unknown(parts: Iterable[BoundTemplate]) -> list[str]:
     found: set[str] = set()
-    for part in (compiled_template.subject, compiled_template.html):
+    for part in parts:
         for path in part.global_variable_paths():
             root, _dot, rest = path.partition(".")
             key = re.split(r"[.\[]", rest, maxsplit=1)[0]

@@ -13,7 +13,7 @@ from leads.queries import mark
 from scoring import bant
 from scoring.actions.answering import merge_hand_offs
 from scoring.cards import number
-from scoring.models import POINTS_GIVEN, BantFact, HandOff, LookAgain, PointsGiven, Score
+from scoring.models import POINTS_GIVEN, BantFact, HandOff, LookAgain, Notice, PointsGiven, Score
 from scoring.queries.bant import bant_of
 
 
@@ -22,7 +22,9 @@ def register() -> None:
         Part(
             "scores",
             gettext_lazy("Scores and leads"),
-            moves=frozenset({"scoring_handoff", "scoring_bantfact", "scoring_pointsgiven", "scoring_lookagain"}),
+            moves=frozenset(
+                {"scoring_handoff", "scoring_bantfact", "scoring_pointsgiven", "scoring_lookagain", "scoring_notice"}
+            ),
             drops=frozenset({"scoring_ledgerrow", "scoring_score", "scoring_scoredue", "scoring_graduationspared"}),
             tell=_tell,
             join=_join,
@@ -110,6 +112,7 @@ def _join(pair: Pair, actor: User | None) -> None:
     merge_hand_offs(gone=pair.gone, kept=pair.kept, actor=actor, now=pair.now)
     BantFact.objects.filter(contact=pair.gone).update(contact=pair.kept)
     PointsGiven.objects.filter(contact=pair.gone).update(contact=pair.kept)
+    Notice.objects.filter(contact=pair.gone).update(contact=pair.kept)
     _join_looks_again(pair)
     mark([pair.kept.pk], POINTS_GIVEN)
 

@@ -635,6 +635,7 @@ class Notice(models.Model):
         LEAD = "lead", _("new lead")
         ASSIGNED = "assigned", _("lead assigned to you")
         LATE = "late", _("lead escalated")
+        PROGRAM = "program", _("a program tells you")
 
     class Mail(models.TextChoices):
         NONE = "none", _("not by mail")
@@ -647,7 +648,11 @@ class Notice(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="notices")
     key = models.CharField(max_length=80)
     kind = models.CharField(max_length=8, choices=Kind)
-    hand_off = models.ForeignKey(HandOff, models.CASCADE, related_name="notices")
+    hand_off = models.ForeignKey(HandOff, models.CASCADE, null=True, related_name="notices")
+    contact = models.ForeignKey(
+        Contact, models.CASCADE, null=True, related_name="+", help_text="Whom it is about, where there is no lead."
+    )
+    words = models.CharField(max_length=1000, blank=True, default="", db_default="", help_text="Told by a program.")
     at = models.DateTimeField()
     read_at = models.DateTimeField(null=True)
     mail = models.CharField(max_length=7, choices=Mail, default=Mail.NONE)
@@ -656,7 +661,14 @@ class Notice(models.Model):
     problem = models.CharField(max_length=300, blank=True, default="")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["user", "key"], name="scoring_notice_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "key"], name="scoring_notice_once"),
+            models.CheckConstraint(
+                condition=models.Q(hand_off__isnull=False, contact__isnull=True)
+                | models.Q(hand_off__isnull=True, contact__isnull=False),
+                name="scoring_notice_about_one",
+            ),
+        ]
         indexes = [
             models.Index(  # the bell
                 fields=["user", "-at", "-id"], condition=models.Q(read_at__isnull=True), name="scoring_notice_unread"

@@ -23,7 +23,9 @@ class News:
     user_id: int
     key: str
     kind: str
-    hand_off_id: int
+    hand_off_id: int | None = None  # a lead, or else
+    contact_id: int | None = None  # somebody whom a program tells about, in these
+    words: str = ""
 
 
 def tell(news: Sequence[News], *, now: datetime) -> int:
@@ -40,6 +42,8 @@ def tell(news: Sequence[News], *, now: datetime) -> int:
             key=one.key,
             kind=one.kind,
             hand_off_id=one.hand_off_id,
+            contact_id=one.contact_id,
+            words=one.words,
             at=now,
             mail=Notice.Mail.NONE if due is None else Notice.Mail.WAITING,
             mail_due_at=due,
@@ -95,9 +99,11 @@ def admins() -> list[int]:
     )
 
 
-def read(user: User, *, now: datetime, hand_off_id: int | None = None) -> int:
-    """Notices marked as read: all of the user's, or those about one lead."""
+def read(user: User, *, now: datetime, hand_off_id: int | None = None, notice_id: int | None = None) -> int:
+    """Notices marked as read: all of the user's, those about one lead, or one."""
     rows = Notice.objects.filter(user=user, read_at=None)
+    if notice_id is not None:
+        rows = rows.filter(pk=notice_id)
     if hand_off_id is not None:
         rows = rows.filter(hand_off_id=hand_off_id)
     return rows.update(read_at=now)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 
 from leads.models import CustomField, Owner, Stage
@@ -107,6 +108,20 @@ class Names:
     @cached_property
     def owners(self) -> dict[str, Owner]:
         return {row.name: row for row in Owner.objects.order_by("name")}
+
+    @cached_property
+    def users(self) -> dict[str, User]:
+        """User name -> user, of those who may sign in."""
+        return {row.username: row for row in User.objects.filter(is_active=True).order_by("username")}
+
+    @cached_property
+    def teams(self) -> dict[str, list[int]]:
+        """Team -> ids of its users who may sign in."""
+        found: dict[str, list[int]] = {}
+        rows = Owner.objects.exclude(team="").filter(user__is_active=True).order_by("team", "user_id")
+        for team, user_id in rows.values_list("team", "user_id"):
+            found.setdefault(team, []).append(user_id)
+        return found
 
     @cached_property
     def programs(self) -> dict[str, Program]:

@@ -28,7 +28,7 @@ def _user(request: HttpRequest) -> User:
 
 
 def _rows(user: User) -> QuerySet[Notice]:
-    return Notice.objects.filter(user=user).select_related("hand_off__contact", "hand_off__model")
+    return Notice.objects.filter(user=user).select_related("hand_off__contact", "hand_off__model", "contact")
 
 
 @require_GET
@@ -63,10 +63,13 @@ def notice_list(request: HttpRequest) -> HttpResponse:
 @require_POST
 @require("see")
 def notice_read(request: HttpRequest, pk: int | None = None) -> HttpResponse:
-    """One notice, leading to its lead; or all of them."""
+    """One notice, leading to its lead or contact; or all of them."""
     if pk is None:
         notices.read(_user(request), now=timezone.now())
         return redirect("scoring:notice-list")
     row = get_object_or_404(_rows(_user(request)), pk=pk)
+    if row.hand_off_id is None:
+        notices.read(_user(request), now=timezone.now(), notice_id=row.pk)
+        return redirect("leads:contact-detail", row.contact_id)
     notices.read(_user(request), now=timezone.now(), hand_off_id=row.hand_off_id)
     return redirect("scoring:hand-off-detail", row.hand_off_id)

@@ -28,6 +28,22 @@
     });
   }
 
+  // Fields that only some answers of another field ask for: form -> [the field, answer -> fields that stay].
+  const ASKED = {
+    notify: ["whom", { owner: [], user: ["user"], team: ["team"] }],
+    split: ["by", { hand: [], goal: ["days", "at_least"], own: ["days", "at_least", "conditions"] }],
+  };
+
+  function tidyAsked(form) {
+    const [name, fields] = ASKED[form.dataset.stepForm];
+    const chosen = form.querySelector(`input[name=${name}]:checked`);
+    if (!chosen) return;
+    new Set(Object.values(fields).flat()).forEach((field) => {
+      const group = form.querySelector(`#div_id_${field}`);
+      if (group) group.hidden = !fields[chosen.value].includes(field);
+    });
+  }
+
   // The number of days only where people enter again after some.
   function tidyAround(form) {
     const chosen = form.querySelector("input[name=again]:checked");
@@ -38,6 +54,7 @@
   function tidy(root) {
     root.querySelectorAll("[data-around-form]").forEach(tidyAround);
     root.querySelectorAll("[data-step-form=wait]").forEach(tidyWait);
+    Object.keys(ASKED).forEach((kind) => root.querySelectorAll(`[data-step-form=${kind}]`).forEach(tidyAsked));
   }
 
   document.addEventListener("DOMContentLoaded", () => {
@@ -53,6 +70,8 @@
   document.addEventListener("change", (event) => {
     const form = event.target.closest("[data-step-form=wait]");
     if (form && event.target.name === "mode") tidyWait(form);
+    const asked = event.target.closest("[data-step-form]");
+    if (asked && ASKED[asked.dataset.stepForm]?.[0] === event.target.name) tidyAsked(asked);
     const around = event.target.closest("[data-around-form]");
     if (around && event.target.name === "again") tidyAround(around);
   });
