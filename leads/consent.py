@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from django.core import signing
@@ -331,13 +332,18 @@ class Holder:
 
 def preference_token(address: str, contact_id: int | None) -> str:
     """What the link carries: hash and contact, signed. It works as long as the instance keeps its secret."""
-    return signing.Signer(salt=PREFERENCE_SALT).sign(f"{address_hash(address)}-{contact_id or 0}").replace(":", ".")
+    return _preference_signer().sign(f"{address_hash(address)}-{contact_id or 0}").replace(":", ".")
+
+
+@cache
+def _preference_signer() -> signing.Signer:
+    return signing.Signer(salt=PREFERENCE_SALT)
 
 
 def holder_of(token: str) -> Holder | None:
     """None for a forged link. One statement."""
     try:
-        value = signing.Signer(salt=PREFERENCE_SALT).unsign(token.replace(".", ":", 1))
+        value = _preference_signer().unsign(token.replace(".", ":", 1))
     except signing.BadSignature:
         return None
     digest, _dash, number = value.partition("-")

@@ -207,15 +207,15 @@ def make_partitions(months: Iterable[int]) -> int:
     wanted = {_partition(month): month for month in months}
     if not wanted:
         return 0
-    with connection.cursor() as cursor:
+    with prepared.prepared_cursor() as cursor:
         missing = _missing(cursor, wanted)
-        if not missing:
-            return 0
-        with transaction.atomic():
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('leads_activity partitions'))")
-            missing = _missing(cursor, wanted)
-            for name in sorted(missing):
-                _make_partition(cursor, name, wanted[name])
+    if not missing:
+        return 0
+    with connection.cursor() as cursor, transaction.atomic():
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('leads_activity partitions'))")
+        missing = _missing(cursor, wanted)
+        for name in sorted(missing):
+            _make_partition(cursor, name, wanted[name])
     return len(missing)
 
 
@@ -263,7 +263,7 @@ def _partition(month: int) -> str:
 
 def kind_ids(slugs: Collection[str]) -> dict[str, int]:
     """Id of each kind, made where it was never seen. One statement, two with new slugs."""
-    with connection.cursor() as cursor:
+    with prepared.prepared_cursor() as cursor:
         cursor.execute("SELECT slug, id FROM leads_activitykind WHERE slug = ANY(%s)", [list(slugs)])
         known: dict[str, int] = dict(cursor.fetchall())
         fresh = sorted(set(slugs) - known.keys())
@@ -287,7 +287,7 @@ def asset_ids(assets: Collection[tuple[str, str, str]]) -> dict[tuple[str, str, 
     digests = {asset_digest(asset): asset for asset in ids if any(asset)}
     if not digests:
         return ids
-    with connection.cursor() as cursor:
+    with prepared.prepared_cursor() as cursor:
         cursor.execute("SELECT digest, id FROM leads_asset WHERE digest = ANY(%s)", [list(digests)])
         known: dict[uuid.UUID, int] = dict(cursor.fetchall())
         fresh = sorted(digests.keys() - known.keys())
@@ -311,6 +311,7 @@ def asset_digest(asset: tuple[str, str, str]) -> uuid.UUID:
     return uuid.UUID(bytes=hashlib.md5("\x1f".join(asset).encode(), usedforsecurity=False).digest())
 
 
+FEW = 200  # activities: up to here planning weighs more than a plan for their number
 ACTIVITY_COLUMNS = "contact_id, kind_id, occurred_at, asset_id, properties"
 STORE_ACTIVITIES = """
 WITH new AS (
@@ -346,7 +347,7 @@ def store_activities(rows: Sequence[ActivityRow], *, now: datetime) -> int:
         AS row (contact_id, kind_id, occurred_at, asset_id, properties)
     """
     statement = STORE_ACTIVITIES.format(columns=ACTIVITY_COLUMNS, source=source, facet=int(Mark.Facet.ACTIVITY))
-    with connection.cursor() as cursor:
+    with prepared.prepared_cursor() if len(rows) <= FEW else connection.cursor() as cursor:
         cursor.execute(
             statement,
             [

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from django.db import connection
 
+from leads.prepared import prepared_cursor
+
 # Why an address gets no mail for a purpose, as a code, or null when it may: a suppression wins, then the last row of the ledger that
 # counts, then the legal basis. “asked” alone is a double opt-in that was never confirmed; after “given” it takes nothing back.
 _BLOCKED = """
@@ -58,7 +60,7 @@ def lock_addresses(hashes: Sequence[str]) -> None:
     Whoever writes consent and whoever claims mail takes these locks first of all and in one order, so the two never pass each other:
     a claim sees every withdrawal that was committed before it, and a withdrawal that waits is committed after the claim.
     """
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             """
             SELECT pg_advisory_xact_lock(key) FROM (
@@ -71,7 +73,7 @@ def lock_addresses(hashes: Sequence[str]) -> None:
 
 def lock_addresses_in_clear(addresses: Iterable[str]) -> None:
     """The same for addresses as they are written. One statement."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             """
             SELECT pg_advisory_xact_lock(key) FROM (

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime
+from functools import lru_cache
 
 from django.utils.translation import gettext as _
 
 from nurture.rendering import Mail, one_line
 
 _LABEL = re.compile(r"[^a-z0-9-]+")
+_NO_LOCAL_PART = re.compile(r'[<>()\[\],;:\\"]')
 
 
 class BadAddress(Exception):
@@ -53,17 +55,19 @@ def message_id(token: uuid.UUID, sender: str) -> str:
     return f"<{token}@{ascii_address(sender).rpartition('@')[2]}>"
 
 
+@lru_cache(maxsize=512)  # the sender's is asked three times a mail
 def ascii_address(address: str) -> str:
     """The address for the wire: international domains in ASCII. Raises BadAddress for what plain SMTP cannot carry."""
-    local, at, domain = address.strip().rpartition("@")
-    if not at or not local or not domain or any(char.isspace() or not char.isprintable() for char in address.strip()):
+    address = address.strip()
+    local, at, domain = address.rpartition("@")
+    if not at or not local or not domain or " " in address or not address.isprintable():
         raise BadAddress(_("“%(address)s” is no e-mail address.") % {"address": one_line(address)})
     if not local.isascii():
         raise BadAddress(
             _("The part before the @ of “%(address)s” has letters that plain SMTP cannot carry.")
             % {"address": one_line(address)}
         )
-    if any(char in '<>()[],;:\\"' for char in local):
+    if _NO_LOCAL_PART.search(local):
         raise BadAddress(_("“%(address)s” is no e-mail address.") % {"address": one_line(address)})
     try:
         return f"{local}@{domain.encode('idna').decode('ascii') if not domain.isascii() else domain}"
@@ -126,6 +130,7 @@ def _named(name: str, address: str) -> str:
     return f"{words} <{address}>"
 
 
+@lru_cache(maxsize=512)  # sender, subject, list: the same for many
 def _encoded(name: str, value: str) -> str:
     """Folded to short lines; what is not ASCII as encoded words."""
     if value.isascii():

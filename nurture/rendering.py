@@ -276,7 +276,7 @@ def _unknown(parts: Iterable[BoundTemplate]) -> list[str]:
 
 def one_line(text: str) -> str:
     """A header's value: no line break or control character gets in, whatever a name or subject holds."""
-    printable = "".join(char if char.isprintable() or char == " " else " " for char in text)
+    printable = text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
     return " ".join(printable.split())[:LONGEST_SUBJECT]
 
 

@@ -33,9 +33,9 @@ from leads.consent import preference_token
 from leads.models import Suppression, Workspace
 from leads.suppression import suppress
 from leads.workspace import workspace
-from nurture import confirmations, queries, window
+from nurture import confirmations, queries_sending, window
 from nurture.message import BadAddress, Envelope, Message, build
-from nurture.models import Sending, Template
+from nurture.models import Sending
 from nurture.rendering import BadTemplate, compiled, context_for
 from nurture.smtp import Answer, Connection, Server, Verdict, configured
 
@@ -108,7 +108,7 @@ class _Slice:
 
     reserved_until: datetime
     addresses: list[str]
-    written: list[queries.Written]
+    written: list[queries_sending.Written]
     messages: dict[int, Message]
 
 
@@ -148,7 +148,7 @@ def send_due(now: datetime, *, seconds: float = 50.0, server: Server | None = No
     Safe in many processes at once. While one slice is offered to the server, the next is prepared and claimed.
     """
     clock, report = _Clock(now, time.monotonic()), Report()
-    report.uncertain += queries.give_up_leases(now=now)
+    report.uncertain += queries_sending.give_up_leases(now=now)
     server = server or configured()
     if server is None:
         _keep_in_outbox(clock, seconds, report)
@@ -208,21 +208,13 @@ def _prepare(clock: _Clock, report: Report) -> _Slice | None:
     """Reserve the next mails and write them; None when none is due. One statement, four more when there are some."""
     at = clock.at()
     reserved_until = at + RESERVED
-    ids = queries.reserve_sendings(now=at, lease_until=reserved_until, limit=SLICE)
-    if not ids:
+    rows = queries_sending.reserve_sendings(now=at, lease_until=reserved_until, limit=SLICE)
+    if not rows:
         return None
     home = workspace()
     failed: dict[str, list[int]] = {}
-    rows = list(
-        Sending.objects.filter(pk__in=ids)
-        .select_related("contact__company", "contact__owner", "consent_request")
-        .defer("html", "text", "headers")
-        .order_by("due_at", "id")
-    )
     prepared = _Slice(reserved_until, sorted({row.address for row in rows}), [], {})
-    templates = Template.objects.in_bulk({row.template_id for row in rows})
     for sending in rows:
-        sending.template = templates[sending.template_id]
         try:
             message, written = write(sending, home, at=at)
         except (BadTemplate, BadAddress) as error:
@@ -242,7 +234,7 @@ def _prepare(clock: _Clock, report: Report) -> _Slice | None:
     return prepared
 
 
-def write(sending: Sending, home: Workspace, *, at: datetime) -> tuple[Message, queries.Written]:
+def write(sending: Sending, home: Workspace, *, at: datetime) -> tuple[Message, queries_sending.Written]:
     """The mail of one sending, as bytes and as it is stored. Raises BadTemplate or BadAddress."""
     link = unsubscribe_url(sending)
     context = context_for(
@@ -270,7 +262,7 @@ def write(sending: Sending, home: Workspace, *, at: datetime) -> tuple[Message, 
         is_automatic=sending.is_operational and not sending.is_test,
     )
     message = build(mail, envelope, at=at)
-    stored = queries.Written(
+    stored = queries_sending.Written(
         sending.pk,
         message.message_id,
         mail.subject,
@@ -291,7 +283,7 @@ def _claim(prepared: _Slice, at: datetime, carrier: str, report: Report) -> list
         return []
     with transaction.atomic():
         queries_consent.lock_addresses_in_clear(prepared.addresses)
-        states = queries.claim_sendings(
+        states = queries_sending.claim_sendings(
             prepared.written,
             now=at,
             reserved_until=prepared.reserved_until,
@@ -335,7 +327,7 @@ def _record(answers: dict[int, Answer], at: datetime, report: Report) -> None:
     ):  # they will be suppressed: their locks before any other, see lock_addresses
         queries_consent.lock_addresses_in_clear(Sending.objects.filter(pk__in=bad).values_list("address", flat=True))
     if sent := by_verdict.get(Verdict.SENT):
-        activities = queries.set_sent(sent, sent_at=at)
+        activities = queries_sending.set_sent(sent, sent_at=at)
         record_activities(
             [
                 NewActivity(contact_id, "email_sent", at, subject=subject, source=f"template:{slug}")

@@ -9,7 +9,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from nurture import queries, queries_around
+from nurture import queries_around, queries_sending
 from nurture.kinds.base import Group, Kind, Names, StepForm, Walker, is_text
 
 
@@ -41,7 +41,7 @@ def _run(group: Group) -> dict[str, list[Walker]]:
             _("The template “%(slug)s” does not exist any more.") % {"slug": group.step.values["template"]}
         )
     over = _over_budget(group)
-    queued = queries.queue_mails(
+    queued = queries_sending.queue_mails(
         group.walkers, template_id=template.pk, step=group.step.id, now=group.now, over_budget=over
     )
     outcomes = group.split(queued, inside="done", outside="not_mailed")

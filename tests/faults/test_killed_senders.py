@@ -25,17 +25,17 @@ pytestmark = pytest.mark.django_db(transaction=True)
 PEOPLE = 50  # three slices and a bit
 
 KILLS = [
-    "nurture.queries:reserve_sendings:after:1",
+    "nurture.queries_sending:reserve_sendings:after:1",
     "nurture.sending:write:after:7",
-    "nurture.queries:claim_sendings:before:1",
-    "nurture.queries:claim_sendings:after:1",  # inside the transaction: rolled back
+    "nurture.queries_sending:claim_sendings:before:1",
+    "nurture.queries_sending:claim_sendings:after:1",  # inside the transaction: rolled back
     "nurture.sending:_offer:before:1",  # claimed and committed, nothing offered yet
     "nurture.smtp/Connection:deliver:before:3",
     "nurture.smtp/Connection:deliver:after:3",
     "nurture.smtp/Connection:deliver:after:27",
     "nurture.smtp:_stuffed:after:5",  # between DATA and the mail
-    "nurture.queries:set_sent:before:1",
-    "nurture.queries:set_sent:after:2",  # recorded but not committed
+    "nurture.queries_sending:set_sent:before:1",
+    "nurture.queries_sending:set_sent:after:2",  # recorded but not committed
     "nurture.sending:record_activities:after:1",
 ]
 

@@ -16,7 +16,7 @@ from leads.actions import withdraw_consent
 from leads.addresses import address_hash
 from leads.models import Activity, ConsentEvent, Contact, Signal, Suppression
 from leads.suppression import suppress
-from nurture import actions, queries, sending
+from nurture import actions, queries_sending, sending
 from nurture.models import Sending
 from nurture.smtp import Connection, Server
 from nurture.turn import take_in
@@ -370,7 +370,7 @@ def test_a_worker_that_died_leaves_an_uncertain_mail() -> None:
 def test_a_reservation_ends_by_itself(smtp: Sink) -> None:
     (person,) = make_people(1)
     queue(person)
-    assert len(queries.reserve_sendings(now=NOW, lease_until=NOW + sending.RESERVED, limit=9)) == 1
+    assert len(queries_sending.reserve_sendings(now=NOW, lease_until=NOW + sending.RESERVED, limit=9)) == 1
     assert sending.send_due(NOW, server=smtp.server).sent == 0
     assert sending.send_due(NOW + sending.RESERVED, server=smtp.server).sent == 1
 

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from leads.actions import withdraw_consent
 from leads.models import ConsentEvent
-from nurture import queries, sending
+from nurture import queries_sending, sending
 from nurture.models import Sending
 from tests.makers import NOW, make_contact
 from tests.nurture.makers import make_template, set_workspace
@@ -99,7 +99,7 @@ def test_a_claim_waits_for_a_withdrawal_that_is_being_written() -> None:
 
 def test_a_withdrawal_waits_for_a_claim_that_is_being_written(monkeypatch: pytest.MonkeyPatch) -> None:
     (address,) = queue(1)
-    real = queries.claim_sendings
+    real = queries_sending.claim_sendings
     seen: list[int] = []
 
     def withdraw() -> None:
@@ -114,7 +114,7 @@ def test_a_withdrawal_waits_for_a_claim_that_is_being_written(monkeypatch: pytes
             assert not ConsentEvent.objects.exists()
             return real(*args, **kwargs)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(queries, "claim_sendings", claim)
+        monkeypatch.setattr(queries_sending, "claim_sendings", claim)
         assert sending.send_due(NOW).sent == 1
     assert seen == [1]  # the claim was committed first
     assert ConsentEvent.objects.count() == 1
