@@ -207,7 +207,7 @@ def make_partitions(months: Iterable[int]) -> int:
     wanted = {_partition(month): month for month in months}
     if not wanted:
         return 0
-    with prepared.prepared_cursor() as cursor:
+    with queries_prepared.prepared_cursor() as cursor:
         missing = _missing(cursor, wanted)
     if not missing:
         return 0
@@ -263,7 +263,7 @@ def _partition(month: int) -> str:
 
 def kind_ids(slugs: Collection[str]) -> dict[str, int]:
     """Id of each kind, made where it was never seen. One statement, two with new slugs."""
-    with prepared.prepared_cursor() as cursor:
+    with queries_prepared.prepared_cursor() as cursor:
         cursor.execute("SELECT slug, id FROM leads_activitykind WHERE slug = ANY(%s)", [list(slugs)])
         known: dict[str, int] = dict(cursor.fetchall())
         fresh = sorted(set(slugs) - known.keys())
@@ -287,7 +287,7 @@ def asset_ids(assets: Collection[tuple[str, str, str]]) -> dict[tuple[str, str, 
     digests = {asset_digest(asset): asset for asset in ids if any(asset)}
     if not digests:
         return ids
-    with prepared.prepared_cursor() as cursor:
+    with queries_prepared.prepared_cursor() as cursor:
         cursor.execute("SELECT digest, id FROM leads_asset WHERE digest = ANY(%s)", [list(digests)])
         known: dict[uuid.UUID, int] = dict(cursor.fetchall())
         fresh = sorted(digests.keys() - known.keys())
@@ -347,7 +347,7 @@ def store_activities(rows: Sequence[ActivityRow], *, now: datetime) -> int:
         AS row (contact_id, kind_id, occurred_at, asset_id, properties)
     """
     statement = STORE_ACTIVITIES.format(columns=ACTIVITY_COLUMNS, source=source, facet=int(Mark.Facet.ACTIVITY))
-    with prepared.prepared_cursor() if len(rows) <= FEW else connection.cursor() as cursor:
+    with queries_prepared.prepared_cursor() if len(rows) <= FEW else connection.cursor() as cursor:
         cursor.execute(
             statement,
             [

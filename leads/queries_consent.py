@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from leads.prepared import prepared_cursor
+from leads.queries_prepared import prepared_cursor
 
 # Why an address gets no mail for a purpose, as a code, or null when it may: a suppression wins, then the last row of the ledger that
 # counts, then the legal basis. “asked” alone is a double opt-in that was never confirmed; after “given” it takes nothing back.

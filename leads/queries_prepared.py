@@ -79,7 +79,7 @@ class Columns(Generic[Row]):
 
 
 def rows_of(
-    model: type[Row], rest: str, params: Sequence[Any] = (), *, more: str = ""
+    model: type[Row], rest: str, params: Sequence[Any] | None = None, *, more: str = ""
 ) -> list[tuple[Row, tuple[Any, ...]]]:
     """Rows of a model with the values of `more`, by `SELECT columns, more FROM table row {rest}`. One statement."""
     columns = _columns(model)

@@ -1,10 +1,10 @@
-"""Statements of what stands around the steps: who must be looked at, who leaves, who reached the goal, what a hold-out shows, the budget."""
+"""Statements of what stands around the steps: who must be looked at, who leaves, who reached the goal, what a hold-out shows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import connection
 from psycopg import sql
@@ -194,30 +194,6 @@ def goal_count(program_id: int) -> int:
             [program_id],
         )
         return int(cursor.fetchone()[0])
-
-
-# --- The budget of mails ---------------------------------------------------------------------------------------------------------
-
-
-def over_budget(contact_ids: Sequence[int], *, mails: int, days: int, now: datetime) -> set[int]:
-    """Contacts who got, or are about to get, that many marketing mails within the days before `now`. Two statements.
-
-    The contacts' rows are locked first, in order: of two programs at work at once the second counts the first one's mails.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT FROM leads_contact WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [list(contact_ids)]
-        )
-        cursor.execute(
-            """
-            SELECT contact_id FROM nurture_sending
-            WHERE contact_id = ANY(%s) AND state <> 'not_sent' AND NOT is_test AND NOT is_operational
-                AND coalesce(sent_at, queued_at) > %s
-            GROUP BY contact_id HAVING count(*) >= %s
-            """,
-            [list(contact_ids), now - timedelta(days=days), mails],
-        )
-        return {contact_id for (contact_id,) in cursor.fetchall()}
 
 
 # --- Waiting for something about the contact ----------------------------------------------------------------------------------------

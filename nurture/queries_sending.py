@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from django.db import connection
 
 from leads import queries_consent
 from leads.models import Company, ConsentRequest, Contact, Owner
-from leads.prepared import Columns, prepared_cursor, rows_with_ids
+from leads.queries_prepared import Columns, prepared_cursor, rows_with_ids
 from nurture.models import Sending, Template
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ MAY_NOT = (
 )
 
 
-def queue_mails(
-    walkers: Sequence[Walker], *, template_id: int, step: str, now: datetime, over_budget: Collection[int] = ()
-) -> set[int]:
+def queue_mails(walkers: Sequence[Walker], *, template_id: int, step: str, now: datetime) -> set[int]:
     """A sending for each person; the contacts whose mail is in the queue. One statement.
 
     Somebody who may not be mailed gets a row too, with the reason. The unique key makes a second row for the same visit impossible.
@@ -40,10 +38,7 @@ def queue_mails(
                 SELECT t.id, t.purpose, coalesce(p.basis = 'contract', false) AS is_operational
                 FROM nurture_template t LEFT JOIN leads_purpose p ON p.slug = t.purpose WHERE t.id = %(template)s
             ), walker AS MATERIALIZED (
-                SELECT w.*, c.email, t.purpose, t.is_operational, coalesce(
-                    {MAY_NOT.format(row="c.email", of="t")},
-                    CASE WHEN c.id = ANY(%(over)s::bigint[]) AND NOT t.is_operational THEN 'budget' END
-                ) AS blocked
+                SELECT w.*, c.email, t.purpose, t.is_operational, {MAY_NOT.format(row="c.email", of="t")} AS blocked
                 FROM unnest(%(enrolments)s::bigint[], %(contacts)s::bigint[], %(visits)s::int[])
                     w (enrolment_id, contact_id, visit)
                 JOIN leads_contact c ON c.id = w.contact_id
@@ -67,7 +62,6 @@ def queue_mails(
                 "template": template_id,
                 "step": step,
                 "now": now,
-                "over": list(over_budget),
             },
         )
         return {contact_id for contact_id, state in cursor.fetchall() if state == "queued"}
@@ -127,6 +121,7 @@ class Written:
     opens_at: datetime | None = None
 
 
+# Those who wait for the same place come back in the order of their programs' priority, a millisecond apart.
 _CLAIM = f"""
     WITH written AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%(mails)s::json)
@@ -134,7 +129,7 @@ _CLAIM = f"""
     ), verdict AS MATERIALIZED (
         SELECT s.id, s.address, s.due_at, s.queued_at, w.opens_at, p.state IS NOT DISTINCT FROM 'paused' AS is_held,
             lower(split_part(s.address, '@', -1) COLLATE "pg_c_utf8") AS domain,
-            NOT (s.is_test OR s.is_operational) AS is_limited, wish.pace, wish.paused_until,
+            NOT (s.is_test OR s.is_operational) AS is_limited, coalesce(p.priority, 5) AS priority, wish.pace, wish.paused_until,
             CASE
                 WHEN s.is_test THEN NULL
                 WHEN s.contact_id IS NULL AND s.consent_request_id IS NULL THEN 'contact_gone'
@@ -149,7 +144,7 @@ _CLAIM = f"""
         WHERE s.state = 'queued' AND s.lease_until = %(reserved)s
         FOR NO KEY UPDATE OF s
     ), ready AS (
-        SELECT *, row_number() OVER (PARTITION BY address ORDER BY due_at, id) AS place FROM verdict
+        SELECT *, row_number() OVER (PARTITION BY address ORDER BY priority, due_at, id) AS place FROM verdict
         WHERE blocked IS NULL AND NOT is_held AND is_limited
             AND coalesce(paused_until <= %(now)s, true) AND coalesce(opens_at <= %(now)s, true)
     ), budget AS (
@@ -169,7 +164,7 @@ _CLAIM = f"""
                 WHEN v.paused_until > %(now)s THEN 'paused' WHEN v.opens_at > %(now)s THEN 'window'
                 WHEN b.free_at > %(now)s THEN 'frequency' END AS waits_for,
             CASE WHEN v.paused_until > %(now)s THEN v.paused_until WHEN v.opens_at > %(now)s THEN v.opens_at
-                ELSE b.free_at END AS waits_until
+                ELSE b.free_at + v.priority * interval '1 millisecond' END AS waits_until
         FROM verdict v LEFT JOIN budget b USING (id)
     ), pace AS MATERIALIZED (
         SELECT id, domain, per_minute, CASE WHEN minute_began_at > %(now)s - interval '1 minute' THEN minute_began_at ELSE %(now)s END AS began,

@@ -66,7 +66,9 @@ WHY = {
     "domain_pace": gettext_lazy("It waits its turn: the domain gets only so many mails a minute."),
     "program_stopped": gettext_lazy("The program was stopped before."),
     "left_program": gettext_lazy("The contact left the program before."),
-    "budget": gettext_lazy("The budget of mails to one person, over all programs, was used up."),
+    "budget": gettext_lazy(
+        "The budget of mails to one person, over all programs, was used up."
+    ),  # rows before decision 0114
     "contact_gone": gettext_lazy("The contact was deleted before."),
     "worker_died": gettext_lazy("The worker died while it was sending; the mail may have left."),
 }

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 
 from leads.models import CustomField, Owner, Stage
-from nurture.models import MailBudget, Program, Template
+from nurture.models import Program, Template
 from scoring.models import ScoreModel
 from segments import graph
 from segments.models import Segment
@@ -94,10 +94,6 @@ class Names:
     @cached_property
     def custom_fields(self) -> dict[str, CustomField]:
         return {row.key: row for row in CustomField.objects.filter(of=CustomField.Of.CONTACT)}
-
-    @cached_property
-    def budget(self) -> MailBudget | None:
-        return MailBudget.objects.filter(pk=1).first()
 
     @cached_property
     def programs_read(self) -> frozenset[str]:

@@ -9,7 +9,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from nurture import queries_around, queries_sending
+from nurture import queries_sending
 from nurture.kinds.base import Group, Kind, Names, StepForm, Walker, is_text
 
 
@@ -34,28 +34,14 @@ def _malformed(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _run(group: Group) -> dict[str, list[Walker]]:
-    """One statement, three with a budget: suppression and consent are looked at while the sendings are written."""
+    """One statement: suppression and consent are looked at while the sendings are written. Limits are held where mail is claimed."""
     template = group.names.templates.get(group.step.values["template"])
     if template is None:
         raise LookupError(
             _("The template “%(slug)s” does not exist any more.") % {"slug": group.step.values["template"]}
         )
-    over = _over_budget(group)
-    queued = queries_sending.queue_mails(
-        group.walkers, template_id=template.pk, step=group.step.id, now=group.now, over_budget=over
-    )
-    outcomes = group.split(queued, inside="done", outside="not_mailed")
-    outcomes["over_budget"] = [walker for walker in outcomes["not_mailed"] if walker.contact_id in over]
-    outcomes["not_mailed"] = [walker for walker in outcomes["not_mailed"] if walker.contact_id not in over]
-    return outcomes
-
-
-def _over_budget(group: Group) -> set[int]:
-    """Those whose mails of the last days are as many as the one budget over all programs allows. No statement without a budget."""
-    budget = group.names.budget
-    if budget is None:
-        return set()
-    return queries_around.over_budget(group.contact_ids, mails=budget.mails, days=budget.days, now=group.now)
+    queued = queries_sending.queue_mails(group.walkers, template_id=template.pk, step=group.step.id, now=group.now)
+    return group.split(queued, inside="done", outside="not_mailed")
 
 
 class SendEmailForm(StepForm):
@@ -82,6 +68,6 @@ SEND_EMAIL = Kind(
     problems=_problems,
     outcomes={
         "not_mailed": gettext_lazy("not mailed"),
-        "over_budget": gettext_lazy("not mailed: the budget of mails was used up"),
+        "over_budget": gettext_lazy("not mailed: the budget of mails was used up"),  # walks before decision 0114
     },
 )

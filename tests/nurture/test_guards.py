@@ -9,7 +9,7 @@ import pytest
 
 from leads import actions as facts
 from leads.models import Contact
-from nurture import actions, guards, queries, queries_around, turn
+from nurture import actions, guards, queries, queries_around, sending, turn
 from nurture.models import Enrolment, Program, Sending
 from nurture.queries_around import Arm
 from segments.actions import add_to_segment, remove_from_segment
@@ -264,20 +264,24 @@ def test_one_budget_over_all_programs_and_the_first_priority_first() -> None:
     actions.set_budget(mails=1, days=7, actor=None, now=NOW)
     segment, template = make_segment(), make_template()
     last = make_program(mail(template, "late"), segment=segment)
-    first = make_program(mail(template, "early"), wait(8), mail(template, "again"), segment=segment)
+    first = make_program(mail(template, "early"), wait(2), mail(template, "again"), segment=segment)
     for program, priority in ((last, 9), (first, 1)):
         actions.rename_program(program, name=program.name, notes="", priority=priority, actor=None, now=NOW)
     (person,) = make_people(1)
     put_in(segment, [person])
     turn.turn(NOW)
-    turn.turn(NOW + 8 * DAY)
-    assert dict(Sending.objects.values_list("step", "state")) == {
-        "late": "not_sent",
-        "early": "queued",
-        "again": "queued",
-    }
-    assert Sending.objects.get(step="late").why_not == "budget"
-    assert Enrolment.objects.get(program=last).visits.get(step="late").outcome == "over_budget"
+    sending.send_due(NOW)
+    turn.turn(NOW + 2 * DAY)
+    sending.send_due(NOW + 2 * DAY)
+    waiting = dict(Sending.objects.filter(state="queued", why_not="frequency").values_list("step", "due_at"))
+    assert waiting.keys() == {"late", "again"}
+    assert waiting["late"] - waiting["again"] == timedelta(milliseconds=8)
+    assert Enrolment.objects.get(program=last).state == "finished"  # it walked on meanwhile
+    sending.send_due(waiting["late"])
+    assert dict(Sending.objects.values_list("step", "state")) == {"early": "sent", "again": "sent", "late": "not_sent"}
+    assert (
+        Sending.objects.get(step="late").why_not == "frequency"
+    )  # its next place is more than ten days after it was queued
     actions.set_budget(mails=None, days=7, actor=None, now=NOW)
     (other,) = make_people(1)
     put_in(segment, [other])
