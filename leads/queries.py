@@ -144,17 +144,21 @@ def remove_tag(contact_ids: Sequence[int], *, tag: str, now: datetime) -> list[i
 def move_stages(
     contact_ids: Sequence[int], *, allowed: Sequence[str], to: str, cause: str, reason: str, now: datetime
 ) -> list[int]:
-    """Ids of the contacts that stood in an allowed stage and moved; their history is written too. One statement, locks in key order."""
+    """Ids of the contacts that stood in an allowed stage and moved; their history is written too. One statement, locks in key order.
+
+    A clock that went back makes no move earlier than the one before it: the last of the history is where they stand.
+    """
     return _changed(
         """
         WITH due AS (
-            SELECT id, stage FROM leads_contact WHERE id = ANY(%(ids)s) AND stage = ANY(%(allowed)s)
+            SELECT id, stage, greatest(%(now)s, (SELECT max(moved_at) FROM leads_stagemove m WHERE m.contact_id = c.id)) AS at
+            FROM leads_contact c WHERE id = ANY(%(ids)s) AND stage = ANY(%(allowed)s)
             ORDER BY id FOR NO KEY UPDATE
         ), history AS (
             INSERT INTO leads_stagemove (contact_id, moved_at, from_stage, to_stage, cause, reason)
-            SELECT id, %(now)s, stage, %(to)s, %(cause)s, %(reason)s FROM due
+            SELECT id, at, stage, %(to)s, %(cause)s, %(reason)s FROM due
         )
-        UPDATE leads_contact contact SET stage = %(to)s, stage_since = %(now)s, updated_at = %(now)s FROM due
+        UPDATE leads_contact contact SET stage = %(to)s, stage_since = due.at, updated_at = %(now)s FROM due
         WHERE contact.id = due.id RETURNING contact.id
         """,
         {

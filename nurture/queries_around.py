@@ -32,7 +32,7 @@ _WATCHED = f"""
     JOIN nurture_program p ON p.id = e.program_id AND p.state = 'live'
     WHERE {{only}} AND e.step <> 'start' AND (
         e.state IN ('active', 'parked')
-        OR e.goal_at IS NULL AND v.around ? 'goal' AND e.entered_at > %(now)s - make_interval(
+        OR e.goal_at IS NULL AND e.visit > 1 AND v.around ? 'goal' AND e.entered_at > %(now)s - make_interval(
             days => coalesce((v.around #>> '{{{{goal,days}}}}')::int, %(days)s)
         )
     ) ORDER BY e.id FOR NO KEY UPDATE OF e
@@ -40,7 +40,10 @@ _WATCHED = f"""
 
 
 def watched_of(contact_ids: Sequence[int], *, now: datetime, goal_days: int) -> list[Watched]:
-    """Walks of these contacts that some guard stands around, past their entry; locked in order. One statement."""
+    """Walks of these contacts that some guard stands around, past their entry; locked in order. One statement.
+
+    Whoever was turned away at the entry never walked: no goal of theirs counts.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             _WATCHED.format(only="e.contact_id = ANY(%(contacts)s)"),

@@ -141,6 +141,16 @@ def test_many_move_where_it_is_legal() -> None:
     assert actions.move_stages(ids, to="mql", cause="hand_off", reason="ripe", now=NOW) == 0
 
 
+def test_a_clock_that_went_back_leaves_the_history_in_order() -> None:
+    contact = make_contact(stage="inquiry")
+    for to, at in (("mql", NOW), ("lost", NOW - timedelta(hours=1))):
+        assert actions.move_stages([contact.pk], to=to, cause="test", reason="", now=at) == 1
+    moves = StageMove.objects.filter(contact=contact).order_by("moved_at", "id").values_list("to_stage", "moved_at")
+    assert list(moves) == [("mql", NOW), ("lost", NOW)]
+    contact.refresh_from_db()
+    assert (contact.stage, contact.stage_since) == ("lost", NOW)
+
+
 def test_activities_are_recorded_with_kinds_made_on_the_way() -> None:
     contact = make_contact()
     row = actions.NewActivity(contact.pk, "trade_fair", NOW, subject="Hannover", properties={"hall": 7})

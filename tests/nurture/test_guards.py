@@ -13,7 +13,7 @@ from nurture import actions, guards, queries, queries_around, sending, turn
 from nurture.models import Enrolment, Program, Sending
 from nurture.queries_around import Arm
 from segments.actions import add_to_segment, remove_from_segment
-from segments.models import Membership
+from segments.models import Membership, Segment
 from tests.makers import NOW, make_contact, make_segment
 from tests.nurture.makers import (
     mail,
@@ -287,3 +287,18 @@ def test_one_budget_over_all_programs_and_the_first_priority_first() -> None:
     put_in(segment, [other])
     turn.turn(NOW + 9 * DAY)
     assert set(Sending.objects.filter(contact=other).values_list("state", flat=True)) == {"queued"}
+
+
+def test_who_was_turned_away_at_the_entry_is_no_success_later() -> None:
+    around = {"goal": {"conditions": HOT}, "keep_out": [make_segment(name="Kept out").slug]}
+    program, (reached,) = guarded(wait(1, step_id="w"), around=around)
+    (refused,) = make_people(1)
+    add_to_segment(Segment.objects.get(name="Kept out"), contact_ids=[refused.pk], cause="by_hand", actor=None, now=NOW)
+    put_in(segment_of(program), [refused])
+    turn.turn(NOW)
+    assert ended(refused)[0] == "left"
+    for person in (reached, refused):
+        tag(person, "hot", now=NOW + timedelta(hours=1))
+    turn.turn(NOW + timedelta(hours=1))
+    assert (ended(reached), only_enrolment(refused).goal_at) == (("finished", "goal"), None)
+    assert queries_around.goal_count(program.pk) == 1
