@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from scoring import bant, graduation
-from scoring.models import GraduationRule, RoutingRule, ScoreModel, ScoreVersion
+from scoring.models import GraduationRule, RoutingRule, Rule, ScoreModel, ScoreVersion
 from segments.graph import Definition
 from segments.rules import reads_of
 
@@ -15,18 +17,18 @@ OWN = ("total", "fit", "behaviour", "negative", "bant", "grade")
 
 
 def score_definitions() -> list[Definition]:
-    """Models in use and their hand-off conditions, by live version and draft. Two statements."""
+    """Models in use and their hand-off conditions, by live version and draft. One statement."""
     versions = (
         ScoreVersion.objects.exclude(state=ScoreVersion.State.PAST)
         .filter(model__archived_at=None)
         .select_related("model")
-        .prefetch_related("rules")
+        .annotate(asked=ArraySubquery(Rule.objects.filter(version=OuterRef("pk")).values("conditions")))
         .order_by("model__slug", "number")
     )
     reads: dict[ScoreModel, frozenset[str]] = {}
     found = []
     for version in versions:
-        rules = (reads_of(rule.conditions) for rule in bant.all_rules(version))
+        rules = (reads_of(asked) for asked in [*version.asked, *(rule.conditions for rule in bant.rules_of(version))])
         reads[version.model] = reads.get(version.model, frozenset()).union(*rules)
         if version.hand_off_conditions is not None:
             found.append(_hand_off(version))

@@ -17,7 +17,7 @@ from scoring.grades import GRADES, grade
 from scoring.models import DEFAULT_BEHAVIOUR_LINES, DEFAULT_FIT_LINES, ScoreModel, ScoreVersion
 from scoring.queries import Lines
 from segments.conditions.facts import Facts
-from segments.conditions.fields import Family, Field, Scope, register_family
+from segments.conditions.fields import Catalogue, Family, Field, Scope, register_family
 from segments.conditions.fragment import Sql
 from segments.conditions.periods import Moment
 
@@ -37,7 +37,7 @@ def register() -> None:
     register_family(Family(PREFIX, load=load, stamp=queries.publications_stamp))
 
 
-def load() -> Mapping[str, Field]:
+def load(_catalogue: Catalogue) -> Mapping[str, Field]:
     """key -> field of every model in use. Two statements."""
     history: dict[int, list[tuple[datetime, Lines]]] = defaultdict(list)
     versions = ScoreVersion.objects.filter(published_at__isnull=False, model__archived_at=None).order_by("published_at")

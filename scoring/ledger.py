@@ -121,25 +121,44 @@ class Account:
 
 
 def account(contact_id: int, *, model: ScoreModel, at: datetime) -> Account:
-    """Three statements, four where points were given. A rule is called what it was called in the version live at that moment."""
+    """See accounts."""
+    return accounts(contact_id, model=model, moments=[at])[0]
+
+
+def accounts(contact_id: int, *, model: ScoreModel, moments: Sequence[datetime]) -> list[Account]:
+    """One for each moment. Three statements, four where points were given.
+
+    A rule is called what it was called in the version live at that moment.
+    """
     published = ScoreVersion.objects.filter(model=model, published_at__isnull=False).order_by("published_at", "number")
     history = [
         (version.published_at, Lines(tuple(version.fit_lines), tuple(version.behaviour_lines)))
         for version in published
         if version.published_at is not None
     ]
-    names: dict[UUID, str] = {key: rule.name for key, rule in bant.named(model).items()}
     rules = (
         Rule.objects.filter(version__in=published)
-        .select_related("version")
         .order_by("version__published_at", "version__number")
+        .values_list("key", "name", "version__published_at")
     )
-    for rule in rules:
-        if rule.key not in names or (rule.version.published_at is not None and rule.version.published_at <= at):
-            names[rule.key] = rule.name
-    rows = queries.ledger_of([contact_id], model_id=model.pk, at=at)[contact_id]
-    names |= other_names(contact_id, rows, model.slug)
-    return Account(model=model, at=at, rows=folded(rows, names), lines=lines_at(history, at))
+    called = [(key, name, since) for key, name, since in rules if since is not None]
+    rows = queries.ledger_of([contact_id], model_id=model.pk, at=max(moments))[contact_id]
+    others = other_names(contact_id, rows, model.slug)
+    found = []
+    for at in moments:
+        names = _names_at(at, called) | others
+        by_then = [row for row in rows if row.counts_from <= at]
+        found.append(Account(model=model, at=at, rows=folded(by_then, names), lines=lines_at(history, at)))
+    return found
+
+
+def _names_at(at: datetime, called: Iterable[tuple[UUID, str, datetime]]) -> dict[UUID, str]:
+    """Rule -> its name at a moment; the first one of a rule that came later. `called`: rule, name, since when, oldest first."""
+    names: dict[UUID, str] = {}
+    for key, name, since in called:
+        if key not in names or since <= at:
+            names[key] = name
+    return names
 
 
 def folded(rows: Sequence[LedgerEntry], names: Mapping[UUID, str]) -> list[Line]:

@@ -19,6 +19,7 @@ from segments.conditions.fields import (
     GROUP_COMPANY,
     GROUP_CONTACT,
     GROUP_DEAL,
+    Catalogue,
     Choices,
     Either,
     Family,
@@ -206,8 +207,9 @@ def _custom_family(
             examples=suggestions.of_key(of, row.key, flavour or type),
         )  # fmt: skip
 
-    def load() -> dict[str, Field]:
-        return {prefix + row.key: one(row) for row in CustomField.objects.filter(of=of)}
+    def load(catalogue: Catalogue) -> dict[str, Field]:
+        rows = catalogue.once("custom fields", lambda: list(CustomField.objects.all()))
+        return {prefix + row.key: one(row) for row in rows if row.of == of}
 
     return Family(prefix, load)
 
@@ -450,7 +452,7 @@ def _register_activity() -> None:
     prefix = "activity.properties."
     register_family(
         Family(
-            prefix, lambda: {prefix + key: _property(prefix + key) for key in suggestions.property_keys()}, _property
+            prefix, lambda _: {prefix + key: _property(prefix + key) for key in suggestions.property_keys()}, _property
         )
     )
 
@@ -527,10 +529,10 @@ def _deals(facts: Facts, moment: Moment) -> Sequence[DealFact]:
 # --- consent: by address, as of `at`
 
 
-def _consents() -> dict[str, Field]:
-    """The purposes of this instance, and what the ledger met besides. Two statements."""
-    purposes = {Purpose.ALL, *Purpose.objects.values_list("slug", flat=True)}
-    purposes |= {*ConsentEvent.objects.order_by().values_list("purpose", flat=True).distinct()}
+def _consents(_catalogue: Catalogue) -> dict[str, Field]:
+    """The purposes of this instance, and what the ledger met besides. One statement."""
+    met = ConsentEvent.objects.order_by().values_list("purpose", flat=True)
+    purposes = {Purpose.ALL, *Purpose.objects.order_by().values_list("slug", flat=True).union(met)}
     return {f"consent.{purpose}": _consent(f"consent.{purpose}") for purpose in sorted(purposes)}
 
 

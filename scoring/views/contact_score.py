@@ -26,7 +26,7 @@ from leads.workspace import zone
 from scoring import access, actions, history, queries
 from scoring.actions import Refused
 from scoring.forms import PointsForm
-from scoring.ledger import account, given_in_words
+from scoring.ledger import accounts, given_in_words
 from scoring.models import PointsGiven, ScoreModel, ScoreVersion
 from scoring.trial import unknown_to
 from segments.conditions import BadConditions, time_limit
@@ -42,7 +42,7 @@ def _contact(pk: int) -> Contact:
 @require_GET
 @require("see")
 def contact_score(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
-    """Score, grade and reasons as they were at a moment. Thirteen statements whatever the number of rows, three more for a past one.
+    """Score, grade and reasons as they were at a moment. Twelve statements at most, whatever the number of rows.
 
     The rules that ask what is not known are asked for after the page; `unknown=yes` tells them at once, for those without JavaScript.
     """
@@ -53,8 +53,7 @@ def contact_score(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
 def _page(request: HttpRequest, contact: Contact, model: ScoreModel, form: PointsForm) -> HttpResponse:
     now = timezone.now()
     at = _moment(request.GET.get("at", ""), now)
-    whole = account(contact.pk, model=model, at=now)
-    shown = whole if at >= now else account(contact.pk, model=model, at=at)
+    whole, shown = accounts(contact.pk, model=model, moments=[now, at])
     live = model.versions.filter(state=ScoreVersion.State.LIVE).first()
     given = PointsGiven.objects.filter(contact=contact, model=model).select_related("given_by").order_by("-given_at")
     context: dict[str, Any] = {

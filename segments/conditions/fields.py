@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, LiteralString
+from typing import TYPE_CHECKING, Any, Literal, LiteralString, TypeVar
 
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from segments.conditions.tree import MemberLeaf
 else:
     StrOrPromise = str
+
+Found = TypeVar("Found")
 
 TYPES = ("text", "number", "yes_no", "choice", "choices", "date", "moment", "property")
 
@@ -124,12 +126,13 @@ class Field:
 class Family:
     """Fields below one prefix that are not known beforehand: read from a table by `load`, or any key at all by `make`.
 
-    With `make`, `load` only lists what there is to choose from: it may look through many rows, and a rule does not wait for that.
+    `load` is given the catalogue that asks, which keeps what several families read (`Catalogue.once`). With `make`, it only lists what
+    there is to choose from: it may look through many rows, and a rule does not wait for that.
     `stamp` changes whenever what `load` gives may mean something else; trees that are kept are read again then.
     """
 
     prefix: str
-    load: Callable[[], Mapping[str, Field]]
+    load: Callable[[Catalogue], Mapping[str, Field]]
     make: Callable[[str], Field] | None = None
     stamp: Callable[[], object] | None = None
 
@@ -210,6 +213,7 @@ class Catalogue:
 
     reads_open_stays: bool = False
     _loaded: dict[str, Mapping[str, Field]] = field(default_factory=dict)
+    _once: dict[str, Any] = field(default_factory=dict)
     _kinds: dict[str, list[int]] | None = None
     _slugs: dict[str, dict[str, str]] = field(default_factory=dict)
     _choices: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -225,8 +229,15 @@ class Catalogue:
 
     def _load(self, family: Family) -> Mapping[str, Field]:
         if family.prefix not in self._loaded:
-            self._loaded[family.prefix] = family.load()
+            self._loaded[family.prefix] = family.load(self)
         return self._loaded[family.prefix]
+
+    def once(self, what: str, read: Callable[[], Found]) -> Found:
+        """What `read` gives, read once for this catalogue."""
+        if what not in self._once:
+            self._once[what] = read()
+        found: Found = self._once[what]
+        return found
 
     def fields(self, subject: str | None = None) -> list[Field]:
         """Every field of the rows of one subject (activity, deal), else those a leaf can name directly."""

@@ -134,13 +134,21 @@ def chosen_activities(
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """No statement inside runs longer; Django's OperationalError (SQLSTATE 57014) otherwise. A transaction of its own, or a savepoint."""
+    """No statement inside runs longer; Django's OperationalError (SQLSTATE 57014) otherwise. A transaction of its own, or a savepoint.
+
+    One statement; in a transaction that goes on another one, which sets the limit back.
+    """
+    is_inside = connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('statement_timeout')")
+        cursor.execute(
+            "WITH earlier AS MATERIALIZED (SELECT current_setting('statement_timeout') AS value)"
+            " SELECT value, set_config('statement_timeout', %s, true) FROM earlier",
+            [str(max(int(seconds * 1000), 1))],
+        )
         before = cursor.fetchone()[0]
-        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(max(int(seconds * 1000), 1))])
         yield
-        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
+        if is_inside:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
 
 
 def _fetch(statement: Sql) -> list[tuple[Any, ...]]:

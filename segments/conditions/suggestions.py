@@ -13,6 +13,7 @@ from segments.conditions.fragment import Sql, bind, sql
 from segments.conditions.sql import time_limit
 
 NEWEST = 20_000  # rows looked at; read by the primary key in 10–30 ms
+SAMPLED_PAGES = 250  # some 30,000 activities
 MOST = 20
 SECONDS = 0.5  # nobody waits longer for a suggestion; without one the value can still be typed
 
@@ -63,16 +64,20 @@ def of_property(key: str) -> Examples:
 
 
 def property_keys() -> list[str]:
-    """Keys that properties of activities carry. One statement over 20,000 activities that have some."""
-    rows = _fetch(
-        sql(
-            "SELECT key FROM (SELECT properties FROM leads_activity WHERE properties IS NOT NULL LIMIT {}) AS newest,"
+    """Keys that properties of activities carry, the most frequent first. One statement over SAMPLED_PAGES of the table.
+
+    Of a small table that is all of it, of a large one the same pages each time, from everywhere: 5 ms instead of the 200–400 that the
+    first 20,000 activities with properties took (20 M activities, one in a hundred with some, 2026-11-22).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT key FROM leads_activity TABLESAMPLE SYSTEM (LEAST(100, 100.0 * %s / (SELECT GREATEST(sum(pg_relation_size(inhrelid)), 1)"
+            " / current_setting('block_size')::float8 FROM pg_inherits WHERE inhparent = 'leads_activity'::regclass))) REPEATABLE (0),"
             " LATERAL jsonb_object_keys(CASE WHEN jsonb_typeof(properties) = 'object' THEN properties ELSE jsonb_build_object() END) AS key"
-            " GROUP BY key ORDER BY count(*) DESC, key LIMIT 100",
-            bind(NEWEST, "integer"),
+            " WHERE properties IS NOT NULL GROUP BY key ORDER BY count(*) DESC, key LIMIT 100",
+            [SAMPLED_PAGES],
         )
-    )
-    return [row[0] for row in rows]
+        return [key for (key,) in cursor.fetchall()]
 
 
 def _frequent(items: Sql, table: str, typed: str) -> list[str]:

@@ -442,16 +442,16 @@ def test_a_deep_text_is_read_without_recursion() -> None:
 
 
 def test_rows_about_fields_are_counted_in_one_statement(population: None, django_assert_num_queries: Any) -> None:
-    """The workspace; the whole rule and one pass for all rows, each with five for its time limit."""
+    """The workspace; the whole rule and one pass for all rows, each with four for its time limit."""
     cities = [{"field": "contact.city", "op": "is", "value": f"{number}"} for number in range(8)]
     leaves = [SOURCE, *cities]
     paths = ["", *(f"all[{place}]" for place in range(len(leaves)))]
     moment(NOW)  # makes the workspace
-    with django_assert_num_queries(13) as asked:
+    with django_assert_num_queries(11) as asked:
         found = ask({"all": leaves}, *paths)
     assert sum("FILTER" in one["sql"] for one in asked.captured_queries) == 1
     assert [part.number for part in found.parts] == [0, 4, *([0] * 8)]
-    with django_assert_num_queries(7):  # the whole again, the rows are kept
+    with django_assert_num_queries(6):  # the whole again, the rows are kept
         assert ask({"any": leaves}, "", *(path.replace("all", "any") for path in paths[1:])).number == 4
 
 
