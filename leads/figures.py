@@ -58,3 +58,14 @@ def figures(key: str, work: Callable[[], Figure], *, now: datetime, wait: bool) 
         with contextlib.suppress(RedisError):
             cache.delete(f"figures:{key}:at-work")
     return found
+
+
+def at_hand(key: str, work: Callable[[], Figure], *, now: datetime) -> Figures[Figure]:
+    """Figures that are worked out within a second, for a page that has no later part: kept ones up to ten minutes old, else new ones."""
+    return figures(key, work, now=now, wait=True) or Figures(work(), now, is_kept=False)
+
+
+def forget(key: str) -> None:
+    """What was kept no longer holds: whoever changed it wants to see that."""
+    with contextlib.suppress(RedisError):
+        cache.delete(f"figures:{key}")

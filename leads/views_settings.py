@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from leads import actions, forms, lists
 from leads.access import ADMIN, MAY, ROLES, require
+from leads.figures import at_hand
 from leads.models import AuditEntry, Contact, Owner, Stage
 from leads.usage import key_of_stage, uses
 from leads.views import posted
@@ -64,15 +65,22 @@ def stage_list(request: HttpRequest) -> HttpResponse:
                 actions.audit(_user(request), "changed", stage, {"fields": ["label"]}, timezone.now())
         messages.success(request, _("Saved."))
         return redirect("leads:stage-list")
-    counts = dict(Contact.objects.order_by().values_list("stage").annotate(number=Count("pk")))
+    people = at_hand("stages", _people_by_stage, now=timezone.now())
     users = uses()
     context = {
         "rows": [
-            (stage, form, counts.get(stage.slug, 0), users.get(key_of_stage(stage.slug), [])) for stage, form in rows
+            (stage, form, people.value.get(stage.slug, 0), users.get(key_of_stage(stage.slug), []))
+            for stage, form in rows
         ],
+        "as_of": people.at if people.is_kept else None,
         "tab": "stages",
     }
     return render(request, "leads/stage_list.html", context)
+
+
+def _people_by_stage() -> dict[str, int]:
+    """One statement along the index by stage: 0.2–0.6 s for a million contacts."""
+    return dict(Contact.objects.order_by().values_list("stage").annotate(number=Count("*")))
 
 
 # --- Owners ----------------------------------------------------------------------------------------------------------------
@@ -83,7 +91,7 @@ def stage_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def owner_list(request: HttpRequest) -> HttpResponse:
     owners = Owner.objects.select_related("user").order_by(Lower("name"))
-    counts = dict(Contact.objects.exclude(owner=None).order_by().values_list("owner").annotate(number=Count("pk")))
+    counts = dict(Contact.objects.exclude(owner=None).order_by().values_list("owner").annotate(number=Count("*")))
     rows = [(owner, counts.get(owner.pk, 0)) for owner in owners]
     return render(request, "leads/owner_list.html", {"rows": rows, "tab": "owners"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 from django.contrib import messages
@@ -17,12 +18,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from leads import actions, forms, queries_vocabulary, vocabulary
 from leads.access import require
+from leads.figures import at_hand, forget
 from leads.models import Company, Contact, CustomField, Deal
 from leads.text import clean, fold
 from leads.usage import key_of_field, key_of_tag, uses
 from leads.views import posted
 
 MOST_TAGS_SHOWN = 500
+TAGS = "tags"  # the name of the kept figures
 # The product's own fields, as rules name them; the rule language has a few more that are no columns (persona, last activity).
 STANDARD: dict[str, tuple[type[Model], tuple[str, ...]]] = {
     CustomField.Of.CONTACT: (
@@ -182,7 +185,9 @@ def field_delete(request: HttpRequest, pk: int) -> HttpResponse:
 def tag_list(request: HttpRequest) -> HttpResponse:
     """Every tag with how many have it and who uses it. One statement over people and companies, one per kind of definition."""
     text = clean(request.GET.get("q", ""))[:100]
-    found = queries_vocabulary.tags_in_use(fold(text), limit=MOST_TAGS_SHOWN + 1)
+    read = partial(queries_vocabulary.tags_in_use, fold(text), limit=MOST_TAGS_SHOWN + 1)
+    known = None if text else at_hand(TAGS, read, now=timezone.now())
+    found = known.value if known else read()
     users = uses()
     held = {fold(tag) for tag, _contacts, _companies in found}
     rows = [
@@ -201,6 +206,7 @@ def tag_list(request: HttpRequest) -> HttpResponse:
         "text": text,
         "tab": "tags",
         "has_more": len(found) > MOST_TAGS_SHOWN,
+        "as_of": known.at if known and known.is_kept else None,
         "most": MOST_TAGS_SHOWN,
     }
     return render(request, "leads/tag_list.html", context)
@@ -251,5 +257,6 @@ def _change_tag(request: HttpRequest, tag: str, to: str) -> HttpResponse:
             )
         contacts, companies = vocabulary.rename_tag(tag, to=to, actor=_user(request), now=now)
         words = _("“%(tag)s” is called “%(to)s” now, with %(contacts)s people and %(companies)s companies.")
+    forget(TAGS)
     messages.success(request, words % {"tag": tag, "to": to, "contacts": contacts, "companies": companies})
     return redirect("leads:tag-list")

@@ -6,7 +6,7 @@ import uuid
 
 from django.contrib import messages
 from django.core.cache import cache
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -15,11 +15,12 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from leads.access import demand, require
+from leads.figures import at_hand
 from leads.models import Contact
 from leads.workspace import workspace
 from nurture import access, actions
 from nurture.forms import TemplateForm
-from nurture.models import Template
+from nurture.models import Sending, Template
 from nurture.patterns import STARTERS
 from nurture.rendering import BadTemplate, Mail, compile_source, context_for, unknown_placeholders
 from nurture.views.mails import mail_response
@@ -32,15 +33,23 @@ HEAVY = 100_000  # bytes; past that Gmail cuts a mail off
 @require("see")
 @require_GET
 def template_list(request: HttpRequest) -> HttpResponse:
-    """One statement whatever the number of templates."""
+    """Two statements whatever the number of templates; how many mails left is a pass over all of them, kept for ten minutes."""
     is_archive = request.GET.get("archived") == "1"
-    rows = (
-        Template.objects.filter(archived_at__isnull=not is_archive)
-        .defer("body")
-        .annotate(sent=Count("sendings", filter=Q(sendings__state="sent", sendings__is_test=False)))
-    )
-    context = {"rows": rows, "starters": STARTERS, "is_archive": is_archive}
+    sent = at_hand("templates:sent", _sent, now=timezone.now())
+    templates = Template.objects.filter(archived_at__isnull=not is_archive).defer("body")
+    context = {
+        "rows": [(template, sent.value.get(template.pk, 0)) for template in templates],
+        "starters": STARTERS,
+        "is_archive": is_archive,
+        "as_of": sent.at if sent.is_kept else None,
+    }
     return render(request, "nurture/template_list.html", context)
+
+
+def _sent() -> dict[int, int]:
+    """Template -> mails that left, tests aside. One statement over all mails: some 0.6 s for half a million."""
+    left = Sending.objects.filter(state=Sending.State.SENT, is_test=False, template__isnull=False)
+    return dict(left.order_by().values_list("template").annotate(Count("*")))
 
 
 @require("edit_rules")

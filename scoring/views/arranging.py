@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from leads import lists
 from leads.access import can, require
 from leads.models import Contact, Owner
-from scoring import access, actions, queue_nodes, routing
+from scoring import access, actions, queries, queue_nodes, routing
 from scoring.actions import Refused
 from scoring.forms_queue import AnsweringForm, DeskForm, HandOffForm, HolidaysForm, ReasonForm, RoutingForm
 from scoring.models import AnswerReason, Desk, HandOff, Holiday, RoutingRule, ScoreModel
@@ -162,12 +162,11 @@ def desk_list(request: HttpRequest) -> HttpResponse:
             actions.save_company_holidays(form.cleaned_data["holidays"], actor=_user(request), now=timezone.now())
             messages.success(request, _("Saved. It counts for leads handed over from now on."))
             return redirect("scoring:desk-list")
-    owners = Owner.objects.select_related("desk", "user").annotate(
-        open_leads=Count("hand_offs", filter=Q(hand_offs__state=HandOff.State.OPEN))
-    )
+    owners = list(Owner.objects.select_related("desk", "user").order_by(Lower("name"), "pk"))
+    loads = queries.open_loads([owner.pk for owner in owners])
     context = {
         "tab": "desks",
-        "owners": [(owner, getattr(owner, "desk", None)) for owner in owners.order_by(Lower("name"))],
+        "owners": [(owner, getattr(owner, "desk", None), loads.get(owner.pk, 0)) for owner in owners],
         "form": form,
         "today": timezone.localdate(),
     }

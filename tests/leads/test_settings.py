@@ -9,6 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from leads import figures
 from leads.access import ADMIN, MARKETER, SALES, roles_of
 from leads.models import AuditEntry, CustomField, Owner, Stage
 from leads.workspace import workspace, zone
@@ -192,6 +193,21 @@ def test_the_lists_of_words_cost_the_same_for_one_and_three(admin: Client) -> No
             cost[name] = len(captured)
         costs.append(cost)
     assert costs[0] == costs[1] == costs[2]
+
+
+def test_a_large_company_sees_kept_numbers_with_their_moment_and_its_own_changes_at_once(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "FRESH_UP_TO", -1)
+    make_contact(tags=["vip"], stage="mql")
+    tags, stages = reverse("leads:tag-list"), reverse("leads:stage-list")
+    for address in (tags, stages):
+        assert "worked out anew every ten minutes" in admin.get(address).content.decode()
+    make_contact(tags=["vip"], stage="mql")
+    assert [row[:2] for row in admin.get(tags).context["rows"]] == [("vip", 1)]
+    assert {row[0].slug: row[2] for row in admin.get(stages).context["rows"]}["mql"] == 1
+    admin.post(reverse("leads:tag-edit") + "?tag=vip", {"verb": "rename", "to": "gold"})
+    assert [row[:2] for row in admin.get(tags).context["rows"]] == [("gold", 2)]
 
 
 def test_a_tag_is_renamed_merged_and_deleted_on_purpose(admin: Client) -> None:
