@@ -26,6 +26,7 @@ MAY: dict[str, frozenset[str]] = {
     "adjust_points": frozenset({MARKETER, ADMIN}),  # give or take points of one contact by hand
     "publish": frozenset({MARKETER, ADMIN}),  # score versions, programs: whatever reaches people
     "answer": frozenset({SALES, ADMIN}),  # the MQL queue: accept, reject, recycle
+    "answer_requests": frozenset({ADMIN}),  # data subject requests: a copy of everything about a person, erasing them
     "configure": frozenset({ADMIN}),  # settings, custom fields, users, the Django admin
 }
 

@@ -7,7 +7,8 @@ class LeadsConfig(AppConfig):
     name = "leads"
 
     def ready(self) -> None:
-        from leads import merging, timeline
+        from leads import merging, person_chapters, timeline
 
         merging.register()
         timeline.register()
+        person_chapters.register()

@@ -32,6 +32,7 @@ from leads.models import (
     Contact,
     ContactMerge,
     CustomField,
+    DataRequest,
     DealContact,
     Mark,
     Signal,
@@ -227,7 +228,7 @@ def register() -> None:
         Part(
             "consent",
             _lazy("Consent"),
-            moves=frozenset({"leads_consentevent", "leads_consentrequest"}),
+            moves=frozenset({"leads_consentevent", "leads_consentrequest", "leads_datarequest"}),
             drops=frozenset(),
             tell=_tell_consent,
             join=_join_consent,
@@ -321,6 +322,13 @@ def _join_consent(pair: Pair, actor: User | None) -> None:
     """The ledger's rows come along; what one address withdrew holds for the other one too."""
     ConsentEvent.objects.filter(contact=pair.gone).update(contact=pair.kept)
     ConsentRequest.objects.filter(contact=pair.gone).update(contact=pair.kept)
+    # Where both asked for the same, the other one's request stays open by itself, by the hash of its address.
+    open_ones = DataRequest.objects.filter(state=DataRequest.State.OPEN)
+    asked = list(open_ones.filter(contact=pair.kept).values_list("kind", flat=True))
+    both = open_ones.filter(contact=pair.gone, kind__in=asked)
+    DataRequest.objects.filter(contact=pair.gone).exclude(pk__in=list(both.values_list("pk", flat=True))).update(
+        contact=pair.kept
+    )
     taken = stricter(pair)
     if not pair.address or not pair.dropped_address:
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
@@ -632,6 +634,60 @@ class SuppressionPattern(models.Model):
 
     def __str__(self) -> str:
         return f"@{self.value}" if self.kind == self.Kind.DOMAIN else f"{self.value}@"
+
+
+class DataRequest(models.Model):
+    """Somebody wants to see, or to have erased, what is kept about them; and what was done: who, when, why, what. Outlives the contact.
+
+    `rows` says how many rows of which chapter went into the file or away; nothing in this row tells who it was once they are erased.
+    """
+
+    class Kind(models.TextChoices):
+        EXPORT = "export", _("a copy of everything")
+        ERASE = "erase", _("erase everything")
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open")
+        DONE = "done", _("done")
+        REFUSED = "refused", _("refused")
+
+    DAYS = 30  # GDPR, article 12 (3): without undue delay, within a month
+
+    kind = models.CharField(_("what they ask for"), max_length=6, choices=Kind)
+    state = models.CharField(max_length=7, choices=State, default=State.OPEN)
+    contact = models.ForeignKey(Contact, models.SET_NULL, null=True, related_name="data_requests")
+    address_hash = models.CharField(
+        max_length=64, blank=True, default="", help_text="Empty: the contact has no address."
+    )
+    source = models.CharField(max_length=100, help_text="preference_page or by_hand.")
+    reason = models.CharField(_("how they asked, and why"), max_length=1000, blank=True, default="")
+    proof = models.JSONField(default=dict, blank=True)
+    asked_at = models.DateTimeField()
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    done_at = models.DateTimeField(null=True)
+    done_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    answer = models.CharField(_("note"), max_length=1000, blank=True, default="")
+    rows = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["contact", "kind"], condition=models.Q(state="open"), name="leads_data_request_one_of_contact"
+            ),
+            models.UniqueConstraint(
+                fields=["address_hash", "kind"],
+                condition=models.Q(state="open") & ~models.Q(address_hash=""),
+                name="leads_data_request_one_of_address",
+            ),
+        ]
+        indexes = [models.Index(fields=["-asked_at", "-id"], name="leads_data_request_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} #{self.pk}"
+
+    @property
+    def due_at(self) -> datetime:
+        return self.asked_at + timedelta(days=self.DAYS)
 
 
 class ImportJob(models.Model):

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from leads import views, views_consent, views_merging, views_settings, views_vocabulary
+from leads import views, views_consent, views_merging, views_requests, views_settings, views_vocabulary
 
 app_name = "leads"
 
@@ -51,5 +51,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/suppression/release/", views_consent.suppression_release, name="suppression-release"),
     path("settings/suppression/import/", views_consent.suppression_import, name="suppression-import"),
     path("settings/suppression/export/", views_consent.suppression_export, name="suppression-export"),
+    path("contacts/<int:pk>/request/", views_requests.contact_request, name="contact-request"),
+    path("settings/requests/", views_requests.request_list, name="request-list"),
+    path("settings/requests/<int:pk>/", views_requests.request_detail, name="request-detail"),
+    path("settings/requests/<int:pk>/file/", views_requests.request_file, name="request-file"),
     path("settings/audit/", views_settings.audit_list, name="audit-list"),
 ]

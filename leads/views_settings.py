@@ -133,6 +133,7 @@ RIGHT_WORDS = {
     "adjust_points": "Give one contact points by hand, or take some",
     "publish": "Publish scores and programs",
     "answer": "Answer the MQL queue",
+    "answer_requests": "Answer data requests: a copy of everything about a person, or erasing them",
     "configure": "Settings, users, the Django admin",
 }
 

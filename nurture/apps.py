@@ -14,6 +14,7 @@ class NurtureConfig(AppConfig):
             definition_kinds,
             guards,
             merging,
+            person_chapters,
             recycled,
             splits,
             subjects,
@@ -39,6 +40,7 @@ class NurtureConfig(AppConfig):
             definitions.register_definition_kind(kind)
         contact_page.register()
         merging.register()
+        person_chapters.register()
         register_consequence("program", consequences.tell_program)
         register_consequence("steps", consequences.tell_steps)
         register_rewriter(consequences.rewrite)

@@ -70,6 +70,7 @@ WHY = {
         "The budget of mails to one person, over all programs, was used up."
     ),  # rows before decision 0114
     "contact_gone": gettext_lazy("The contact was deleted before."),
+    "erased": gettext_lazy("The person was erased at their own wish."),
     "worker_died": gettext_lazy("The worker died while it was sending; the mail may have left."),
 }
 

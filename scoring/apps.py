@@ -23,6 +23,7 @@ class ScoringConfig(AppConfig):
             nodes,
             nodes_bant,
             nodes_graduation,
+            person_chapters,
             queue_nodes,
         )
         from scoring.actions import hand_over_ripe
@@ -53,5 +54,6 @@ class ScoringConfig(AppConfig):
         contact_page_bant.register()
         contact_page_lifecycle.register()
         merging.register()
+        person_chapters.register()
         register_consequence("score", consequences.tell)
         register_rewriter(consequences.rewrite)

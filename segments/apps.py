@@ -17,6 +17,7 @@ class SegmentsConfig(AppConfig):
             graph,
             merging,
             nodes,
+            person_chapters,
         )
 
         fields.register()
@@ -28,3 +29,4 @@ class SegmentsConfig(AppConfig):
         contact_page.register()
         contact_page_personas.register()
         merging.register()
+        person_chapters.register()

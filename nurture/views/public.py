@@ -18,9 +18,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from leads import consent
+from leads import consent, data_requests
 from leads.addresses import masked
-from leads.models import MailPreference, Purpose
+from leads.models import DataRequest, MailPreference, Purpose
 from leads.workspace import workspace
 from nurture import access, actions
 from nurture.models import Sending
@@ -77,7 +77,9 @@ def unsubscribe(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 @public
 def preferences_of_mail(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     """From the mail that somebody holds to their preference page."""
-    sending = Sending.objects.filter(token=token, is_test=False).only("address", "contact_id").first()
+    sending = (
+        Sending.objects.filter(token=token, is_test=False).exclude(address="").only("address", "contact_id").first()
+    )
     if sending is None:
         return _stale(request)
     return redirect(preferences_url(sending).removeprefix(settings.PUBLIC_URL))
@@ -89,7 +91,7 @@ def _stale(request: HttpRequest) -> HttpResponse:
 
 @public
 def preferences(request: HttpRequest, token: str) -> HttpResponse:
-    """What somebody gets from us, how often, in which language. Each button is a POST; five statements to show."""
+    """What somebody gets from us, how often, in which language. Each button is a POST; six statements to show."""
     holder = consent.holder_of(token)
     if holder is None:
         return _stale(request)
@@ -111,17 +113,29 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
         "languages": settings.LANGUAGES,
         "language": wish.language or (holder.contact.language if holder.contact else ""),
         "all_off": not any(one.is_on for one in choices if one.purpose.basis != Purpose.Basis.CONTRACT),
+        "asked_for": data_requests.open_kinds(holder.contact, holder.digest),
         "said": said,
     }
     return render(request, "nurture/preferences.html", context)
 
 
 def _keep(request: HttpRequest, holder: consent.Holder) -> str:
-    """What the pressed button means: none, pause, resume, or all the fields. Which of them it was."""
+    """What the pressed button means: none, pause, resume, a request about their data, or all the fields. Which of them it was."""
     now, proof, verb = timezone.now(), _proof(request), request.POST.get("verb", "save")
     if verb == "none" or request.POST.get("List-Unsubscribe") == "One-Click":
         actions.leave_everything(holder, source="preference_page", now=now, proof=proof)
         return "none"
+    if verb in DataRequest.Kind.values:
+        data_requests.ask(
+            verb,
+            contact=holder.contact,
+            digest=holder.digest,
+            source="preference_page",
+            proof=proof,
+            actor=None,
+            now=now,
+        )
+        return verb
     if verb in ("pause", "resume"):
         consent.set_wish(holder.digest, now=now, paused_until=now + PAUSE if verb == "pause" else None)
         return verb

@@ -117,6 +117,8 @@ PAGES: dict[str, dict[str, int]] = {
     "leads:purpose-new": CONFIGURE,
     "leads:suppression-list": CONFIGURE,
     "leads:suppression-export": CONFIGURE,
+    "leads:contact-request": CONFIGURE,
+    "leads:request-list": CONFIGURE,
 }
 ONE = {
     "leads:contact-detail",
@@ -126,6 +128,7 @@ ONE = {
     "leads:contact-delete",
     "leads:contact-merge",
     "leads:contact-consent",
+    "leads:contact-request",
     "leads:company-detail",
     "leads:company-edit",
     "leads:deal-detail",
@@ -147,6 +150,8 @@ ELSEWHERE = {
     "purpose-archive",
     "suppression-release",
     "suppression-import",
+    "request-detail",
+    "request-file",
 }
 
 

@@ -1,0 +1,190 @@
+"""What the facts know about one person, for the file that they may ask for, and how the facts forget them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db.models import F, Q, TextField
+from django.db.models.functions import Cast
+from django.utils.translation import gettext_lazy as _
+
+from leads.models import (
+    Activity,
+    AuditEntry,
+    ConsentEvent,
+    ConsentRequest,
+    Contact,
+    ContactMerge,
+    DataRequest,
+    DealContact,
+    ImportReject,
+    MailPreference,
+    StageMove,
+    Suppression,
+)
+from leads.person_file import Chapter, Person, Row, register_chapter
+
+# Of a proof what tells nobody who it was: hashes, moments, numbers.
+_PROOF_THAT_STAYS = ("ip_hash", "request", "asked_at", "sending")
+
+
+def register() -> None:
+    for chapter in (
+        Chapter("person", _("Person"), frozenset({"leads_contact"}), _contact, order=0),
+        Chapter("deals", _("Deals"), frozenset({"leads_dealcontact"}), _deals, order=10),
+        Chapter("activities", _("Activities"), frozenset({"leads_activity"}), _activities, order=20),
+        Chapter("stages", _("Life-cycle"), frozenset({"leads_stagemove"}), _stages, order=30),
+        Chapter("consent", _("Consent"), frozenset({"leads_consentevent"}), _consent, _forget_proofs, order=70),
+        Chapter(
+            "confirmations", _("Questions to confirm"), frozenset({"leads_consentrequest"}), _asked, _forget_asked, 71
+        ),
+        Chapter(
+            "mail_wishes", _("Wishes about mail"), frozenset({"leads_mailpreference"}), _wishes, _forget_wishes, 72
+        ),
+        Chapter(
+            "suppression", _("Suppression list"), frozenset({"leads_suppression"}), _suppressed, _forget_suppressed, 73
+        ),
+        Chapter("merges", _("Merged contacts"), frozenset({"leads_contactmerge"}), _merges, order=80),
+        Chapter(
+            "rejected_rows",
+            _("Rejected rows of files"),
+            frozenset({"leads_importreject"}),
+            _rejects,
+            _forget_rejects,
+            81,
+        ),
+        Chapter("audit", _("What colleagues did"), frozenset({"leads_auditentry"}), _audit, _forget_audit, 90),
+        Chapter("data_requests", _("Data requests"), frozenset({"leads_datarequest"}), _requests, _forget_requests, 91),
+    ):
+        register_chapter(chapter)
+
+
+def _contact(person: Person) -> Iterable[Row]:
+    columns = [field.name for field in Contact._meta.concrete_fields if field.name not in ("owner", "company")]
+    rows = Contact.objects.filter(pk=person.contact_id).values(
+        *columns, owner_name=F("owner__name"), company_name=F("company__name")
+    )
+    return list(rows)
+
+
+def _deals(person: Person) -> Iterable[Row]:
+    rows = DealContact.objects.filter(contact=person.contact_id).order_by("deal_id")
+    return rows.values(
+        external_id=F("deal__external_id"),
+        product=F("deal__product"),
+        status=F("deal__status"),
+        opened_on=F("deal__opened_on"),
+        closed_on=F("deal__closed_on"),
+    )
+
+
+def _activities(person: Person) -> Iterable[Row]:
+    rows = Activity.objects.filter(contact=person.contact_id).order_by("occurred_at", "id")
+    return rows.values(
+        "occurred_at",
+        "recorded_at",
+        "properties",
+        what=F("kind__label"),
+        subject=F("asset__subject"),
+        url=F("asset__url"),
+        source=F("asset__source"),
+    )
+
+
+def _stages(person: Person) -> Iterable[Row]:
+    rows = StageMove.objects.filter(contact=person.contact_id).order_by("moved_at", "id")
+    return rows.values("moved_at", "from_stage", "to_stage", "cause", "reason")
+
+
+def _by_address(person: Person) -> Q:
+    return Q(address_hash__in=person.digests) | Q(contact=person.contact_id)
+
+
+def _consent(person: Person) -> Iterable[Row]:
+    rows = ConsentEvent.objects.filter(_by_address(person)).order_by("occurred_at", "id")
+    return rows.values("occurred_at", "purpose", "state", "counts", "source", "wording", "proof")
+
+
+def _forget_proofs(person: Person, now: datetime) -> None:
+    """The rows stay, by the hash: without them a no would be forgotten. What colleagues and browsers said of themselves goes."""
+    rows = list(ConsentEvent.objects.filter(_by_address(person)))
+    for row in rows:
+        row.proof = {key: row.proof[key] for key in _PROOF_THAT_STAYS if key in row.proof}
+    ConsentEvent.objects.bulk_update(rows, ["proof"], batch_size=500)
+
+
+def _asked(person: Person) -> Iterable[Row]:
+    rows = ConsentRequest.objects.filter(_by_address(person)).order_by("asked_at", "id")
+    return rows.values("asked_at", "address", "purposes", "source", "language", "expires_at", "confirmed_at", "proof")
+
+
+def _forget_asked(person: Person, now: datetime) -> None:
+    ConsentRequest.objects.filter(_by_address(person)).delete()
+
+
+def _wishes(person: Person) -> Iterable[Row]:
+    rows = MailPreference.objects.filter(pk__in=person.digests).order_by("updated_at")
+    return rows.values("pace", "language", "paused_until", "updated_at")
+
+
+def _forget_wishes(person: Person, now: datetime) -> None:
+    MailPreference.objects.filter(pk__in=person.digests).delete()
+
+
+def _suppressed(person: Person) -> Iterable[Row]:
+    rows = Suppression.objects.filter(pk__in=person.digests).order_by("since")
+    return rows.values("address", "reason", "source", "since")
+
+
+def _forget_suppressed(person: Person, now: datetime) -> None:
+    """The hash stays, so that the address stays on the list."""
+    Suppression.objects.filter(pk__in=person.digests).update(address="", source="erased")
+
+
+def _merges(person: Person) -> Iterable[Row]:
+    rows = ContactMerge.objects.filter(kept=person.contact_id).order_by("at", "id")
+    return rows.values("at", "gone_name", "external_id", "email", "taken")
+
+
+def _rejected(person: Person) -> list[ImportReject]:
+    """One statement over all rejected rows."""
+    if not person.addresses:
+        return []
+    holds = Q(pk__in=[])
+    for address in person.addresses:
+        holds |= Q(text__icontains=address) | Q(reason__icontains=address)
+    return list(ImportReject.objects.annotate(text=Cast("raw", TextField())).filter(holds).order_by("job_id", "line"))
+
+
+def _rejects(person: Person) -> Iterable[Row]:
+    return [{"line": row.line, "reason": row.reason, "row": row.raw} for row in _rejected(person)]
+
+
+def _forget_rejects(person: Person, now: datetime) -> None:
+    ImportReject.objects.filter(pk__in=[row.pk for row in _rejected(person)]).delete()
+
+
+def _about(person: Person) -> Q:
+    """Lines of the audit about the contact, and those that name one of their addresses."""
+    named = Q(detail__address__in=person.addresses) if person.addresses else Q(pk__in=[])
+    return Q(object_kind="contact", object_id=str(person.contact_id)) | named
+
+
+def _audit(person: Person) -> Iterable[Row]:
+    rows = AuditEntry.objects.filter(_about(person)).order_by("at", "id")
+    return rows.values("at", "verb", "object_kind", "object_label", "detail")
+
+
+def _forget_audit(person: Person, now: datetime) -> None:
+    """That something was done stays, and by whom; to whom goes."""
+    AuditEntry.objects.filter(_about(person)).update(object_label="", detail={})
+
+
+def _requests(person: Person) -> Iterable[Row]:
+    rows = DataRequest.objects.filter(_by_address(person)).order_by("asked_at", "id")
+    return rows.values("asked_at", "kind", "state", "source", "reason", "done_at", "answer")
+
+
+def _forget_requests(person: Person, now: datetime) -> None:
+    DataRequest.objects.filter(_by_address(person)).update(reason="", proof={})

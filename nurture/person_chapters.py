@@ -1,0 +1,64 @@
+"""What programs and mails know about one person, for the file that they may ask for; and how mails forget them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db.models import F, Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from leads.person_file import Chapter, Person, Row, register_chapter
+from nurture.models import Enrolment, Sending, StepVisit, Task
+
+
+MACHINES = frozenset({"html", "headers"})  # the words of a mail are in its text
+
+
+def register() -> None:
+    for chapter in (
+        Chapter("programs", _("Programs"), frozenset({"nurture_enrolment"}), _enrolments, order=60),
+        Chapter("steps", _("Steps of programs"), frozenset({"nurture_stepvisit"}), _visits, order=61),
+        Chapter("mails", _("Mails"), frozenset({"nurture_sending"}), _mails, _forget_mails, 62, MACHINES),
+        Chapter("tasks", _("Tasks"), frozenset({"nurture_task"}), _tasks, order=63),
+    ):
+        register_chapter(chapter)
+
+
+def _enrolments(person: Person) -> Iterable[Row]:
+    rows = Enrolment.objects.filter(contact=person.contact_id).order_by("entered_at", "id")
+    return rows.values(
+        "entered_at", "entered_why", "state", "ended_at", "ended_why", "goal_at", program_name=F("program__name")
+    )
+
+
+def _visits(person: Person) -> Iterable[Row]:
+    rows = StepVisit.objects.filter(enrolment__contact=person.contact_id).order_by("done_at", "id")
+    return rows.values("done_at", "step", "outcome", program_name=F("enrolment__program__name"))
+
+
+def _sendings(person: Person) -> QuerySet[Sending]:
+    """Theirs, and questions to confirm that were asked before anybody was made of the address. Tests went to a colleague."""
+    asked = Q(consent_request__address_hash__in=person.digests)
+    return Sending.objects.filter(Q(contact=person.contact_id) | asked)
+
+
+def _mails(person: Person) -> Iterable[Row]:
+    rows = _sendings(person).filter(is_test=False).order_by("queued_at", "id")
+    return rows.values(
+        "queued_at", "sent_at", "state", "why_not", "address", "purpose", "subject", "text", "html", "headers"
+    )
+
+
+def _forget_mails(person: Person, now: datetime) -> None:
+    """That a mail left stays for the counts; to whom, and its words, go. What waits is not sent."""
+    rows = _sendings(person)
+    waiting = rows.filter(state__in=[Sending.State.QUEUED, Sending.State.HELD])
+    waiting.update(state=Sending.State.NOT_SENT, lease_until=None)
+    rows.filter(is_test=False).update(address="")
+    rows.update(subject="", html="", text="", headers=[], why_not="erased")
+
+
+def _tasks(person: Person) -> Iterable[Row]:
+    rows = Task.objects.filter(contact=person.contact_id).order_by("created_at", "id")
+    return rows.values("created_at", "title", "due_at", "done_at")
