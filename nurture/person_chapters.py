@@ -11,7 +11,6 @@ from django.utils.translation import gettext_lazy as _
 from leads.person_file import Chapter, Person, Row, register_chapter
 from nurture.models import Enrolment, Sending, StepVisit, Task
 
-
 MACHINES = frozenset({"html", "headers"})  # the words of a mail are in its text
 
 
