@@ -60,6 +60,8 @@ app.conf.beat_schedule = {
     # Business hours are counted in minutes: ten seconds late is not late. Both ask one partial index.
     "escalations": _every("scoring.escalate_late", 10.0),
     "notices": _every("nurture.send_notices", 5.0),
+    # Another system hears of it soon; one statement over two partial indexes while nothing is due.
+    "webhooks": _every("nurture.send_webhooks", 2.0),
     # A comparison takes days: a minute is soon. One partial index while none is due.
     "splits": _every("nurture.decide_splits", 60.0),
 }

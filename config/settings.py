@@ -187,6 +187,13 @@ FILE_UPLOAD_PERMISSIONS = 0o600
 # Mail: EMAIL_URL (smtp://user:password@host:587?tls=starttls) names the server; without it mail stays in the local outbox.
 EMAIL_URL = os.environ.get("EMAIL_URL", "")
 
+# Webhooks: inner receivers that programs may call although they are not on the public internet (host, host:port or network, with
+# commas), and what their signing secrets are made of, where they should outlive a new SECRET_KEY.
+WEBHOOK_INNER_HOSTS = [
+    entry.strip().lower() for entry in os.environ.get("WEBHOOK_INNER_HOSTS", "").split(",") if entry.strip()
+]
+WEBHOOK_KEY = os.environ.get("WEBHOOK_KEY") or SECRET_KEY
+
 CELERY_BROKER_URL = embedded.broker_url(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True

@@ -22,7 +22,7 @@ from nurture.models import Enrolment, MailBudget, Program, ProgramVersion, Sendi
 from segments import graph
 from segments.models import Segment
 
-RESERVED_SLUGS = frozenset({"new", "outbox", "templates", "tasks", "health", "budget", "u"})
+RESERVED_SLUGS = frozenset({"new", "outbox", "templates", "tasks", "health", "budget", "webhooks", "u"})
 
 
 class NurtureRefused(Exception):

@@ -18,6 +18,7 @@ BEATS = {
     "nurture.send_due": 2.0,
     "scoring.escalate_late": 10.0,
     "nurture.send_notices": 5.0,
+    "nurture.send_webhooks": 2.0,
     "nurture.decide_splits": 60.0,
 }
 LATE_AFTER = 60.0  # seconds: a turn over a large instance may take that long
@@ -31,6 +32,7 @@ WORDS = {
     "persona_counts": gettext_lazy("Counts of personas are the number of people"),
     "no_orphans": gettext_lazy("Every activity belongs to a contact"),
     "stage_history": gettext_lazy("Everybody's stage is the last move of their history"),
+    "webhooks_say_why": gettext_lazy("Every webhook that was given up says why"),
     "sendings_say_why": gettext_lazy("Every mail that did not leave says why"),
 }
 

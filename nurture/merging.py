@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from leads.merging import Line, Pair, Part, register_part
-from nurture.models import Enrolment, Sending, Task
+from nurture.models import Enrolment, Sending, Task, WebhookCall
 
 UNDER_WAY = (Enrolment.State.ACTIVE, Enrolment.State.PARKED)
 WAITING = (Sending.State.QUEUED, Sending.State.HELD)
@@ -22,7 +22,7 @@ def register() -> None:
         Part(
             "programs",
             gettext_lazy("Programs and mails"),
-            moves=frozenset({"nurture_enrolment", "nurture_sending", "nurture_task"}),
+            moves=frozenset({"nurture_enrolment", "nurture_sending", "nurture_task", "nurture_webhookcall"}),
             drops=frozenset(),
             tell=_tell,
             join=_join,
@@ -112,6 +112,7 @@ def _join(pair: Pair, actor: User | None) -> None:
     Enrolment.objects.filter(contact=pair.gone).update(contact=pair.kept)
     Sending.objects.filter(contact=pair.gone).update(contact=pair.kept)
     Task.objects.filter(contact=pair.gone).update(contact=pair.kept)
+    WebhookCall.objects.filter(contact=pair.gone).update(contact=pair.kept)
     if pair.address and pair.dropped_address:
         waiting = Sending.objects.filter(contact=pair.kept, state__in=WAITING, is_test=False)
         waiting.filter(address__iexact=pair.dropped_address).update(address=pair.address, lease_until=None)

@@ -587,6 +587,11 @@ INVARIANTS: dict[str, str] = {
             SELECT DISTINCT ON (contact_id) contact_id, to_stage FROM leads_stagemove ORDER BY contact_id, moved_at DESC, id DESC
         ) last JOIN leads_contact c ON c.id = last.contact_id WHERE c.stage <> last.to_stage LIMIT 1
     """,
+    # a call that was taken has its status, one that was given up has a reason
+    "webhooks_say_why": """
+        SELECT FROM nurture_webhookcall WHERE (state = 'sent' AND (status IS NULL OR answered_at IS NULL))
+            OR (state = 'failed' AND problem = '') LIMIT 1
+    """,
     # a mail that left has its moment, one that did not has a reason
     "sendings_say_why": """
         SELECT FROM nurture_sending WHERE (state = 'sent' AND sent_at IS NULL)
@@ -612,7 +617,7 @@ def holds(invariant: str, *, seconds: float | None = None) -> bool | None:
 
 
 def queue_depths(now: datetime) -> dict[str, Any]:
-    """How much waits, and since when. Six statements over partial indexes and small tables."""
+    """How much waits, and since when. Eight statements over partial indexes and small tables."""
     with connection.cursor() as cursor:
         depths: dict[str, Any] = {}
         cursor.execute("SELECT count(*), min(since) FROM leads_mark")
@@ -633,6 +638,10 @@ def queue_depths(now: datetime) -> dict[str, Any]:
             depths[f"sendings_{state}"] = _depth(found.get(state, (0, None)), now)
         for state in ("sent", "not_sent", "bounced"):
             depths[f"sendings_{state}"] = {"count": found.get(state, (0, None))[0]}
+        cursor.execute("SELECT count(*), min(due_at) FROM nurture_webhookcall WHERE state IN ('queued', 'sending')")
+        depths["webhooks"] = _depth(cursor.fetchone(), now)
+        cursor.execute("SELECT count(*) FROM nurture_webhookcall WHERE state = 'failed'")
+        depths["webhooks_given_up"] = {"count": cursor.fetchone()[0]}
         cursor.execute("SELECT count(*), min(requested_at) FROM leads_importjob WHERE state IN ('queued', 'running')")
         depths["imports"] = _depth(cursor.fetchone(), now)
         cursor.execute(

@@ -7,7 +7,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from nurture import confirmations, notices, sending, splits
+from nurture import confirmations, notices, sending, splits, webhooks
 from nurture.turn import turn
 
 log = logging.getLogger(__name__)
@@ -61,3 +61,12 @@ def decide_splits() -> int:
     if won:
         log.info("splits", extra={"winners": won})
     return won
+
+
+@shared_task(name="nurture.send_webhooks")
+def send_webhooks() -> int:
+    """Each two seconds: call webhooks that are due; safe to run twice, late or never. Calls taken."""
+    report = webhooks.send_due(timezone.now())
+    if any(vars(report).values()):
+        log.info("webhooks", extra={key: value for key, value in vars(report).items() if value})
+    return report.sent

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from nurture.views import around, mails, programs, public, steps, templates, work
+from nurture.views import around, mails, programs, public, steps, templates, webhooks, work
 
 app_name = "nurture"
 
@@ -13,6 +13,10 @@ urlpatterns = [
     path("outbox/<int:pk>/", mails.sending_detail, name="sending-detail"),
     path("outbox/<int:pk>/body/", mails.sending_body, name="sending-body"),
     path("outbox/<int:pk>/decide/", mails.sending_decide, name="sending-decide"),
+    path("webhooks/", webhooks.webhook_list, name="webhook-list"),
+    path("webhooks/retry/", webhooks.webhook_retry, name="webhooks-retry"),
+    path("webhooks/<int:pk>/", webhooks.webhook_detail, name="webhook-detail"),
+    path("webhooks/<int:pk>/retry/", webhooks.webhook_retry, name="webhook-retry"),
     path("tasks/", work.task_list, name="task-list"),
     path("tasks/<int:pk>/done/", work.task_done, name="task-done"),
     path("budget/", around.budget_edit, name="budget-edit"),

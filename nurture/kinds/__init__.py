@@ -20,6 +20,7 @@ from nurture.kinds import (
     wait,
     wait_for_date,
     wait_until,
+    webhook,
 )
 from nurture.kinds.base import START, Group, Kind, Names, Problem, Step, StepForm, Walker
 
@@ -44,6 +45,7 @@ KINDS: dict[str, Kind] = {
         segments.REMOVE_FROM_SEGMENT,
         create_task.CREATE_TASK,
         notify.NOTIFY,
+        webhook.WEBHOOK,
         other_programs.START_PROGRAM,
         other_programs.LEAVE_PROGRAM,
         end.END,
