@@ -49,7 +49,7 @@ def template_list(request: HttpRequest) -> HttpResponse:
 def _sent() -> dict[int, int]:
     """Template -> mails that left, tests aside. One statement over all mails: some 0.6 s for half a million."""
     left = Sending.objects.filter(state=Sending.State.SENT, is_test=False, template__isnull=False)
-    return dict(left.order_by().values_list("template").annotate(Count("*")))
+    return dict(left.order_by().values_list("template").annotate(number=Count("*")))
 
 
 @require("edit_rules")

@@ -49,7 +49,7 @@ def _user(request: HttpRequest) -> User:
 def model_list(request: HttpRequest) -> HttpResponse:
     """Five statements, whatever the number of models."""
     models = list(ScoreModel.objects.prefetch_related("versions__rules"))
-    open_leads = dict(HandOff.objects.open().values_list("model").annotate(Count("*")).order_by())
+    open_leads = dict(HandOff.objects.open().values_list("model").annotate(number=Count("*")).order_by())
     rows = []
     for model in models:
         versions = {version.state: version for version in model.versions.all()}
