@@ -16,7 +16,7 @@ from scoring.models import POINTS_GIVEN, HandOff, Rule, ScoreDue, ScoreModel, Sc
 from scoring.occurrences import leaf_of
 from scoring.queries import CompiledRule, Lines, Plan
 from segments import graph
-from segments.conditions import BadConditions, Moment, matching, predicate
+from segments.conditions import BadConditions, Moment, Sql, matching, near_activities, predicate
 from segments.conditions.fields import Catalogue
 from segments.graph import Node
 from segments.nodes import (
@@ -54,24 +54,29 @@ def compile_rules(
     moment: Moment,
     contacts: Sequence[int] | None,
     before: dict[object, object] | None = None,
-) -> tuple[CompiledRule, ...]:
-    """Rules ready for one statement; segments and personas are read as the turn stored them just before.
+) -> tuple[tuple[CompiledRule, ...], Sql | None]:
+    """Rules ready for one statement, and what they read of a batch's activities (`Plan.near`).
 
-    `before`: rule key -> what it asked in the version before; a rule that says something else is “edited”.
+    Segments and personas are read as the turn stored them just before. `before`: rule key -> what it asked in the version before; a
+    rule that says something else is “edited”.
     """
     catalogue = Catalogue()
-    return tuple(
-        CompiledRule(
+    sets = [readable.tree for _rule, readable in rules if not is_plain(readable.reads)]
+    near = None if contacts is None else near_activities(sets, moment, contacts, catalogue=catalogue)
+
+    def compiled(rule: Rule, readable: ReadableRule) -> CompiledRule:
+        tree = readable.tree
+        return CompiledRule(
             key=rule.key,
             group=rule.group,
             points=rule.points,
-            predicate=predicate(readable.tree, moment, stored=True, catalogue=catalogue),
-            matching=matching(readable.tree, moment, contacts=contacts, stored=True, catalogue=catalogue),
+            predicate=predicate(tree, moment, stored=True, catalogue=catalogue, has_company=True),
+            matching=matching(tree, moment, contacts=contacts, stored=True, catalogue=catalogue, near=near is not None),
             is_plain=is_plain(readable.reads),
             is_edited=before is not None and before.get(rule.key) != said(rule),
         )
-        for rule, readable in rules
-    )
+
+    return tuple(compiled(rule, readable) for rule, readable in rules), near
 
 
 def lines_of(version: ScoreVersion) -> Lines:
@@ -191,10 +196,12 @@ class ScoreNode:
                 has_given=has_given,
                 for_all=contacts is None,
             )
+        rules, near = compile_rules(self.once, moment, contacts, self._documents_before())
         return Plan(
             model_id=self.model.pk,
             version_id=self.version.pk,
-            rules=compile_rules(self.once, moment, contacts, self._documents_before()),
+            rules=rules,
+            near=near,
             past_keys=tuple((key, group) for key, group in past_keys if key not in keys),
             lines=lines_of(self.version),
             timed=timed,
@@ -217,14 +224,16 @@ class ScoreNode:
         """Everybody, in chunks. A killed run leaves the model stale or due, and the next one writes what is left."""
         started = perf_counter()
         written = queries.refresh_all(
-            self.plan(now, None), now=now, mark_over=self._mark_over(), is_current=self._is_current
+            self.plan(now, None),
+            now=now,
+            mark_over=self._mark_over(),
+            is_current=self._is_current,
+            recount=self.version.worked_at is None,
         )
         if written is None:
             raise EditedMeanwhile
         if self.model.stale_since is not None:
             queries.mark_ripe(self.model.pk, self.version.threshold)
-        if self.version.worked_at is None:
-            queries.recount_rules(self.version.pk, self.model.pk)
         self._looked_at(now, perf_counter() - started)
         return written.contacts
 

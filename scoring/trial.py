@@ -49,10 +49,12 @@ def draft_plan(
     once = [(rule, rule_of(rule.conditions, stamp)) for rule in chosen if not rule.per_occurrence]
     counted = {rule.key: rule for rule in chosen if rule.per_occurrence}
     timed = eras.timed_of([eras.Past(draft.pk, now, draft.caps, counted)], at, stamp=stamp, for_all=contacts is None)
+    compiled, near = compile_rules(once, at, contacts)
     return Plan(
         model_id=draft.model_id,
         version_id=draft.pk,
-        rules=compile_rules(once, at, contacts),
+        rules=compiled,
+        near=near,
         past_keys=(),
         lines=lines_of(draft),
         timed=replace(timed, versions=()),

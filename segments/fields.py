@@ -458,7 +458,7 @@ def _register_activity() -> None:
 
 
 def _in_asset(condition: Sql, scope: Scope) -> Sql:
-    if scope.is_listed:
+    if scope.is_listed or scope.contacts is not None:
         return sql("(activity.asset_id IN (SELECT asset.id FROM leads_asset asset WHERE {})) IS TRUE", condition)
     return sql("EXISTS (SELECT 1 FROM leads_asset asset WHERE asset.id = activity.asset_id AND {})", condition)
 

@@ -35,7 +35,6 @@ from scoring.queries.running import (
     ledger_keys,
     lock_model,
     mark_ripe,
-    recount_rules,
     refresh_all,
     refresh_some,
 )
@@ -113,7 +112,6 @@ __all__ = [
     "points_given_exist",
     "publications_stamp",
     "queue_counts",
-    "recount_rules",
     "refresh_all",
     "refresh_some",
     "sales_ready",

@@ -24,7 +24,7 @@ def contributions_sql(plan: Plan, contacts: Sequence[int] | None, now: datetime)
     text.put(rule_table_sql(plan.rules), f"rule {RULE_COLUMNS} AS MATERIALIZED (", "),")
     counted = _add_counted(text, plan, contacts, now)
     text.put(
-        verdicts_sql(plan.rules, contacts),
+        verdicts_sql(plan, contacts),
         'contribution AS MATERIALIZED (SELECT v.contact_id, rule.key, rule."group", rule.points::bigint AS points FROM (',
         f") v JOIN rule ON rule.number = v.number {counted})",
     )

@@ -153,7 +153,7 @@ def _add_looks(text: Text, shape: _Shape, contacts: Sequence[int] | None, now: d
     )
     if plan.rules:
         text.put(
-            verdicts_sql(plan.rules, contacts),
+            verdicts_sql(plan, contacts),
             "SELECT v.contact_id, v.number, rule.points::float8 AS wanted, 0::float8 AS present, NULL::timestamptz AS newest FROM (",
             ") v JOIN rule ON rule.number = v.number UNION ALL",
         )

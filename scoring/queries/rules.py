@@ -15,7 +15,7 @@ from uuid import UUID
 
 from leads.queries_prepared import prepared_cursor
 from scoring.grades import DIGITS, LETTERS
-from segments.conditions import Sql
+from segments.conditions import NEAR, Sql
 
 if TYPE_CHECKING:
     from scoring.queries.moments import Timed
@@ -51,6 +51,7 @@ class Plan:
     rules: tuple[CompiledRule, ...]
     past_keys: tuple[tuple[UUID, str], ...]
     lines: Lines
+    near: Sql | None = None  # what the batch has of the activities that its rules search; they read it as NEAR
     timed: Timed | None = None  # None: every rule counts once, nothing is capped, nobody was given points
     hand_off: Sql | None = None  # for the sheet: ids for whom the hand-off condition holds; None asks nothing more
 
@@ -59,12 +60,13 @@ def hundredths(points: Decimal) -> int:
     return int(points * 100)
 
 
-def verdicts_sql(rules: Sequence[CompiledRule], contacts: Sequence[int] | None) -> Sql:
+def verdicts_sql(plan: Plan, contacts: Sequence[int] | None) -> Sql:
     """Rows (contact_id, number) of every rule that holds, numbered from 1.
 
     Rules on columns alone share one pass over the contacts; each other rule is a set of its own. `contacts` must be the ones
     the rules were compiled for.
     """
+    rules = plan.rules
     parts: list[str] = []
     params: list[Any] = []
     plain = [(number, rule) for number, rule in enumerate(rules, start=1) if rule.is_plain]
@@ -73,7 +75,8 @@ def verdicts_sql(rules: Sequence[CompiledRule], contacts: Sequence[int] | None) 
         only = "" if contacts is None else " WHERE contact.id = ANY (%s::bigint[])"
         parts.append(
             "SELECT contact.id AS contact_id, unnest(array_remove(ARRAY["
-            f"{cases}], NULL)) AS number FROM leads_contact contact{only}"
+            f"{cases}], NULL)) AS number"
+            f" FROM leads_contact contact LEFT JOIN leads_company company ON company.id = contact.company_id{only}"
         )
         params.extend(value for _, rule in plain for value in rule.predicate.params)
         if contacts is not None:
@@ -86,7 +89,10 @@ def verdicts_sql(rules: Sequence[CompiledRule], contacts: Sequence[int] | None) 
             params.extend(rule.matching.params)
     if not parts:
         return Sql("SELECT NULL::bigint AS contact_id, NULL::smallint AS number WHERE false", ())
-    return Sql(" UNION ALL ".join(parts), tuple(params))
+    if plan.near is None:
+        return Sql(" UNION ALL ".join(parts), tuple(params))
+    text = f"WITH {NEAR} AS MATERIALIZED ({plan.near.text}) {' UNION ALL '.join(parts)}"
+    return Sql(text, (*plan.near.params, *params))
 
 
 def rule_table_sql(rules: Sequence[CompiledRule], past_keys: Sequence[tuple[UUID, str]] = ()) -> Sql:
@@ -131,7 +137,7 @@ def difference_sql(plan: Plan, contacts: Sequence[int] | None) -> Sql:
 
     (contact_id, total, fit, behaviour, negative, bant — all in hundredths —, grade, is_news, numbers[], wanted[], present[], newest[])
     """
-    verdicts = verdicts_sql(plan.rules, contacts)
+    verdicts = verdicts_sql(plan, contacts)
     table = rule_table_sql(plan.rules, plan.past_keys)
     of_contact = "" if contacts is None else " AND l.contact_id = ANY (%s::bigint[])"
     among = "" if contacts is None else " WHERE contact.id = ANY (%s::bigint[])"

@@ -69,8 +69,10 @@ def refresh_some(
         return write(plan, _difference(plan, contacts, now), now=now, mark_over=mark_over, tell=True)
 
 
-def refresh_all(plan: Plan, *, now: datetime, mark_over: int, is_current: Callable[[], bool]) -> Written | None:
-    """Score everybody; None when the version is no longer the live one.
+def refresh_all(
+    plan: Plan, *, now: datetime, mark_over: int, is_current: Callable[[], bool], recount: bool = False
+) -> Written | None:
+    """Score everybody; None when the version is no longer the live one. `recount`: head-counts of the rules are counted anew.
 
     The difference is staged without locking a row, then written in chunks, each its own transaction.
 
@@ -95,6 +97,8 @@ def refresh_all(plan: Plan, *, now: datetime, mark_over: int, is_current: Callab
                 first, step = first + step, next_step(step, perf_counter() - started)
         finally:
             _drop(stage)
+        if recount:
+            recount_rules(plan.version_id, plan.model_id)
         if written.rows > 50_000:
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE scoring_score, scoring_ledgerrow, scoring_scoredue")  # LIMITS, trap 5
@@ -113,11 +117,23 @@ def _difference(plan: Plan, contacts: Sequence[int] | None, now: datetime) -> Sq
 def _write_chunk(plan: Plan, rows: Sql, *, now: datetime, mark_over: int) -> Written:
     """A contact deleted between the statement's look and its commit breaks the chunk: the second try leaves it out."""
     try:
-        with transaction.atomic():
+        with _lazy_commit():
             return write(plan, rows, now=now, mark_over=mark_over, tell=False)
     except IntegrityError:
-        with transaction.atomic():
+        with _lazy_commit():
             return write(plan, rows, now=now, mark_over=mark_over, tell=False)
+
+
+@contextmanager
+def _lazy_commit() -> Iterator[None]:
+    """A transaction that does not wait for the disk: whoever acts on it commits later, and the log is flushed in order.
+
+    What a falling server loses, the model still waits for: that everybody was looked at is committed after the last chunk.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = off")
+        yield
 
 
 def _stage(name: str, rows: Sql) -> int:
@@ -171,18 +187,23 @@ def ledger_keys(model_id: int) -> tuple[tuple[UUID, str], ...]:
 
 
 def recount_rules(version_id: int, model_id: int) -> None:
-    """Head-counts of a version's rules from the ledger, once everybody was scored by it. One statement over the model's ledger."""
-    with connection.cursor() as cursor:
+    """Head-counts of a version's rules from the ledger, once everybody was scored by it; the caller holds the model's lock.
+
+    One statement over the model's ledger, one over the rules: an UPDATE that reads the ledger itself gets no parallel workers.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL work_mem = '128MB'")
+        cursor.execute(
+            "SELECT rule_key, count(*) FROM (SELECT rule_key FROM scoring_ledgerrow WHERE model_id = %s"
+            " GROUP BY contact_id, rule_key HAVING sum(points) <> 0) held GROUP BY rule_key",
+            [model_id],
+        )
+        found = cursor.fetchall()
         cursor.execute(
             """
             UPDATE scoring_rule r SET met_count = COALESCE(met.n, 0)
-            FROM scoring_rule same LEFT JOIN (
-                SELECT rule_key, count(*) AS n
-                FROM (SELECT rule_key FROM scoring_ledgerrow WHERE model_id = %s
-                      GROUP BY contact_id, rule_key HAVING sum(points) <> 0) held
-                GROUP BY rule_key
-            ) met ON met.rule_key = same.key
+            FROM scoring_rule same LEFT JOIN unnest(%s::uuid[], %s::bigint[]) met(rule_key, n) ON met.rule_key = same.key
             WHERE r.id = same.id AND r.version_id = %s AND r.met_count <> COALESCE(met.n, 0)
             """,
-            [model_id, version_id],
+            [[key for key, _n in found], [n for _key, n in found], version_id],
         )

@@ -35,12 +35,14 @@ from segments.conditions.operators import AMOUNTS, OPERATORS, Operator, operator
 from segments.conditions.periods import DATE_UNITS, PERIODS, UNITS, Moment
 from segments.conditions.reasons import Judge, LeafVerdict, NoSuchContact, Verdict, explain, explain_each
 from segments.conditions.sql import (
+    NEAR,
     Chosen,
     chosen_activities,
     count,
     match_ids,
     matching,
     names_of_matching,
+    near_activities,
     predicate,
     sample,
     time_limit,
@@ -51,6 +53,7 @@ from segments.conditions.words import sentence
 __all__ = [
     "AMOUNTS",
     "DATE_UNITS",
+    "NEAR",
     "OPERATORS",
     "PERIODS",
     "UNITS",
@@ -89,6 +92,7 @@ __all__ = [
     "mentions",
     "moment",
     "names_of_matching",
+    "near_activities",
     "next_due",
     "operators_for",
     "predicate",

@@ -49,7 +49,8 @@ class Scope:
 
     `contacts` None is everybody. `is_stored`: memberships in segments and personas are read as stored, not worked out afresh.
     `has_company`: the statement joins the contact's company as `company`. `is_listed`: tests on rows stand in a list of tests, where what
-    lies in another table is better asked as a set than tied to the row: a tied search forbids parallel workers.
+    lies in another table is better asked as a set than tied to the row: a tied search forbids parallel workers. `activities`: what searches
+    of activities read: the table, or a WITH part that holds what a batch has of them (`near_activities`).
     """
 
     moment: Moment
@@ -58,6 +59,7 @@ class Scope:
     has_company: bool = False
     catalogue: Catalogue | None = None
     is_listed: bool = False
+    activities: LiteralString = "leads_activity"
 
     def only(self, column: LiteralString) -> Sql:
         """` AND column = ANY (the batch)`; nothing for everybody. To-many leaves need it: the planner does not carry it inside."""

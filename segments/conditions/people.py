@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import LiteralString
 
 from segments.conditions.fields import Catalogue, Scope
-from segments.conditions.fragment import FALSE, TRUE, Sql, bind, both, either, join, sql
+from segments.conditions.fragment import FALSE, NOTHING, TRUE, Sql, bind, both, either, join, sql
 from segments.conditions.operators import Operand, amount_holds, amount_sql, from_wall_clock, in_span
 from segments.conditions.periods import FIXED_UNITS, MONTHS_IN, Moment, Span, moment_span, shift_moment
 from segments.conditions.tree import Amount, DidLeaf, FieldLeaf, HasLeaf, SequenceLeaf, Step, Total, When
@@ -63,6 +63,22 @@ class People:
         else:
             body = sql("SELECT 1 {} AND {} = contact.id", self.rows, Sql(self.link))
         return sql("EXISTS ({})" if want else "NOT EXISTS ({})", body)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Activities of these kinds (None: any) not earlier than `low` (None: however old)."""
+
+    kinds: frozenset[int] | None
+    low: datetime | None
+    has_properties: bool
+
+    def __or__(self, other: Reach) -> Reach:
+        return Reach(
+            kinds=None if self.kinds is None or other.kinds is None else self.kinds | other.kinds,
+            low=None if self.low is None or other.low is None else min(self.low, other.low),
+            has_properties=self.has_properties or other.has_properties,
+        )
 
 
 @dataclass(frozen=True)
@@ -127,7 +143,27 @@ class Search:
         if of_kinds == FALSE:
             return None
         chosen = both(of_kinds, sql("activity.occurred_at <= {}", self.at), *conditions)
-        return sql("FROM leads_activity activity WHERE {}{}", chosen, self.scope.only(ACTIVITY))
+        source = self.scope.activities
+        among = self.scope.only(ACTIVITY) if source == "leads_activity" else NOTHING
+        return sql("FROM {} activity WHERE {}{}", Sql(source), chosen, among)
+
+    def reach(self, leaf: DidLeaf | SequenceLeaf) -> Reach | None:
+        """Which activities the leaf's search reads by `activities`; None when it reads none."""
+        if isinstance(leaf, SequenceLeaf):
+            fields, kinds, when = [each for step in leaf.steps for each in step.where], _kinds_of(leaf.steps), leaf.when
+        elif not leaf.where and self.from_signals(leaf) is not None:
+            return None
+        else:
+            fields, kinds, when = [*leaf.where, *(leaf.latest or ())], leaf.kinds, None if leaf.is_first else leaf.when
+        span = None if when is None else _span(when, self.scope.moment)
+        keys = [each.spec.key for each in fields] + (
+            [leaf.total.spec.key] if isinstance(leaf, DidLeaf) and leaf.total else []
+        )
+        return Reach(
+            kinds=None if kinds is None else frozenset(self.catalogue.kind_ids(kinds)),
+            low=None if span is None else span.low,
+            has_properties=any(key.startswith("activity.properties.") for key in keys),
+        )
 
     # --- signals: n, first_at and last_at per contact and kind, activities dated ahead included
 

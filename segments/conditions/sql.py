@@ -6,10 +6,12 @@ Each leaf is true or false, never null, where it matters: negation is pushed dow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import reduce
+from operator import or_
 from typing import Any, LiteralString
 
 from django.db import connection, transaction
@@ -33,6 +35,7 @@ from segments.conditions.tree import (
     leaves,
 )
 
+NEAR: LiteralString = "near_activity"
 AFTER_ALL = datetime(2200, 1, 1, tzinfo=UTC)  # activities are dated until 2100
 ALIASES = Sql("leads_contact contact")
 ALIASES_WITH_COMPANY = Sql("leads_contact contact LEFT JOIN leads_company company ON company.id = contact.company_id")
@@ -45,21 +48,59 @@ def matching(
     contacts: Sequence[int] | None = None,
     stored: bool = False,
     catalogue: Catalogue | None = None,
+    near: bool = False,
 ) -> Sql:
     """SELECT of the ids of the contacts for whom the rule holds, each once, in no order; of the batch if one is given.
+
+    `near`: activities are read from the WITH part NEAR, which the caller makes of `near_activities` for all rules of the batch.
 
     `stored`: segments and personas named in the rule are read as stored at that moment, as the turn needs it (it works them in
     order); otherwise they are worked out afresh, each once, in the same statement. One statement over activity kinds while compiling
     a rule about them, and two per segment or persona worked out afresh.
     """
     compiler = _Compiler(moment, contacts, stored, catalogue or Catalogue())
+    if near:
+        compiler.scope = replace(compiler.scope, activities=NEAR)
     return compiler.statement(tree)
 
 
-def predicate(tree: Tree, moment: Moment, *, stored: bool = False, catalogue: Catalogue | None = None) -> Sql:
-    """The rule as one condition over the alias `contact` of leads_contact, never null; for FILTER, CASE and WHERE."""
+def near_activities(
+    trees: Iterable[Tree], moment: Moment, contacts: Sequence[int], *, catalogue: Catalogue | None = None
+) -> Sql | None:
+    """SELECT of what the batch has of the activities that these rules search, read once instead of once for each search.
+
+    None when fewer than two searches read any.
+    """
+    compiler = _Compiler(moment, contacts, True, catalogue or Catalogue())
+    search = Search(compiler.catalogue, compiler.scope, compiler.field)
+    found = [leaf for tree in trees for _path, leaf in leaves(tree) if isinstance(leaf, DidLeaf | SequenceLeaf)]
+    reaches = [reach for leaf in found if (reach := search.reach(leaf)) is not None]
+    if len(reaches) < 2:
+        return None
+    reach = reduce(or_, reaches)
+    conditions = [sql("activity.occurred_at <= {}", search.at)]
+    if reach.kinds is not None:
+        conditions.append(sql("activity.kind_id = ANY ({})", bind(sorted(reach.kinds), "smallint[]")))
+    if reach.low is not None:
+        conditions.append(sql("activity.occurred_at >= {}", bind(reach.low, "timestamptz")))
+    columns = "contact_id, occurred_at, kind_id, asset_id"
+    return sql(
+        "SELECT {} FROM leads_activity activity WHERE {}{}",
+        Sql(columns + ", properties" if reach.has_properties else columns),
+        both(*conditions),
+        compiler.scope.only("activity.contact_id"),
+    )
+
+
+def predicate(
+    tree: Tree, moment: Moment, *, stored: bool = False, catalogue: Catalogue | None = None, has_company: bool = False
+) -> Sql:
+    """The rule as one condition over the alias `contact` of leads_contact, never null; for FILTER, CASE and WHERE.
+
+    `has_company`: the statement joins the contact's company as `company`.
+    """
     compiler = _Compiler(moment, None, stored, catalogue or Catalogue())
-    condition = compiler.condition(tree, compiler.scope)
+    condition = compiler.condition(tree, replace(compiler.scope, has_company=has_company))
     if compiler.parts:  # segments worked out afresh need their WITH
         return sql(
             "EXISTS (SELECT 1 FROM ({}) AS found(id) WHERE found.id = contact.id)",

@@ -17,6 +17,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from leads.models import CustomField
 from segments.conditions import (
+    NEAR,
     Catalogue,
     Judge,
     Moment,
@@ -24,6 +25,8 @@ from segments.conditions import (
     changed_by_time,
     check,
     match_ids,
+    matching,
+    near_activities,
     predicate,
     read_facts,
     to_document,
@@ -45,6 +48,9 @@ moments = st.builds(
     st.sampled_from(population.ZONES).map(ZoneInfo),
     st.sampled_from([1, 6, 7]),
 )
+
+
+searches = st.one_of(population.did_leaves, population.sequence_leaves)
 
 
 class Loaded:
@@ -117,6 +123,30 @@ def test_sql_and_verdict_agree(loaded: Loaded) -> None:
         assert found == by_hand(loaded, tree, moment, stored=stored)
 
     each_rule(loaded.seed, agree)
+
+
+def test_rules_that_share_what_a_batch_did_agree(loaded: Loaded) -> None:
+    """Their searches read one gathering of the batch's activities, wide enough for each of them."""
+    batch = loaded.ids[::2]
+    shared = Counter[bool]()
+
+    @rules(TREES // 5)
+    @seed(loaded.seed + OTHERS)
+    @given(documents=st.lists(searches, min_size=1, max_size=2).map(lambda found: found * 2), moment=moments)
+    def try_some(documents: list[dict[str, Any]], moment: Moment) -> None:
+        trees = [check(document, catalogue=loaded.catalogue) for document in documents]
+        near = near_activities(trees, moment, batch, catalogue=loaded.catalogue)
+        shared[near is not None] += 1
+        for tree in trees if near else ():
+            alone = matching(tree, moment, contacts=batch, stored=True, catalogue=loaded.catalogue, near=True)
+            assert near
+            text = f"WITH {NEAR} AS MATERIALIZED ({near.text}) SELECT id FROM ({alone.text}) AS found(id)"
+            with transaction.atomic():
+                found = ids_of(Sql(text, (*near.params, *alone.params)))
+            assert found == sorted(set(by_hand(loaded, tree, moment, stored=True)) & set(batch))
+
+    try_some()
+    assert shared[True] >= 10
 
 
 def test_each_field_agrees_with_each_operator(loaded: Loaded) -> None:

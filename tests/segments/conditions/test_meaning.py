@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from leads.models import CustomField
-from segments.conditions import check, explain, match_ids
+from segments.conditions import NEAR, check, explain, match_ids, matching, near_activities
 from tests.makers import NOW, make_activity, make_company, make_contact
 from tests.segments.conditions.asking import at, field, who
 
@@ -41,6 +43,42 @@ def test_everybody_and_nobody() -> None:
     assert who({"any": []}) == set()
     assert who({"not": {"any": []}}) == {"ann"}
     assert match_ids(check({"all": []}), at(), contacts=[]) == []
+
+
+def test_what_a_batch_did_is_gathered_wide_enough() -> None:
+    """Rules that share one gathering: each finds whom it finds alone, however far back its search reaches."""
+    early, late = make_contact(first_name="early"), make_contact(first_name="late")
+    for days in (40, 2):
+        make_activity(early, "page_view", at=NOW - timedelta(days=days), url="https://x.test/pricing")
+    make_activity(late, "page_view", at=NOW - timedelta(days=2), url="https://x.test/pricing")
+    make_activity(late, "purchase", at=NOW - timedelta(days=20), properties={"amount": 5})
+    pricing = {"did": "page_view", "where": [field("url", "contains", "/pricing")]}
+    week = {"op": "in_last", "value": 7, "unit": "days"}
+    rules: list[tuple[dict[str, Any], set[int]]] = [
+        (pricing | {"when": week}, {early.pk, late.pk}),
+        (pricing | {"first": True, "when": week}, {late.pk}),
+        ({"did": "page_view", "count": {"op": "at_least", "value": 2}, "when": week | {"value": 60}}, {early.pk}),
+        (
+            {"did": "purchase", "where": [field("properties.amount", "at_least", 5)], "when": week | {"value": 30}},
+            {late.pk},
+        ),
+        (pricing | {"when": {"op": "not_in_last", "value": 7, "unit": "days"}}, {early.pk}),
+    ]
+    batch = [early.pk, late.pk]
+    for one, holds_one in rules:
+        for other, holds_other in rules:
+            trees = [check(one), check(other)]
+            near = near_activities(trees, at(), batch)
+            assert near is not None
+            for tree, holds in zip(trees, (holds_one, holds_other), strict=True):
+                found = matching(tree, at(), contacts=batch, stored=True, near=True)
+                with connection.cursor() as cursor:
+                    cursor.execute(
+                        f"WITH {NEAR} AS MATERIALIZED ({near.text}) SELECT id FROM ({found.text}) AS found(id)",
+                        [*near.params, *found.params],
+                    )
+                    assert {row[0] for row in cursor.fetchall()} == holds
+    assert near_activities([check({"did": "page_view"})] * 2, at(), batch) is None  # signals answer that
 
 
 @pytest.mark.parametrize(
