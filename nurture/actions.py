@@ -16,12 +16,13 @@ from leads.actions import NewActivity, audit, record_activities, withdraw_consen
 from leads.consent import Holder, withdraw_by_hash
 from leads.models import Contact, Purpose
 from leads.queries_vocabulary import own_definitions
-from nurture import around, moving, queries, splits, tree
+from nurture import around, moving, queries, rings, splits, tree
 from nurture.kinds import KINDS, Names, Problem
 from nurture.models import Enrolment, MailBudget, Program, ProgramVersion, Sending, Task, Template
 from segments import graph
 from segments.models import Segment
 
+MOST_PAST_EDITS = 30  # of a draft that can be taken back
 RESERVED_SLUGS = frozenset({"new", "outbox", "templates", "tasks", "health", "budget", "webhooks", "u"})
 
 
@@ -138,8 +139,9 @@ def edit_draft(
         row = _locked_draft(draft, edit_number)
         document = change(row.tree)
         tree.check(document)
+        _remember(row)
         row.tree, row.edit_number = document, row.edit_number + 1
-        row.save(update_fields=["tree", "edit_number"])
+        row.save(update_fields=["tree", "edit_number", "past_edits"])
         Program.objects.filter(pk=row.program_id).update(updated_at=now)
     return row
 
@@ -151,8 +153,9 @@ def set_trigger(draft: ProgramVersion, *, edit_number: int, segment: Segment | N
         row = _locked_draft(draft, edit_number)
         if segment is not None:
             _refuse_loop(f"program:{row.program.slug}", segment)
+        _remember(row)
         row.trigger_segment, row.edit_number = segment, row.edit_number + 1
-        row.save(update_fields=["trigger_segment", "edit_number"])
+        row.save(update_fields=["trigger_segment", "edit_number", "past_edits"])
         Program.objects.filter(pk=row.program_id).update(updated_at=now)
     return row
 
@@ -168,8 +171,38 @@ def set_around(draft: ProgramVersion, *, edit_number: int, document: around.Docu
             raise NurtureRefused(
                 _("Who stays would depend on this program itself: %(loop)s.") % {"loop": " → ".join(loop)}
             )
+        _remember(row)
         row.around, row.edit_number = document, row.edit_number + 1
-        row.save(update_fields=["around", "edit_number"])
+        row.save(update_fields=["around", "edit_number", "past_edits"])
+        Program.objects.filter(pk=row.program_id).update(updated_at=now)
+    return row
+
+
+def _remember(row: ProgramVersion) -> None:
+    """Keep how the draft is now, for undo; the oldest goes where there are too many."""
+    was = {"tree": row.tree, "around": row.around, "segment": row.trigger_segment_id}
+    row.past_edits = [*row.past_edits, was][-MOST_PAST_EDITS:]
+
+
+def undo_edit(draft: ProgramVersion, *, edit_number: int, now: datetime) -> ProgramVersion:
+    """The draft as it was before the last edit. Raises EditedMeanwhile, and NurtureRefused where nothing is kept or it does not fit now."""
+    with transaction.atomic():
+        own_definitions()
+        row = _locked_draft(draft, edit_number)
+        if not row.past_edits:
+            raise NurtureRefused(_("There is no edit to take back."))
+        was = row.past_edits[-1]
+        segment = Segment.objects.filter(pk=was["segment"]).first() if was["segment"] else None
+        loop = graph.loop_through(f"program:{row.program.slug}", around.reads(was["around"]))
+        if loop:
+            raise NurtureRefused(
+                _("Who stays would depend on this program itself: %(loop)s.") % {"loop": " → ".join(loop)}
+            )
+        if segment is not None:
+            _refuse_loop(f"program:{row.program.slug}", segment)
+        row.tree, row.around, row.trigger_segment = was["tree"], was["around"], segment
+        row.past_edits, row.edit_number = row.past_edits[:-1], row.edit_number + 1
+        row.save(update_fields=["tree", "around", "trigger_segment", "past_edits", "edit_number"])
         Program.objects.filter(pk=row.program_id).update(updated_at=now)
     return row
 
@@ -234,6 +267,7 @@ def problems_of(version: ProgramVersion, names: Names, now: datetime | None = No
         *around.problems(version.around, steps, names, now),
         *tree.problems(steps, names),
         *splits.problems(list(steps.walk()), version.around),
+        *rings.problems(version, steps.walk()),
     ]
 
 
@@ -274,6 +308,7 @@ def publish(
         if past is not None:
             program.versions.filter(pk=past.pk).update(state=ProgramVersion.State.PAST)
         version.state, version.published_at, version.published_by = ProgramVersion.State.LIVE, now, actor
+        version.past_edits = []
         version.save()
         if program.state in (Program.State.DRAFT, Program.State.STOPPED):
             program.started_at, program.stopped_at = now, None
@@ -383,6 +418,7 @@ def release_person(enrolment: Enrolment, *, actor: User | None, now: datetime) -
         row = Enrolment.objects.select_for_update(no_key=True).get(pk=enrolment.pk)
         if row.state not in (Enrolment.State.ACTIVE, Enrolment.State.PARKED):
             return False
+        row.left_at_step = row.step
         row.state, row.step, row.next_step_at = Enrolment.State.LEFT, "", None
         row.ended_at, row.ended_why = now, "by_hand"
         row.save()

@@ -57,19 +57,27 @@ def tell_steps(definition: Definition, segment: Segment, staged: Staged) -> list
 def rewrite(rename: Rename) -> int:
     """Trees of every version, past ones too: people may still walk in them. Two statements."""
     changed = []
-    named = Q(tree__icontains=rename.old) | Q(around__icontains=rename.old)
+    named = Q(tree__icontains=rename.old) | Q(around__icontains=rename.old) | Q(past_edits__icontains=rename.old)
     for version in ProgramVersion.objects.filter(named).select_for_update(no_key=True):
         steps = [_step(step, rename) for step in version.tree.get("steps", [])]
         surroundings = _around(version.around, rename)
-        if steps != version.tree.get("steps", []) or surroundings != version.around:
+        past = [_past(edit, rename) for edit in version.past_edits]
+        if (steps, surroundings, past) != (version.tree.get("steps", []), version.around, version.past_edits):
             before = list(tree.check(version.tree).walk())
             version.tree, version.around = {**version.tree, "steps": steps}, surroundings
             splits.renamed(version.program_id, before, list(tree.check(version.tree).walk()))
+            version.past_edits = past
             version.edit_number += 1  # workers keep the trees that they walk by this number
             changed.append(version)
     if changed:
-        ProgramVersion.objects.bulk_update(changed, ["tree", "around", "edit_number"])
+        ProgramVersion.objects.bulk_update(changed, ["tree", "around", "past_edits", "edit_number"])
     return len(changed)
+
+
+def _past(edit: dict[str, Any], rename: Rename) -> dict[str, Any]:
+    """How a draft was before an edit, so that taking the edit back names what exists."""
+    steps = [_step(step, rename) for step in edit["tree"].get("steps", [])]
+    return {**edit, "tree": {**edit["tree"], "steps": steps}, "around": _around(edit["around"], rename)}
 
 
 def _around(document: dict[str, Any], rename: Rename) -> dict[str, Any]:

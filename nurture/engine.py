@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 BATCH = 1_000  # LIMITS: set-based steps peak here; larger batches only hold their locks longer
 IN_A_ROW = 10  # batches of one program before the others are asked again: asking costs 7 ms while dead rows lie about
+STEPS_A_DAY = (
+    1_000  # of one person, over all programs; looked at when somebody comes to a program anew: one walk has an end
+)
 TRIES = 4  # of one batch, when it lost a deadlock or a serialisation race
 _RACES = frozenset({"40001", "40P01"})
 
@@ -213,6 +216,7 @@ def _do(stand: Stand, walkers: list[Walker]) -> str:
     """Run the step and move everybody on whom nothing around the steps lets go; the key of its kind."""
     guard = stand.plan.guard(stand.program, stand.version_id)
     if stand.step_id == START:
+        walkers = _hold_rounds(walkers, stand.now)
         kind, outcomes = START, guards.at_entry(guard, walkers, now=stand.now) if guard.around else {"done": walkers}
     else:
         step = stand.plan.steps[stand.step_id]
@@ -231,6 +235,16 @@ def _do(stand: Stand, walkers: list[Walker]) -> str:
     if f"program:{stand.program.slug}" in stand.names.programs_read:
         _tell_rules(stand.step_id, moves, walkers)
     return kind
+
+
+def _hold_rounds(walkers: list[Walker], now: datetime) -> list[Walker]:
+    """Those who go in; whoever came round too often today is parked with that reason. One statement."""
+    since = now - timedelta(days=1)
+    over = queries.over_steps([walker.enrolment_id for walker in walkers], most=STEPS_A_DAY, since=since)
+    words = _("Went round too often: %(n)d steps of all programs within a day. Tried again later, they go on.")
+    for enrolment_id in sorted(over):
+        queries.park(enrolment_id, problem=words % {"n": STEPS_A_DAY})
+    return [walker for walker in walkers if walker.enrolment_id not in over]
 
 
 def _tell_rules(step_id: str, moves: queries.Moves, walkers: Sequence[Walker]) -> None:

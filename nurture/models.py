@@ -123,6 +123,12 @@ class ProgramVersion(models.Model):
     edit_number = models.PositiveIntegerField(
         default=1, help_text="Counts edits of the draft; two editors at once are told apart by it."
     )
+    past_edits = models.JSONField(
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Of a draft: how steps, trigger and surroundings were before each of the last edits; the newest last.",
+    )
     published_at = models.DateTimeField(null=True)
     published_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     intake = models.CharField(max_length=5, choices=Intake, default=Intake.NEW)
@@ -167,6 +173,9 @@ class Enrolment(models.Model):
     visit = models.PositiveIntegerField(default=1, help_text="Counts steps done; with step it makes the outbox key.")
     next_step_at = models.DateTimeField(null=True)
     arrived_at = models.DateTimeField(null=True, help_text="When they came to the step; null: when they entered.")
+    left_at_step = models.CharField(
+        max_length=40, blank=True, default="", db_default="", help_text="Where they stood when they left."
+    )
     entered_at = models.DateTimeField()
     entered_why = models.CharField(max_length=200, help_text="segment:<slug>, by_hand.")
     ended_at = models.DateTimeField(null=True)
@@ -202,6 +211,11 @@ class Enrolment(models.Model):
                 fields=["version", "step", "id"],
                 condition=models.Q(state__in=["active", "parked"]),
                 name="nurture_enrolment_here",
+            ),
+            models.Index(  # counts on the canvas, and the people behind them
+                fields=["version", "left_at_step", "id"],
+                condition=models.Q(state="left"),
+                name="nurture_enrolment_left",
             ),
             models.Index(fields=["program", "-id"], name="nurture_enrolment_newest"),  # the list of people
             models.Index(  # few, asked for by Home, the health page and the list of programs

@@ -223,7 +223,7 @@ def claim_due(program_id: int, *, now: datetime, limit: int, passing: Sequence[P
         cursor.execute(
             """
             WITH due AS MATERIALIZED (
-                SELECT id, contact_id, version_id, step, visit FROM nurture_enrolment
+                SELECT id, contact_id, version_id, step, visit, round FROM nurture_enrolment
                 WHERE program_id = %(program)s AND state = 'active' AND next_step_at <= %(now)s
                 ORDER BY next_step_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
             ), moved AS MATERIALIZED (
@@ -231,6 +231,7 @@ def claim_due(program_id: int, *, now: datetime, limit: int, passing: Sequence[P
                 FROM due JOIN unnest(
                     %(versions)s::bigint[], %(steps)s::text[], %(next_steps)s::text[], %(next_at)s::timestamptz[], %(why)s::text[]
                 ) way (version_id, step, next_step, next_at, why) USING (version_id, step)
+                WHERE due.step <> 'start' OR due.round = 1  -- whoever comes anew is counted first
             ), visited AS (
                 INSERT INTO nurture_stepvisit (enrolment_id, version_id, step, visit, done_at, outcome)
                 SELECT id, version_id, step, visit, %(now)s, 'done' FROM moved
@@ -346,6 +347,21 @@ def park(enrolment_id: int, *, problem: str) -> None:
         )
 
 
+def over_steps(enrolment_ids: Sequence[int], *, most: int, since: datetime) -> set[int]:
+    """Of these walks, those of people who came anew and did that many steps, of all programs, since the moment. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT e.id FROM nurture_enrolment e WHERE e.id = ANY(%s) AND e.round > 1 AND %s <= (
+                SELECT count(*) FROM nurture_enrolment o JOIN nurture_stepvisit v ON v.enrolment_id = o.id
+                WHERE o.contact_id = e.contact_id AND v.done_at > %s
+            )
+            """,
+            [list(enrolment_ids), most, since],
+        )
+        return {enrolment_id for (enrolment_id,) in cursor.fetchall()}
+
+
 def zones_of(contact_ids: Sequence[int]) -> list[tuple[int, str]]:
     """(contact, its time zone or an empty text). One statement."""
     with connection.cursor() as cursor:
@@ -389,7 +405,7 @@ def leave_all(program_id: int, *, why: str, now: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE nurture_enrolment SET state = 'left', step = '', next_step_at = NULL, ended_at = %s, ended_why = %s
+            UPDATE nurture_enrolment SET state = 'left', left_at_step = step, step = '', next_step_at = NULL, ended_at = %s, ended_why = %s
             WHERE program_id = %s AND state IN ('active', 'parked')
             """,
             [now, why, program_id],
@@ -455,6 +471,7 @@ class StepCount:
     here: int = 0
     parked: int = 0
     passed: int = 0
+    left: int = 0
     outcomes: dict[str, int] | None = None
 
     def outcome(self, name: str) -> int:
@@ -462,7 +479,7 @@ class StepCount:
 
 
 def step_counts(version_id: int) -> dict[str, StepCount]:
-    """Step -> its numbers. Two statements, each over one covering index of the version."""
+    """Step -> its numbers. Three statements, each over one covering index of the version."""
     counts: dict[str, StepCount] = {}
     with connection.cursor() as cursor:
         cursor.execute(
@@ -486,6 +503,13 @@ def step_counts(version_id: int) -> dict[str, StepCount]:
             count = counts.setdefault(step, StepCount())
             count.passed += number
             count.outcomes = {**(count.outcomes or {}), outcome: number}
+        cursor.execute(
+            "SELECT left_at_step, count(*) FROM nurture_enrolment WHERE version_id = %s AND state = 'left' GROUP BY 1",
+            [version_id],
+        )
+        for step, number in cursor.fetchall():
+            if step:
+                counts.setdefault(step, StepCount()).left = number
     return counts
 
 

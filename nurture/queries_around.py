@@ -93,7 +93,7 @@ def end_walks(enrolment_ids: Sequence[int], *, state: str, why: str, now: dateti
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE nurture_enrolment SET state = %s, step = '', next_step_at = NULL, ended_at = %s, ended_why = %s, problem = ''
+            UPDATE nurture_enrolment SET state = %s, left_at_step = step, step = '', next_step_at = NULL, ended_at = %s, ended_why = %s, problem = ''
             WHERE id = ANY(%s) AND state IN ('active', 'parked')
             """,
             [state, now, why, list(enrolment_ids)],

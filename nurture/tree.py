@@ -272,6 +272,51 @@ def move(document: Document, step_id: str, by: int) -> Document:
     return changed
 
 
+def take(document: Document, step_id: str) -> Document:
+    """A step with what lies below it, to be put in elsewhere. Raises NoSuchStep."""
+    siblings, index = _locate(document["steps"], step_id)
+    return copy.deepcopy(siblings[index])
+
+
+def paste(document: Document, place: Place, node: Document, *, moved: str = "") -> tuple[Document, str]:
+    """The document with `node` at a place, and the id of its first step. `moved`: that step goes from where it is, and ids stay.
+
+    A copy gets ids of its own. Raises NoSuchStep for a place that is gone or lies within what is moved.
+    """
+    changed = copy.deepcopy(document)
+    node = copy.deepcopy(node) if moved else _with_new_ids(node)
+    if moved:
+        node = take(changed, moved)
+        if place.step == moved and not place.way:
+            return changed, moved  # it is there already
+        if place.step in {child["id"] for child in _nodes_of(node)}:
+            raise NoSuchStep(str(place))
+        changed = remove(changed, moved)
+    if place.step == START:
+        changed["steps"].insert(0, node)
+        return changed, str(node["id"])
+    siblings, index = _locate(changed["steps"], place.step)
+    if not place.way:
+        siblings.insert(index + 1, node)
+    elif place.way in _ways(siblings[index]):
+        siblings[index].setdefault(place.way, []).insert(0, node)
+    else:
+        raise NoSuchStep(str(place))
+    return changed, str(node["id"])
+
+
+def _nodes_of(node: Document) -> Iterator[Document]:
+    yield node
+    for way in _ways(node):
+        for child in node.get(way, []):
+            yield from _nodes_of(child)
+
+
+def _with_new_ids(node: Document) -> Document:
+    ways = {way: [_with_new_ids(child) for child in node.get(way, [])] for way in _ways(node)}
+    return {**copy.deepcopy({key: value for key, value in node.items() if key not in ways}), **ways, "id": new_id()}
+
+
 def _ways(node: Document) -> Mapping[str, Any]:
     return KINDS[node["kind"]].ways_for(node)
 

@@ -394,7 +394,7 @@ def _enrolments(program: Program, version: ProgramVersion | None, step_id: str, 
     if version is not None:
         found = found.filter(version=version)
     if step_id:
-        found = found.filter(step=step_id)
+        found = found.filter(left_at_step=step_id) if which == "left" else found.filter(step=step_id)
     return found.filter(state__in=states) if states else found
 
 

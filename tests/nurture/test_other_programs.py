@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from leads.models import Contact
-from nurture import actions, queries, tree, turn
+from nurture import actions, engine, queries, tree, turn
 from nurture.kinds import Names
 from nurture.models import Enrolment, Program, ProgramVersion, Sending
 from segments.actions import remove_from_segment
@@ -87,23 +87,73 @@ def test_leaving_the_own_program_ends_the_walk() -> None:
     assert Contact.objects.get(pk=person.pk).tags == []
 
 
-def test_two_programs_that_start_each_other_go_round_once_a_day() -> None:
-    first, second = (
-        make_program(wait(1), name="First", intake="new"),
-        make_program(wait(1), name="Second", intake="new"),
-    )
-    for program, onto in ((first, second), (second, first)):
-        draft = actions.start_draft(program, actor=None, now=NOW)
-        steps = [step("start_program", "s", program=onto.slug)]
-        draft = edited(draft, steps)
+def ring(*names: str) -> list[Program]:
+    """Live programs, each of which starts the next one and the last the first, with people let in again; the last one is only a draft."""
+    programs = [make_program(wait(1), name=name, intake="new") for name in names]
+    for number, program in enumerate(programs):
+        onto = programs[(number + 1) % len(programs)]
+        draft = edited(
+            actions.start_draft(program, actor=None, now=NOW), [step("start_program", "s", program=onto.slug)]
+        )
         actions.set_around(draft, edit_number=draft.edit_number, document={"again": {"days": 0}}, now=NOW)
-        publish(program, intake="new")
+        if program != programs[-1]:
+            publish(program, intake="new")
+    return programs
+
+
+def test_a_ring_of_programs_is_refused_where_it_would_close() -> None:
+    last = ring("First", "Second", "Third")[-1]
+    with pytest.raises(actions.CannotStart) as caught:
+        publish(last, intake="new")
+    (problem,) = caught.value.problems
+    words = "People would go round without end, since each of these lets them in again: Third → First → Second → Third."
+    assert (problem.step, problem.message) == ("s", words)
+    draft = last.versions.get(state="draft")
+    actions.set_around(draft, edit_number=draft.edit_number, document={}, now=NOW)
+    publish(last, intake="new")  # who was in the third does not come again: the ring ends by itself
+
+
+def test_a_program_that_starts_itself_is_refused() -> None:
+    program = make_program(wait(1), name="Own", live=False)
+    draft = edited(program.versions.get(), [step("start_program", "s", program=program.slug)])
+    actions.set_around(draft, edit_number=draft.edit_number, document={"again": {"days": 0}}, now=NOW)
+    with pytest.raises(actions.CannotStart, match="starts itself"):
+        publish(program)
+
+
+def test_a_ring_that_came_about_otherwise_goes_round_once_a_day() -> None:
+    first, last = ring("First", "Second")
+    ProgramVersion.objects.filter(program=last, state="live").update(state="past")
+    ProgramVersion.objects.filter(program=last, state="draft").update(state="live")
     (person,) = make_people(1)
     put_in(segment_of(first), [person], now=NOW)
     for hours in (0, 1, 2, 30):
         turn.turn(NOW + timedelta(hours=hours))
     assert Enrolment.objects.filter(contact=person).count() == 2
     assert not Enrolment.objects.filter(state="active").exists()
+
+
+def test_whoever_goes_round_too_often_is_parked_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "STEPS_A_DAY", 6)  # three walks of entry and tag
+    program = make_program(step("add_tag", "t", tag="x"), name="Round", intake="new")
+    again(program, 0)
+    (person,) = make_people(1)
+    segment = segment_of(program)
+    for minute in range(0, 10, 2):
+        put_in(segment, [person], now=NOW + timedelta(minutes=minute))
+        turn.turn(NOW + timedelta(minutes=minute))
+        out = NOW + timedelta(minutes=minute + 1)
+        remove_from_segment(segment, contact_ids=[person.pk], cause="by_hand", actor=None, now=out)
+    parked = Enrolment.objects.get(state="parked")
+    assert (parked.round, parked.step) == (4, "start")
+    assert parked.problem.startswith("Went round too often: 6 steps")
+    actions.retry_parked(program, actor=None, now=NOW + timedelta(hours=1))
+    turn.turn(NOW + timedelta(hours=1))
+    assert Enrolment.objects.filter(state="parked").count() == 1
+    actions.retry_parked(program, actor=None, now=NOW + 2 * DAY)
+    turn.turn(NOW + 2 * DAY)
+    assert not Enrolment.objects.filter(state="parked").exists()
+    assert queries.holds("one_next_step")
 
 
 def test_nobody_enters_a_program_more_than_ten_times_a_day() -> None:
