@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from nurture import actions, around, queries, queries_around, splits, tree
+from nurture import actions, around, queries, queries_around, queries_layers, splits, tree
 from nurture.kinds import KINDS, START, Kind, Names, Problem, Step
 from nurture.models import Program, ProgramVersion
 from nurture.queries import StepCount
+
+TIME, GOAL = "time", "goal"
+LAYERS = (TIME, GOAL)
 
 
 @dataclass
@@ -38,6 +43,7 @@ class Node:
     is_last: bool
     place: str
     ways: list[Way] = field(default_factory=list)
+    layer: str = ""  # what the chosen layer says here
 
     @property
     def id(self) -> str:
@@ -83,6 +89,7 @@ class Canvas:
     goes_on: bool
     step_total: int
     facts: list[around.Fact]
+    layer: str = ""
 
     @property
     def start_problems(self) -> list[Problem]:
@@ -100,13 +107,16 @@ class Canvas:
         return _flat(self.nodes)
 
 
-def draw(version: ProgramVersion, names: Names) -> Canvas:
-    """Four to nine statements, whatever the number of steps: two for the numbers, the others for the names that steps mention."""
+def draw(version: ProgramVersion, names: Names, layer: str = "") -> Canvas:
+    """Four to eleven statements, whatever the number of steps: three for the numbers, one for a layer, the others for the names that steps mention."""
     checked = tree.check(version.tree)
     counts = queries.step_counts(version.pk) if version.state != ProgramVersion.State.DRAFT else {}
     problems = actions.problems_of(version, names)
     nodes = _nodes(checked.steps, counts, problems, names, is_dead=False)
     _mark_winners(version.program_id, nodes)
+    layer = layer if layer in LAYERS and version.state != ProgramVersion.State.DRAFT else ""
+    if layer:
+        _lay(version, nodes, layer)
     return Canvas(
         version=version,
         nodes=nodes,
@@ -121,6 +131,7 @@ def draw(version: ProgramVersion, names: Names) -> Canvas:
         goes_on=not tree.always_ends(checked.steps),
         step_total=sum(1 for _step in checked.walk()),
         facts=around.in_words(version.around, checked, names),
+        layer=layer,
     )
 
 
@@ -131,6 +142,44 @@ def _mark_winners(program_id: int, nodes: Sequence[Node]) -> None:
     for node in every:
         for way in node.ways:
             way.has_won = won.get(node.id) == way.key
+
+
+def _lay(version: ProgramVersion, nodes: Sequence[Node], layer: str) -> None:
+    """Say at each node what the layer shows. One statement."""
+    if layer == TIME:
+        stays = queries_layers.stays(version.pk)
+        said = {step: _stay_words(stay) for step, stay in stays.items()}
+    else:
+        said = {step: _goal_words(*counts) for step, counts in queries_layers.goals_after(version.pk).items()}
+    for node in _flat(nodes):
+        node.layer = said.get(node.id, _("nobody yet"))
+
+
+def _stay_words(stay: queries_layers.Stay) -> str:
+    half, most = span_words(stay.half), span_words(stay.most)
+    if half == most:
+        return half
+    return _("%(half)s for half, %(most)s for nine of ten") % {"half": half, "most": most}
+
+
+def _goal_words(passed: int, reached: int) -> str:
+    words = {"share": number_format(100 * reached / passed, 1), "n": number_format(reached, force_grouping=True)}
+    return _("%(share)s %% reach the goal afterwards (%(n)s)") % words
+
+
+def span_words(seconds: float) -> str:
+    """A length of time in one unit, as people say it."""
+    if seconds < 60:
+        return _("at once")
+    for size, one, many in (
+        (86_400, "%(n)s day", "%(n)s days"),
+        (3_600, "%(n)s hour", "%(n)s hours"),
+        (60, "%(n)s minute", "%(n)s minutes"),
+    ):
+        if seconds >= size:
+            number = round(seconds / size, 1)
+            return ngettext(one, many, number if number == 1 else 2) % {"n": number_format(number).removesuffix(".0")}
+    raise AssertionError("a minute at least")
 
 
 def who_enters(version: ProgramVersion) -> str:

@@ -9,7 +9,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from leads.person_file import Chapter, Person, Row, register_chapter
-from nurture.models import Enrolment, Sending, StepVisit, Task
+from nurture.models import Enrolment, Sending, StepVisit, Task, WebhookCall
 
 MACHINES = frozenset({"html", "headers"})  # the words of a mail are in its text
 
@@ -20,6 +20,7 @@ def register() -> None:
         Chapter("steps", _("Steps of programs"), frozenset({"nurture_stepvisit"}), _visits, order=61),
         Chapter("mails", _("Mails"), frozenset({"nurture_sending"}), _mails, _forget_mails, 62, MACHINES),
         Chapter("tasks", _("Tasks"), frozenset({"nurture_task"}), _tasks, order=63),
+        Chapter("webhooks", _("Told to other systems"), frozenset({"nurture_webhookcall"}), _webhooks, order=64),
     ):
         register_chapter(chapter)
 
@@ -61,3 +62,8 @@ def _forget_mails(person: Person, now: datetime) -> None:
 def _tasks(person: Person) -> Iterable[Row]:
     rows = Task.objects.filter(contact=person.contact_id).order_by("created_at", "id")
     return rows.values("created_at", "title", "due_at", "done_at")
+
+
+def _webhooks(person: Person) -> Iterable[Row]:
+    rows = WebhookCall.objects.filter(contact=person.contact_id).order_by("queued_at", "id")
+    return rows.values("queued_at", "url", "state", "answered_at", "body")

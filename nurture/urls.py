@@ -52,5 +52,7 @@ urlpatterns = [
     path("<slug:slug>/steps/<slug:step>/", steps.step_detail, name="step-detail"),
     path("<slug:slug>/steps/<slug:step>/delete/", steps.step_delete, name="step-delete"),
     path("<slug:slug>/steps/<slug:step>/winner/", steps.step_winner, name="step-winner"),
+    path("<slug:slug>/steps/<slug:step>/take/", steps.step_take, name="step-take"),
+    path("<slug:slug>/undo/", steps.program_undo, name="program-undo"),
     path("<slug:slug>/steps/<slug:step>/move/", steps.step_move, name="step-move"),
 ]

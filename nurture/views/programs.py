@@ -18,8 +18,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from leads.access import can, require
 from leads.figures import figures
-from nurture import access, actions, around, moving, queries, splits, tree
-from nurture.canvas import Canvas, draw, strip
+from nurture import access, actions, around, clipboard, moving, queries, splits, tree
+from nurture.canvas import GOAL, TIME, Canvas, draw, strip
 from nurture.contact_page import ended_words, place
 from nurture.forms import MovesForm, ProgramForm, ProgramSettingsForm, PublishForm
 from nurture.kinds import KINDS, START, Names
@@ -126,7 +126,7 @@ def program_page(
 ) -> HttpResponse:
     """The canvas with a side panel. For HTMX the panel alone, with the canvas beside it when `redraw`."""
     names = Names()
-    canvas = draw(version, names)
+    canvas = draw(version, names, request.GET.get("layer", ""))
     context = {
         "program": program,
         "version": version,
@@ -137,6 +137,9 @@ def program_page(
         and can(request.user, "edit_rules")
         and program.archived_at is None,
         "selected": context.get("step_id", ""),
+        "layers": [("", _("Live")), (TIME, _("Time in step")), (GOAL, _("Goal rate"))],
+        "clipboard": (held := clipboard.held(request)),
+        "cut": held.step if held and held.is_cut and held.program == program.slug else "",
         **context,
     }
     if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):

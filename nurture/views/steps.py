@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from leads.access import can, demand, require
-from nurture import access, actions, splits, tree
+from nurture import access, actions, clipboard, splits, tree
 from nurture.forms import TriggerForm
 from nurture.kinds import KINDS, START, Names, StepForm
 from nurture.models import Program, ProgramVersion
@@ -105,6 +105,8 @@ def step_new(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "GET":
         context = {"at": at, "kinds": list(KINDS.values())}
         return program_page(request, program, draft, "nurture/_step_new.html", context)
+    if "paste" in request.POST:
+        return _paste(request, program, draft, at)
     kind = request.POST.get("kind", "")
     if kind not in KINDS:
         raise Http404
@@ -119,6 +121,56 @@ def step_new(request: HttpRequest, slug: str) -> HttpResponse:
     if refusal:
         return answer(request, program, draft, OVERVIEW, {"refusal": refusal})
     return answer(request, program, draft, STEP, _step_context(draft, made[-1], may_edit=True))
+
+
+def _paste(request: HttpRequest, program: Program, draft: ProgramVersion, at: str) -> HttpResponse:
+    held = clipboard.held(request)
+    if held is None:
+        return answer(request, program, draft, OVERVIEW, {"refusal": _("Nothing is cut or copied any more.")})
+    put_in: list[str] = []
+
+    def put(document: tree.Document) -> tree.Document:
+        changed, step_id = clipboard.put(held, document, program=program.slug, place=tree.Place.read(at))
+        put_in.append(step_id)
+        return changed
+
+    draft, refusal = _edited(request, program, draft, put)
+    if refusal:
+        return answer(request, program, draft, OVERVIEW, {"refusal": refusal})
+    if held.is_cut:
+        clipboard.drop(request)
+    return answer(request, program, draft, STEP, _step_context(draft, put_in[-1], may_edit=True))
+
+
+@require("edit_rules")
+@require_POST
+def step_take(request: HttpRequest, slug: str, step: str) -> HttpResponse:
+    """Cut (in a draft) or copy a step with what lies below it; changes nothing until it is put in."""
+    program = access.program_or_404(slug)
+    version = access.version_or_404(program, request.POST.get("version"))
+    is_draft = version.state == ProgramVersion.State.DRAFT
+    is_cut = is_draft and request.POST.get("how") == "cut"
+    try:
+        clipboard.hold(request, program=slug, document=version.tree, step=step, is_cut=is_cut)
+        context = _step_context(version, step, may_edit=is_draft)
+    except tree.NoSuchStep:
+        refusal = _("That step is gone; somebody deleted it meanwhile.")
+        return answer(request, program, version, OVERVIEW, {"refusal": refusal})
+    return answer(request, program, version, STEP, {**context, "taken": "cut" if is_cut else "copied"})
+
+
+@require("edit_rules")
+@require_POST
+def program_undo(request: HttpRequest, slug: str) -> HttpResponse:
+    """The draft as it was before the last edit, whoever made it."""
+    program, draft = own_draft(request, slug)
+    refusal = ""
+    try:
+        draft = actions.undo_edit(draft, edit_number=edit_number(request), now=timezone.now())
+    except actions.NurtureRefused as error:
+        refusal = str(error)
+        draft = access.draft_or_404(program)
+    return answer(request, program, draft, OVERVIEW, {"refusal": refusal, "undone": not refusal})
 
 
 @require("see")

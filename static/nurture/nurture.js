@@ -93,6 +93,17 @@
     if (event.target.id === "program-panel") tidy(event.target);
   });
 
+  // Ctrl+Z takes the last edit back, unless somebody is typing.
+  document.addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.metaKey) || event.shiftKey || event.key.toLowerCase() !== "z") return;
+    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    const button = document.querySelector("[data-undo]:not([disabled])");
+    if (button) {
+      event.preventDefault();
+      button.click();
+    }
+  });
+
   // Arrow keys walk the cards in reading order.
   document.addEventListener("keydown", (event) => {
     if (!["ArrowDown", "ArrowUp"].includes(event.key) || !event.target.closest(".flow-main")) return;
