@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -100,14 +101,16 @@ def test_the_second_of_two_editors_takes_nothing_back(client: Client, program: P
         assert client.post(reverse(f"nurture:{name}", args=[program.slug, *arguments])).status_code == 403
 
 
+def become(node: tree.Document) -> Callable[[tree.Document], tree.Document]:
+    return lambda _old: {"steps": [node]}
+
+
 def test_taking_back_knows_new_slugs_and_keeps_so_many_edits(program: Program) -> None:
     segment = make_segment()
     draft = program.versions.get()
     for number in range(actions.MOST_PAST_EDITS + 2):
         node = step("add_to_segment", f"s{number}", segment=segment.slug)
-        draft = actions.edit_draft(
-            draft, edit_number=draft.edit_number, change=lambda _old, node=node: {"steps": [node]}, now=NOW
-        )
+        draft = actions.edit_draft(draft, edit_number=draft.edit_number, change=become(node), now=NOW)
     rename_segment(Segment.objects.get(pk=segment.pk), slug="fresh", actor=None, now=NOW)
     draft.refresh_from_db()
     assert len(draft.past_edits) == actions.MOST_PAST_EDITS
