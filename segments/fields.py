@@ -584,6 +584,7 @@ def _segment_subject() -> Subject:
     return Subject(
         key="in_segment", label=_("segment"), words=_("is in segment {name}"), node="segment", facets=DEFINITION,
         choices=lambda: Segment.objects.filter(archived_at=None).values_list("slug", "name"),
+        archived=lambda: Segment.objects.exclude(archived_at=None).values_list("slug", "name"),
         sql=lambda leaf, scope: sql(
             "EXISTS (SELECT 1 {} AND stay.contact_id = contact.id)", _stays_in_segment(leaf, scope)
         ),

@@ -35,16 +35,19 @@ def set_up_workspace() -> None:
     home.save()
 
 
-def set_up_rules(*, now: datetime, today: date, actor: User | None) -> None:
-    """Fields, segments in the order in which they read each other, personas (one overdue for its review), the score model, published."""
+def set_up_rules(*, now: datetime, today: date, actor: User | None, owner: User | None) -> None:
+    """Fields, segments in the order in which they read each other, personas (one overdue for its review), the score model, published.
+
+    `owner` answers for the segments.
+    """
     for field in definitions.FIELDS:
         make_custom_field(
             field["of"], actor=actor, now=now, **{key: value for key, value in field.items() if key != "of"}
         )
     for segment in definitions.SEGMENTS:
-        save_segment(None, actor=actor, now=now, **segment)
+        save_segment(None, actor=actor, now=now, owner=owner, **segment)
     save_segment(None, name="Advisory circle", slug="advisory-circle", mode=Segment.Mode.FIXED, folder="People", conditions=None,
-                 notes="Customers who read drafts and say what is missing. By invitation.", actor=actor, now=now)  # fmt: skip
+                 notes="Customers who read drafts and say what is missing. By invitation.", owner=owner, actor=actor, now=now)  # fmt: skip
     for place, persona in enumerate(definitions.PERSONAS):
         values = {key: value for key, value in persona.items() if key != "slug"}
         made = create_persona(values=_all_values(values), actor=actor, now=now)

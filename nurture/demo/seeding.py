@@ -35,12 +35,20 @@ Tell = Callable[[str], None]
 
 
 def seed(
-    *, contacts: int, activities: int, seed: int, until: datetime, sales: User | None, start_programs: bool, tell: Tell
+    *,
+    contacts: int,
+    activities: int,
+    seed: int,
+    until: datetime,
+    sales: User | None,
+    marketer: User | None,
+    start_programs: bool,
+    tell: Tell,
 ) -> dict[str, Any]:
     """Counts of what was made. Facts come in transactions of their own; an instance that is half filled says so by not being empty."""
     start = until - HISTORY
     company.set_up_workspace()
-    company.set_up_rules(now=start, today=until.date(), actor=None)
+    company.set_up_rules(now=start, today=until.date(), actor=None, owner=marketer)
     company.set_up_mails(now=start, actor=None)
     if contacts <= LIVED_THROUGH:
         _live(contacts, activities, seed, until, sales, start_programs, tell)

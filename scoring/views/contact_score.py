@@ -69,6 +69,7 @@ def _page(request: HttpRequest, contact: Contact, model: ScoreModel, form: Point
         "chart": {
             "stops": history.for_chart(history.as_it_was(whole.rows), now),
             "line": float(live.threshold) if live else None,
+            "moment": int(at.timestamp() * 1000) if at < now else None,
             "words": {"was": _("as it was"), "today": _("under today's rules"), "line": _("threshold")},
         },
         "given": [(row, given_in_words(row), row.ends_at is None or row.ends_at > now) for row in given],

@@ -566,7 +566,10 @@ class _Checker:
         if self.allow_unknown_slugs:
             return
         known = self.catalogue.slugs(subject)
-        if slug not in known:
+        if slug not in known and subject.archived is not None and slug in dict(subject.archived()):
+            words = _("%(label)s “%(slug)s” is in the archive; take it out, or choose another one")
+            self.note(path, words % {"label": subject.label, "slug": _short(slug)})
+        elif slug not in known:
             listed = ", ".join(sorted(known)[:20])
             fits = _("; what fits: %(fits)s") % {"fits": listed} if listed else _("; there is none yet")
             self.note(

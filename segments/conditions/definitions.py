@@ -29,10 +29,12 @@ class Stored:
 
 
 def segment(slug: str) -> Stored:
-    """A segment in use. Raises BadConditions when there is none. Two statements."""
+    """A segment in use. Raises BadConditions when there is none, saying whether it is archived. Two statements."""
     row = Segment.objects.filter(slug=slug, archived_at=None).values_list("id", "name", "mode", "conditions").first()
     if row is None:
-        raise BadConditions([Problem("", _("segment “%(slug)s” does not exist") % {"slug": slug})])
+        is_archived = Segment.objects.filter(slug=slug).exists()
+        words = _("segment “%(slug)s” is in the archive") if is_archived else _("segment “%(slug)s” does not exist")
+        raise BadConditions([Problem("", words % {"slug": slug})])
     number, name, mode, conditions = row
     has_overrides = SegmentOverride.objects.filter(segment_id=number).exists()
     return Stored(

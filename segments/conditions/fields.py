@@ -160,7 +160,8 @@ class Related:
 class Subject:
     """A membership leaf such as {"in_program": slug}. `sql` is one EXISTS (…) over `contact`, so that negation stays exact.
 
-    `people`, where there is one, selects the ids of the same contacts, each once, without that alias.
+    `people`, where there is one, selects the ids of the same contacts, each once, without that alias. `archived`: what is out of use;
+    a rule cannot name it either, and is told why.
     """
 
     key: str
@@ -174,6 +175,7 @@ class Subject:
     states: tuple[str, ...] = ()
     facets: frozenset[int] = frozenset()
     people: Callable[[MemberLeaf, Scope], Sql] | None = None
+    archived: Choices | None = None
 
 
 _fields: dict[str, Field] = {}

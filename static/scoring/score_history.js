@@ -29,8 +29,12 @@
     const [primary, orange, red, grey, line] = ["--tblr-primary", "--tblr-orange", "--tblr-red", "--tblr-secondary", "--tblr-border-color"].map((name) => resolved(place, name));
     const chart = echarts.getInstanceByDom(place) ?? echarts.init(place, null, { renderer: "svg" });
     const axis = { axisLine: { lineStyle: { color: line } }, axisLabel: { color: grey, fontSize: 11 }, splitLine: { lineStyle: { color: line, opacity: 0.5 } } };
-    const threshold = data.line === null ? {} : {
-      markLine: { silent: true, symbol: "none", data: [{ yAxis: data.line }], lineStyle: { color: red, type: "dashed" }, label: { formatter: data.words.line, color: grey, position: "insideStartTop" } },
+    const marks = [
+      ...(data.line === null ? [] : [{ yAxis: data.line, lineStyle: { color: red, type: "dashed" }, label: { formatter: data.words.line, position: "end" } }]),
+      ...(data.moment === null ? [] : [{ xAxis: data.moment, lineStyle: { color: grey, type: "solid" }, label: { show: false } }]),
+    ];
+    const marked = {
+      markLine: { silent: true, symbol: "none", data: marks, label: { color: grey, fontSize: 11 } },
     };
     chart.setOption({
       animation: false,
@@ -42,11 +46,11 @@
         formatter: (items) => [new Date(items[0].data.value[0]).toLocaleString(document.documentElement.lang || undefined), ...told(items)].join("\n"),
       },
       legend: { show: today !== null, top: 0, textStyle: { color: grey } },
-      grid: { left: 44, right: 12, top: today === null ? 12 : 34, bottom: 26 },
+      grid: { left: 44, right: data.line === null ? 12 : 62, top: today === null ? 12 : 34, bottom: 26 },
       xAxis: { type: "time", ...axis, splitLine: { show: false } },
       yAxis: { type: "value", ...axis, max: (range) => Math.max(range.max, data.line ?? 0) },
       series: [
-        series(data.words.was, data.stops, primary, { areaStyle: { color: primary, opacity: 0.08 }, ...threshold }),
+        series(data.words.was, data.stops, primary, { areaStyle: { color: primary, opacity: 0.08 }, ...marked }),
         ...(today === null ? [] : [series(data.words.today, today, orange, { showSymbol: false, lineStyle: { color: orange, width: 2, type: "dotted" } })]),
       ],
     }, true);

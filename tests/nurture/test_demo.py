@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import Count, Q
 
-from leads.access import SALES
+from leads.access import MARKETER, SALES
 from leads.models import Activity, Contact, StageMove
 from nurture.demo.facts import blocks
 from nurture.models import Enrolment, Program, Sending
@@ -54,12 +54,13 @@ def test_facts_are_distinct_and_lie_in_the_past() -> None:
 def test_every_room_has_something_to_show_and_agrees_with_itself() -> None:
     """One test for all of it: eighteen months take some forty turns of the engine."""
     make_user(SALES)
+    marketer = make_user(MARKETER)
 
     call_command("seed_demo", contacts=300, activities=6_000, until=UNTIL, stdout=StringIO(), stderr=StringIO())
 
     assert Contact.objects.count() == 300
     assert Persona.objects.filter(contact_count__gt=0).count() == 3
-    assert Segment.objects.count() == 15
+    assert Segment.objects.filter(owner=marketer).count() == Segment.objects.count() == 15
     assert Segment.objects.get(slug="closed-lost").member_count > 0
     assert Program.objects.filter(state=Program.State.LIVE).count() == 4
     assert Enrolment.objects.exists()

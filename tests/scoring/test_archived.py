@@ -53,10 +53,10 @@ def test_a_draft_that_asks_for_an_archived_segment_is_not_published(restored: Sc
     client.force_login(make_user())
     slug = restored.model.slug
     page = client.get(reverse("scoring:model-draft", args=[slug])).content.decode()
-    assert "segment “bosses” does not exist" in page
+    assert "segment “bosses” is in the archive" in page
     sheet = client.get(reverse("scoring:publish-difference", args=[slug])).content.decode()
-    assert "This draft cannot be published" in sheet and "segment “bosses” does not exist" in sheet
-    with pytest.raises(actions.Refused, match="Rule “In Bosses”: segment “bosses” does not exist"):
+    assert "This draft cannot be published" in sheet and "segment “bosses” is in the archive" in sheet
+    with pytest.raises(actions.Refused, match="Rule “In Bosses”: segment “bosses” is in the archive"):
         actions.publish(restored, reason="Back", now=NOW + DAY)
     assert restored.model.versions.get(state="live").number == 2
     unarchive_segment(Segment.objects.get(), actor=None, now=NOW + DAY)
@@ -66,7 +66,7 @@ def test_a_draft_that_asks_for_an_archived_segment_is_not_published(restored: Sc
 def test_a_draft_whose_hand_off_condition_asks_for_it_is_not_published_either(restored: ScoreVersion) -> None:
     restored.rules.all().delete()
     ScoreVersion.objects.filter(pk=restored.pk).update(hand_off_conditions=IN_IT)
-    with pytest.raises(actions.Refused, match="Hand-off condition: segment “bosses” does not exist"):
+    with pytest.raises(actions.Refused, match="Hand-off condition: segment “bosses” is in the archive"):
         actions.publish(restored, reason="Back", now=NOW + DAY)
 
 
@@ -76,4 +76,4 @@ def test_a_live_rule_whose_segment_went_out_of_use_says_so_beside_the_rule(segme
     Segment.objects.filter(pk=segment.pk).update(archived_at=NOW, updated_at=NOW + HOUR)
     client.force_login(make_user())
     page = client.get(reverse("scoring:model-detail", args=[model.slug])).content.decode()
-    assert "segment “bosses” does not exist" in page
+    assert "segment “bosses” is in the archive" in page

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from leads.access import SALES
+from leads.access import MARKETER, SALES
 from nurture.demo import seeding
 
 
@@ -49,6 +49,7 @@ class Command(BaseCommand):
             seed=options["seed"],
             until=until,
             sales=User.objects.filter(groups__name=SALES, is_active=True).order_by("pk").first(),
+            marketer=User.objects.filter(groups__name=MARKETER, is_active=True).order_by("pk").first(),
             start_programs=not settings.EMAIL_URL,
             tell=lambda line: self.stderr.write(line),
         )

@@ -86,7 +86,7 @@ def test_what_is_gone_or_broken_is_said(people: dict[str, Contact]) -> None:
     archived = segment("old", BOSS)
     archived.archived_at = NOW
     archived.save()
-    with pytest.raises(BadConditions, match="does not exist"):
+    with pytest.raises(BadConditions, match="segment “old” is in the archive"):
         check({"in_segment": "old"})
 
 
