@@ -39,12 +39,16 @@ class Outcome:
     updated: int = 0
     unchanged: int = 0
     rejected: list[tuple[int, str]] = field(default_factory=list)
+    people_made: list[int] = field(default_factory=list)
+    people_changed: list[int] = field(default_factory=list)
 
     def add(self, other: Outcome) -> None:
         self.created += other.created
         self.updated += other.updated
         self.unchanged += other.unchanged
         self.rejected += other.rejected
+        self.people_made += other.people_made
+        self.people_changed += other.people_changed
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ def _take_extras(
             is_trial = circumstances.shadow is not None
             news |= extra.take(rows, circumstances.now, circumstances.actor_id, is_trial)
     more = len(news - written)
+    outcome.people_changed += sorted(news - written)
     outcome.updated += more
     outcome.unchanged -= more
 
@@ -215,6 +220,8 @@ def _contacts_pass(rows: Sequence[Row], circumstances: Circumstances, outcome: O
             staged, cause=circumstances.cause, actor_id=circumstances.actor_id, now=circumstances.now
         )
         written.update(created, updated)
+        outcome.people_made += created
+        outcome.people_changed += updated
         _count(outcome, len(staged), (len(created), len(updated)))
     return later
 

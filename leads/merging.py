@@ -218,7 +218,7 @@ def register() -> None:
                 {"leads_activity", "leads_activitykey", "leads_signal", "leads_dealcontact", "leads_stagemove"}
                 | {"leads_contactmerge"}
             ),
-            drops=frozenset(),
+            drops=frozenset({"leads_importperson"}),
             tell=_tell_facts,
             join=_join_facts,
             order=10,

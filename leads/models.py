@@ -730,6 +730,9 @@ class ImportJob(models.Model):
     unchanged = models.BigIntegerField(default=0)
     rejected = models.BigIntegerField(default=0)
     message = models.TextField(blank=True, default="", help_text="Why the file was refused, or what went wrong last.")
+    keeps_people = models.BooleanField(
+        default=False, db_default=False, help_text="Something asked, when it started, whom it makes and changes."
+    )
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     requested_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
@@ -750,6 +753,20 @@ class ImportJob(models.Model):
 
     def __str__(self) -> str:
         return self.file_name
+
+
+class ImportPerson(models.Model):
+    """Somebody whom an import of contacts made or changed. Kept while something asks for it (importing/people.py), for a month."""
+
+    job = models.ForeignKey(ImportJob, models.CASCADE, related_name="people", db_index=False)
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="+")
+    is_new = models.BooleanField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "contact"], name="leads_importperson_once")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}: {self.contact_id}"
 
 
 class ImportReject(models.Model):

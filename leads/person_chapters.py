@@ -18,6 +18,7 @@ from leads.models import (
     ContactMerge,
     DataRequest,
     DealContact,
+    ImportPerson,
     ImportReject,
     MailPreference,
     StageMove,
@@ -45,6 +46,7 @@ def register() -> None:
         Chapter(
             "suppression", _("Suppression list"), frozenset({"leads_suppression"}), _suppressed, _forget_suppressed, 73
         ),
+        Chapter("imports", _("Imports"), frozenset({"leads_importperson"}), _imports, order=79),
         Chapter("merges", _("Merged contacts"), frozenset({"leads_contactmerge"}), _merges, order=80),
         Chapter(
             "rejected_rows",
@@ -188,3 +190,8 @@ def _requests(person: Person) -> Iterable[Row]:
 
 def _forget_requests(person: Person, now: datetime) -> None:
     DataRequest.objects.filter(_by_address(person)).update(reason="", proof={})
+
+
+def _imports(person: Person) -> Iterable[Row]:
+    rows = ImportPerson.objects.filter(contact=person.contact_id).order_by("job__finished_at", "id")
+    return rows.values("is_new", finished_at=F("job__finished_at"), file=F("job__file_name"))

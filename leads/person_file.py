@@ -41,6 +41,7 @@ REPEATED = frozenset(
         "leads_activitykey",
         "leads_mark",
         "leads_signal",
+        "nurture_triggermatch",
         "scoring_graduationspared",
         "scoring_scoredue",
     }

@@ -240,6 +240,30 @@ def upsert_contacts(
     return created, updated
 
 
+def keep_people(job_id: int, *, made: Sequence[int], changed: Sequence[int]) -> None:
+    """Note whom a chunk of an import made and changed; who was made by an earlier chunk stays so. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO leads_importperson (job_id, contact_id, is_new)
+            SELECT %(job)s, id, true FROM unnest(%(made)s::bigint[]) id
+            UNION ALL SELECT %(job)s, id, false FROM unnest(%(changed)s::bigint[]) id WHERE NOT id = ANY (%(made)s::bigint[])
+            ON CONFLICT DO NOTHING
+            """,
+            {"job": job_id, "made": list(made), "changed": list(changed)},
+        )
+
+
+def mark_people(job_id: int) -> int:
+    """The import has ended: whoever asks for its people looks at them now. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO leads_mark (contact_id, facet) SELECT contact_id, %s FROM leads_importperson WHERE job_id = %s",
+            [int(Mark.Facet.DEFINITION), job_id],
+        )
+        return int(cursor.rowcount)
+
+
 @dataclass(frozen=True, slots=True)
 class KnownContact:
     """Somebody who has one of the keys asked for; `merged_into` names them when the keys are those of a contact that they absorbed."""

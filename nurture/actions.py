@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -16,9 +16,20 @@ from leads.actions import NewActivity, audit, record_activities, withdraw_consen
 from leads.consent import Holder, withdraw_by_hash
 from leads.models import Contact, Purpose
 from leads.queries_vocabulary import own_definitions
-from nurture import around, moving, queries, rings, splits, tree
+from nurture import around, entering, moving, pausing, queries, rings, splits, tree
 from nurture.kinds import KINDS, Names, Problem
-from nurture.models import Enrolment, MailBudget, Program, ProgramVersion, Sending, Task, Template
+from nurture.models import (
+    Enrolment,
+    EntryPlace,
+    EntryQueue,
+    MailBudget,
+    Program,
+    ProgramVersion,
+    Sending,
+    Task,
+    Template,
+)
+from nurture.triggers import document as way_in
 from segments import graph
 from segments.models import Segment
 
@@ -59,18 +70,25 @@ def create_program(
     notes: str = "",
     slug: str = "",
     document: tree.Document | None = None,
+    triggers: way_in.Document | None = None,
 ) -> Program:
-    """A program with a first draft. Raises BadTree when the document is none."""
+    """A program with a first draft; whoever enters the segment enters it, or whoever the triggers say. Raises BadTree, BadTriggers."""
     tree.check(document or tree.empty())
+    if triggers is None:
+        triggers = way_in.of_segment(trigger_segment.slug) if trigger_segment is not None else []
+    way_in.check(triggers)
     with transaction.atomic():
         own_definitions()
-        if trigger_segment is not None:
-            _refuse_loop(f"program:{slug}", trigger_segment)
+        _refuse_loop(f"program:{slug}", triggers)
         program = Program.objects.create(
             slug=slug or free_slug(name, Program), name=name, notes=notes, created_at=now, updated_at=now
         )
         ProgramVersion.objects.create(
-            program=program, number=1, trigger_segment=trigger_segment, tree=document or tree.empty()
+            program=program,
+            number=1,
+            triggers=triggers,
+            trigger_segment=_first_segment(triggers),
+            tree=document or tree.empty(),
         )
         audit(actor, "created", program, {}, now)
     return program
@@ -118,6 +136,7 @@ def start_draft(program: Program, *, actor: User | None, now: datetime) -> Progr
         return ProgramVersion.objects.create(
             program=program,
             number=number,
+            triggers=live.triggers if live else [],
             trigger_segment=live.trigger_segment if live else None,
             tree=live.tree if live else tree.empty(),
             around=live.around if live else {},
@@ -146,18 +165,32 @@ def edit_draft(
     return row
 
 
-def set_trigger(draft: ProgramVersion, *, edit_number: int, segment: Segment | None, now: datetime) -> ProgramVersion:
-    """Whose entering takes people in. Refused when the segment itself asks who is in this program."""
+def set_triggers(
+    draft: ProgramVersion, *, edit_number: int, triggers: way_in.Document, now: datetime
+) -> ProgramVersion:
+    """Who enters. Raises EditedMeanwhile, BadTriggers, and NurtureRefused when one asks who is in this program."""
+    way_in.check(triggers)
     with transaction.atomic():
         own_definitions()
         row = _locked_draft(draft, edit_number)
-        if segment is not None:
-            _refuse_loop(f"program:{row.program.slug}", segment)
+        _refuse_loop(f"program:{row.program.slug}", triggers)
         _remember(row)
-        row.trigger_segment, row.edit_number = segment, row.edit_number + 1
-        row.save(update_fields=["trigger_segment", "edit_number", "past_edits"])
+        row.triggers, row.trigger_segment = triggers, _first_segment(triggers)
+        row.edit_number += 1
+        row.save(update_fields=["triggers", "trigger_segment", "edit_number", "past_edits"])
         Program.objects.filter(pk=row.program_id).update(updated_at=now)
     return row
+
+
+def set_trigger(draft: ProgramVersion, *, edit_number: int, segment: Segment | None, now: datetime) -> ProgramVersion:
+    """One segment lets people in, and nothing else; without one nobody enters."""
+    triggers = way_in.of_segment(segment.slug) if segment is not None else []
+    return set_triggers(draft, edit_number=edit_number, triggers=triggers, now=now)
+
+
+def _first_segment(triggers: way_in.Document) -> Segment | None:
+    slugs = way_in.segments(triggers)
+    return Segment.objects.filter(slug=slugs[0]).first() if slugs else None
 
 
 def set_around(draft: ProgramVersion, *, edit_number: int, document: around.Document, now: datetime) -> ProgramVersion:
@@ -180,7 +213,7 @@ def set_around(draft: ProgramVersion, *, edit_number: int, document: around.Docu
 
 def _remember(row: ProgramVersion) -> None:
     """Keep how the draft is now, for undo; the oldest goes where there are too many."""
-    was = {"tree": row.tree, "around": row.around, "segment": row.trigger_segment_id}
+    was = {"tree": row.tree, "around": row.around, "triggers": row.triggers}
     row.past_edits = [*row.past_edits, was][-MOST_PAST_EDITS:]
 
 
@@ -192,28 +225,24 @@ def undo_edit(draft: ProgramVersion, *, edit_number: int, now: datetime) -> Prog
         if not row.past_edits:
             raise NurtureRefused(_("There is no edit to take back."))
         was = row.past_edits[-1]
-        segment = Segment.objects.filter(pk=was["segment"]).first() if was["segment"] else None
         loop = graph.loop_through(f"program:{row.program.slug}", around.reads(was["around"]))
         if loop:
             raise NurtureRefused(
                 _("Who stays would depend on this program itself: %(loop)s.") % {"loop": " → ".join(loop)}
             )
-        if segment is not None:
-            _refuse_loop(f"program:{row.program.slug}", segment)
-        row.tree, row.around, row.trigger_segment = was["tree"], was["around"], segment
+        _refuse_loop(f"program:{row.program.slug}", was["triggers"])
+        row.tree, row.around, row.triggers = was["tree"], was["around"], was["triggers"]
+        row.trigger_segment = _first_segment(row.triggers)
         row.past_edits, row.edit_number = row.past_edits[:-1], row.edit_number + 1
-        row.save(update_fields=["tree", "around", "trigger_segment", "past_edits", "edit_number"])
+        row.save(update_fields=["tree", "around", "triggers", "trigger_segment", "past_edits", "edit_number"])
         Program.objects.filter(pk=row.program_id).update(updated_at=now)
     return row
 
 
-def _refuse_loop(key: str, segment: Segment) -> None:
-    loop = graph.loop_through(key, {f"segment:{segment.slug}"})
+def _refuse_loop(key: str, triggers: way_in.Document) -> None:
+    loop = graph.loop_through(key, way_in.reads(triggers))
     if loop:
-        raise NurtureRefused(
-            _("“%(segment)s” depends on this program itself: %(loop)s.")
-            % {"segment": segment.name, "loop": " → ".join(loop)}
-        )
+        raise NurtureRefused(_("Who enters depends on this program itself: %(loop)s.") % {"loop": " → ".join(loop)})
 
 
 def _locked_draft(draft: ProgramVersion, edit_number: int) -> ProgramVersion:
@@ -246,24 +275,10 @@ def discard_draft(draft: ProgramVersion, *, actor: User | None, now: datetime) -
 
 
 def problems_of(version: ProgramVersion, names: Names, now: datetime | None = None) -> list[Problem]:
-    """Everything wrong or doubtful about a version, its trigger first; dates that are past only where `now` is given."""
-    found: list[Problem] = []
-    if version.trigger_segment is None:
-        found.append(
-            Problem("trigger", _("Nobody enters: choose the segment whose members the program takes in."), "start")
-        )
-    elif version.trigger_segment.archived_at is not None:
-        name = version.trigger_segment.name
-        found.append(Problem("trigger", _("The segment “%(name)s” is archived.") % {"name": name}, "start"))
-    elif version.trigger_segment.problem:
-        message = _("The segment “%(name)s” cannot be worked out: %(why)s") % {
-            "name": version.trigger_segment.name,
-            "why": version.trigger_segment.problem,
-        }
-        found.append(Problem("trigger", message, "start", False))
+    """Everything wrong or doubtful about a version, its triggers first; dates that are past only where `now` is given."""
     steps = tree.check(version.tree)
     return [
-        *found,
+        *way_in.problems(version.triggers, names),
         *around.problems(version.around, steps, names, now),
         *tree.problems(steps, names),
         *splits.problems(list(steps.walk()), version.around),
@@ -280,11 +295,13 @@ def publish(
     actor: User | None,
     now: datetime,
     moves: Mapping[str, str] | None = None,
+    per_day: int | None = None,
 ) -> ProgramVersion:
     """Make the draft the live version and take people in by it from now on; those inside finish on the version they are in.
 
-    `intake` says what happens to present members: nobody of them, all, or those who entered since a moment. `moves` says where those
-    inside do something else (see nurture/moving.py). Raises CannotStart, and NurtureRefused for a move that does not fit.
+    `intake` says what happens to those who match already: nobody enters, all do, or those who came since a moment; with `per_day` they
+    queue, and so many enter a day. `moves` says where those inside do something else (see nurture/moving.py). Raises CannotStart, and
+    NurtureRefused for a move that does not fit.
     """
     with transaction.atomic():
         own_definitions()
@@ -295,14 +312,17 @@ def publish(
         blocking = [problem for problem in problems_of(version, Names(), now) if problem.blocks]
         if blocking:
             raise CannotStart(blocking)
-        assert version.trigger_segment is not None
         past = program.versions.filter(state=ProgramVersion.State.LIVE).first()
         try:
             moved = moving.move(program, version, moves or {}, names=Names(), now=now)
         except moving.BadChoice as error:
             raise NurtureRefused(str(error)) from error
+        if intake == ProgramVersion.Intake.SINCE and since is None:
+            raise NurtureRefused(_("Say since when."))
+        queued = entering.settle(version, past, entering.Intake(intake, since, per_day), now)
         version.intake = intake
-        version.entered_since = _entered_since(version.trigger_segment, intake, since, past)
+        first = version.trigger_rows.filter(segment=version.trigger_segment_id).first()
+        version.entered_since = first.since if first is not None and version.trigger_segment_id else since
         version.listens = any(KINDS[step.kind].wake for step in tree.check(version.tree).walk())
         version.enters_from, version.enters_until = around.bounds(version.around)
         if past is not None:
@@ -315,25 +335,14 @@ def publish(
             program.state = Program.State.LIVE
         program.stale_since, program.updated_at = now, now
         program.save()
-        audit(actor, "published", program, {"version": version.number, "intake": intake, "moved": moved}, now)
+        audit(
+            actor,
+            "published",
+            program,
+            {"version": version.number, "intake": intake, "moved": moved, "queued": queued},
+            now,
+        )
     return version
-
-
-def _entered_since(
-    segment: Segment, intake: str, since: datetime | None, past: ProgramVersion | None
-) -> datetime | None:
-    """The bound for taking in. For “new”, just after the newest present member: an entry that a running turn has not committed
-    yet still counts as new, since it is worked at a later moment than any that is stored."""
-    if intake == ProgramVersion.Intake.ALL:
-        return None
-    if intake == ProgramVersion.Intake.SINCE:
-        if since is None:
-            raise NurtureRefused(_("Say since when."))
-        return since
-    if past is not None and past.trigger_segment_id == segment.pk:
-        return past.entered_since  # an edit of the steps does not change who enters
-    newest = queries.last_entry(segment.pk)
-    return newest + timedelta(microseconds=1) if newest else None
 
 
 def pause(program: Program, *, actor: User | None, now: datetime) -> int:
@@ -347,18 +356,19 @@ def pause(program: Program, *, actor: User | None, now: datetime) -> int:
     return held
 
 
-def resume(program: Program, *, shift: bool, actor: User | None, now: datetime) -> int:
-    """Go on; how many people's waits were moved on by the length of the pause (`shift`), else those that passed are due at once."""
+def resume(program: Program, *, waits: str, actor: User | None, now: datetime) -> int:
+    """Go on; how many people's waits were changed. `waits` says what becomes of those that passed meanwhile: a key of pausing.CHOICES."""
+    if waits not in pausing.CHOICES:
+        raise NurtureRefused(_("Say what becomes of the waits that passed."))
     with transaction.atomic():
         row = _in_state(program, Program.State.PAUSED)
-        shifted = 0
-        if shift and row.paused_at is not None:
-            shifted = queries.shift_waits(row.pk, seconds=(now - row.paused_at).total_seconds())
+        changed = pausing.go_on(row, waits, now=now)
+        entering.skip_paused_days(row, now)
         row.state, row.paused_at, row.stale_since, row.updated_at = Program.State.LIVE, None, now, now
         row.save(update_fields=["state", "paused_at", "stale_since", "updated_at"])
         queries.release_mails(row.pk, now=now)
-        audit(actor, "resumed", row, {"waits_moved": shifted}, now)
-    return shifted
+        audit(actor, "resumed", row, {"waits": waits, "waits_changed": changed}, now)
+    return changed
 
 
 def stop(program: Program, *, actor: User | None, now: datetime) -> int:
@@ -369,6 +379,7 @@ def stop(program: Program, *, actor: User | None, now: datetime) -> int:
         row.updated_at = now
         row.save()
         row.versions.filter(state=ProgramVersion.State.LIVE).update(state=ProgramVersion.State.PAST)
+        entering.close(row)
         queries.mark_everybody_inside(row.pk)
         left = queries.leave_all(row.pk, why="program_stopped", now=now)
         audit(actor, "stopped", row, {"left": left}, now)
@@ -384,6 +395,25 @@ def archive_program(program: Program, *, actor: User | None, now: datetime) -> N
         row.archived_at = row.updated_at = now
         row.save(update_fields=["archived_at", "updated_at"])
         audit(actor, "archived", row, {}, now)
+
+
+def hold_queue(program: Program, *, is_held: bool, actor: User | None, now: datetime) -> None:
+    """Stop letting people in from the queue, or go on. Raises NurtureRefused when nobody waits any more."""
+    with transaction.atomic():
+        if not EntryQueue.objects.filter(program=program).update(is_held=is_held):
+            raise NurtureRefused(_("Nobody waits to be let in any more."))
+        audit(actor, "held the queue of" if is_held else "let go on the queue of", program, {}, now)
+
+
+def drop_queue(program: Program, *, actor: User | None, now: datetime) -> int:
+    """Send those who wait to be let in away; how many. Whoever comes by themselves still enters."""
+    with transaction.atomic():
+        places = EntryPlace.objects.filter(program=program)
+        waiting = places.count()
+        places.delete()
+        EntryQueue.objects.filter(program=program).delete()
+        audit(actor, "dropped the queue of", program, {"people": waiting}, now)
+    return waiting
 
 
 def _refuse_in_use(program: Program) -> None:

@@ -7,11 +7,13 @@ class NurtureConfig(AppConfig):
     name = "nurture"
 
     def ready(self) -> None:
+        from leads.importing.people import register_interest
         from leads.usage import register_usage
         from nurture import (
             consequences,
             contact_page,
             definition_kinds,
+            entering,
             guards,
             merging,
             person_chapters,
@@ -45,3 +47,4 @@ class NurtureConfig(AppConfig):
         register_consequence("steps", consequences.tell_steps)
         register_rewriter(consequences.rewrite)
         register_usage(usage.template_uses)
+        register_interest(entering.asks_for_imports)

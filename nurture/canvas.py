@@ -11,8 +11,9 @@ from django.utils.translation import ngettext
 
 from nurture import actions, around, queries, queries_around, queries_layers, splits, tree
 from nurture.kinds import KINDS, START, Kind, Names, Problem, Step
-from nurture.models import Program, ProgramVersion
+from nurture.models import EntryPlace, EntryQueue, Program, ProgramVersion
 from nurture.queries import StepCount
+from nurture.triggers import document
 
 TIME, GOAL = "time", "goal"
 LAYERS = (TIME, GOAL)
@@ -126,7 +127,7 @@ def draw(version: ProgramVersion, names: Names, layer: str = "") -> Canvas:
             Told(line, counts.get(line.step.id, StepCount()) if line.step else StepCount())
             for line in tree.outline(checked, names)
         ],
-        who_enters=who_enters(version),
+        who_enters=who_enters(version, names),
         counts=counts,
         goes_on=not tree.always_ends(checked.steps),
         step_total=sum(1 for _step in checked.walk()),
@@ -182,16 +183,17 @@ def span_words(seconds: float) -> str:
     raise AssertionError("a minute at least")
 
 
-def who_enters(version: ProgramVersion) -> str:
-    """The trigger in words."""
-    if version.trigger_segment is None:
-        return _("Nobody yet: choose a segment")
-    name = version.trigger_segment.name
+def who_enters(version: ProgramVersion, names: Names) -> str:
+    """The triggers in words."""
+    ways = document.in_words(version.triggers, names)
+    if not ways:
+        return _("Nobody yet: say what lets people in")
+    words = _("Whoever %(ways)s") % {"ways": _(", or ").join(ways)}
     if version.state == ProgramVersion.State.DRAFT or version.intake == ProgramVersion.Intake.NEW:
-        return _("Whoever enters “%(segment)s”") % {"segment": name}
+        return words
     if version.intake == ProgramVersion.Intake.ALL:
-        return _("Every member of “%(segment)s”, and whoever enters it") % {"segment": name}
-    return _("Whoever entered “%(segment)s” since a date, or enters it") % {"segment": name}
+        return _("%(whoever)s; everybody of whom that was true at the start, too") % {"whoever": words}
+    return _("%(whoever)s; those since a date before the start, too") % {"whoever": words}
 
 
 def _nodes(
@@ -256,10 +258,12 @@ class Strip:
     held_out: int
     goals: int | None
     elsewhere: list[tuple[ProgramVersion, int]]
+    queue: EntryQueue | None
+    queued: int
 
 
 def strip(program: Program, version: ProgramVersion) -> Strip:
-    """Numbers of the whole program, and people inside other versions than the one shown. Three statements, four with a goal."""
+    """Numbers of the whole program, and people inside other versions than the one shown. Four statements, one more each with a goal and a queue."""
     counts = queries.people_counts([program.pk]).get(program.pk, {})
     inside = queries.version_counts(program.pk)
     elsewhere = [
@@ -267,6 +271,7 @@ def strip(program: Program, version: ProgramVersion) -> Strip:
         for other in program.versions.order_by("number")
         if other.pk != version.pk and inside.get(other.pk)
     ]
+    queue = EntryQueue.objects.filter(program=program).first()
     return Strip(
         program,
         counts.get("active", 0),
@@ -276,4 +281,6 @@ def strip(program: Program, version: ProgramVersion) -> Strip:
         counts.get("held_out", 0),
         queries_around.goal_count(program.pk) if version.around.get("goal") else None,
         elsewhere,
+        queue,
+        EntryPlace.objects.filter(program=program).count() if queue else 0,
     )

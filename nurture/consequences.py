@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from nurture import splits, tree
-from nurture.models import Enrolment, Program, ProgramVersion
+from nurture.models import Enrolment, Program, ProgramVersion, Trigger
 from segments.graph import Definition
 from segments.models import Segment
 from segments.queries_pages import Staged
@@ -19,7 +19,11 @@ from segments.renaming import Rename
 def tell_program(definition: Definition, segment: Segment, staged: Staged) -> list[str]:
     """How many would be taken in, and how many of those who leave are in the program now. Four statements."""
     program = Program.objects.get(slug=definition.key.partition(":")[2])
-    if not program.versions.filter(trigger_segment=segment).exclude(state=ProgramVersion.State.PAST).exists():
+    if (
+        not program.versions.filter(triggers__contains=[{"segment": segment.slug}])
+        .exclude(state=ProgramVersion.State.PAST)
+        .exists()
+    ):
         return tell_steps(definition, segment, staged)  # its goal or exits ask for the segment
     if program.state != Program.State.LIVE:
         return [_("it is %(state)s: nobody is taken in now") % {"state": program.get_state_display()}]
@@ -55,29 +59,42 @@ def tell_steps(definition: Definition, segment: Segment, staged: Staged) -> list
 
 
 def rewrite(rename: Rename) -> int:
-    """Trees of every version, past ones too: people may still walk in them. Two statements."""
+    """Trees of every version, past ones too: people may still walk in them. Three statements."""
     changed = []
     named = Q(tree__icontains=rename.old) | Q(around__icontains=rename.old) | Q(past_edits__icontains=rename.old)
-    for version in ProgramVersion.objects.filter(named).select_for_update(no_key=True):
+    for version in ProgramVersion.objects.filter(named | Q(triggers__icontains=rename.old)).select_for_update(
+        no_key=True
+    ):
         steps = [_step(step, rename) for step in version.tree.get("steps", [])]
         surroundings = _around(version.around, rename)
         past = [_past(edit, rename) for edit in version.past_edits]
-        if (steps, surroundings, past) != (version.tree.get("steps", []), version.around, version.past_edits):
+        triggers = [_trigger(one, rename) for one in version.triggers]
+        stored = (version.tree.get("steps", []), version.around, version.past_edits, version.triggers)
+        if (steps, surroundings, past, triggers) != stored:
             before = list(tree.check(version.tree).walk())
             version.tree, version.around = {**version.tree, "steps": steps}, surroundings
+            version.triggers = triggers
             splits.renamed(version.program_id, before, list(tree.check(version.tree).walk()))
             version.past_edits = past
             version.edit_number += 1  # workers keep the trees that they walk by this number
             changed.append(version)
     if changed:
-        ProgramVersion.objects.bulk_update(changed, ["tree", "around", "past_edits", "edit_number"])
+        ProgramVersion.objects.bulk_update(changed, ["tree", "around", "triggers", "past_edits", "edit_number"])
+    for row in Trigger.objects.filter(values__icontains=rename.old).select_for_update(no_key=True):
+        values = _trigger(row.values, rename)
+        if values != row.values:
+            Trigger.objects.filter(pk=row.pk).update(values=values)
     return len(changed)
 
 
 def _past(edit: dict[str, Any], rename: Rename) -> dict[str, Any]:
     """How a draft was before an edit, so that taking the edit back names what exists."""
     steps = [_step(step, rename) for step in edit["tree"].get("steps", [])]
-    return {**edit, "tree": {**edit["tree"], "steps": steps}, "around": _around(edit["around"], rename)}
+    return {
+        "tree": {**edit["tree"], "steps": steps},
+        "around": _around(edit["around"], rename),
+        "triggers": [_trigger(one, rename) for one in edit["triggers"]],
+    }
 
 
 def _around(document: dict[str, Any], rename: Rename) -> dict[str, Any]:
@@ -87,6 +104,15 @@ def _around(document: dict[str, Any], rename: Rename) -> dict[str, Any]:
             fresh[key] = {**document[key], "conditions": rename.document(rule)}
     if slugs := document.get("keep_out"):
         fresh["keep_out"] = [rename.new if slug == rename.old else slug for slug in slugs]
+    return fresh
+
+
+def _trigger(values: dict[str, Any], rename: Rename) -> dict[str, Any]:
+    fresh = dict(values)
+    if fresh.get("segment") == rename.old:
+        fresh["segment"] = rename.new
+    if "activity" in fresh:
+        fresh["activity"] = rename.document(fresh["activity"])
     return fresh
 
 

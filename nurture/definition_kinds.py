@@ -21,12 +21,13 @@ from nurture.actions import (
     rename_program,
     save_template,
     set_around,
-    set_trigger,
+    set_triggers,
     start_draft,
 )
 from nurture.kinds import KINDS
 from nurture.models import Program, ProgramVersion, Template
 from nurture.rendering import BadTemplate, compile_source
+from nurture.triggers import document as way_in
 from segments.definition_kinds import slug_of
 from segments.definitions import BadDefinition, DefinitionKind, demand_choice, demand_keys, without_empty
 from segments.graph import Definition
@@ -95,15 +96,17 @@ def _said(program: Program) -> ProgramVersion | None:
 def _document(program: Program, version: ProgramVersion) -> dict[str, Any]:
     document: dict[str, Any] = {"slug": program.slug, "name": program.name}
     document |= without_empty({"notes": program.notes})
-    if version.trigger_segment is not None:
-        document["trigger"] = {"segment": version.trigger_segment.slug}
+    if len(version.triggers) == 1 and version.triggers[0]["kind"] == "segment":
+        document["trigger"] = {"segment": version.triggers[0].get("segment", "")}
+    elif version.triggers:
+        document["triggers"] = version.triggers
     document |= without_empty({"around": version.around})
     return document | {"steps": version.tree["steps"]}
 
 
 def export_programs(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
     """Programs in use. Two statements."""
-    programs = Program.objects.filter(archived_at=None).prefetch_related("versions__trigger_segment")
+    programs = Program.objects.filter(archived_at=None).prefetch_related("versions")
     for program in programs:
         if (version := _said(program)) is not None:
             yield program.slug, _document(program, version)
@@ -113,12 +116,14 @@ def prepare_program(document: dict[str, Any], now: datetime) -> None:
     demand_keys(
         document,
         required={"slug": str, "name": str, "steps": list},
-        optional={"notes": str, "trigger": dict, "around": dict},
+        optional={"notes": str, "trigger": dict, "triggers": list, "around": dict},
     )
     slug = slug_of(document)
     trigger = document.get("trigger") or {}
     if set(trigger) - {"segment"}:
         raise BadDefinition("trigger", _("is {segment: slug}."))
+    if trigger and "triggers" in document:
+        raise BadDefinition("triggers", _("say either “trigger” or “triggers”."))
     program = Program.objects.filter(slug=slug).first()
     if program is None:
         create_program(name=document["name"], slug=slug, trigger_segment=None, actor=None, now=now)
@@ -126,12 +131,8 @@ def prepare_program(document: dict[str, Any], now: datetime) -> None:
 
 def apply_program(document: dict[str, Any], actor: User | None, now: datetime) -> list[str]:
     """An imported program is a draft: nothing starts, and a live version goes on until the draft is published."""
-    program = Program.objects.prefetch_related("versions__trigger_segment").get(slug=document["slug"])
-    segment = None
-    if slug := (document.get("trigger") or {}).get("segment"):
-        segment = Segment.objects.filter(slug=slug, archived_at=None).first()
-        if segment is None:
-            raise BadDefinition("trigger.segment", _("“%(slug)s” is no segment in use.") % {"slug": slug})
+    program = Program.objects.prefetch_related("versions").get(slug=document["slug"])
+    triggers = _triggers(document)
     wanted = {"steps": document["steps"]}
     try:
         tree.check(wanted)
@@ -146,15 +147,11 @@ def apply_program(document: dict[str, Any], actor: User | None, now: datetime) -
     if (program.name, program.notes) != (document["name"], document.get("notes") or ""):
         rename_program(program, name=document["name"], notes=document.get("notes") or "", actor=actor, now=now)
     version = _said(program)
-    if version is not None and (version.tree, version.trigger_segment, version.around) == (
-        wanted,
-        segment,
-        surroundings,
-    ):
+    if version is not None and (version.tree, version.triggers, version.around) == (wanted, triggers, surroundings):
         return []
     draft = start_draft(program, actor=actor, now=now)
     draft = edit_draft(draft, edit_number=draft.edit_number, change=lambda _old: wanted, now=now)
-    draft = set_trigger(draft, edit_number=draft.edit_number, segment=segment, now=now)
+    draft = set_triggers(draft, edit_number=draft.edit_number, triggers=triggers, now=now)
     set_around(draft, edit_number=draft.edit_number, document=surroundings, now=now)
     if program.state == Program.State.DRAFT:
         return []
@@ -162,6 +159,22 @@ def apply_program(document: dict[str, Any], actor: User | None, now: datetime) -
         _("“%(name)s” is %(state)s; the change waits in its draft.")
         % {"name": program.name, "state": program.get_state_display()}
     ]
+
+
+def _triggers(document: dict[str, Any]) -> way_in.Document:
+    """The triggers that a file names. A file of one segment may say just that: `trigger: {segment: slug}`."""
+    slug = (document.get("trigger") or {}).get("segment")
+    triggers = way_in.of_segment(slug) if slug else document.get("triggers") or []
+    try:
+        way_in.check(triggers)
+    except way_in.BadTriggers as error:
+        raise BadDefinition(f"triggers{error.problems[0].path}", error.problems[0].message) from error
+    known = set(Segment.objects.filter(archived_at=None).values_list("slug", flat=True)) if triggers else set()
+    for one in way_in.segments(triggers):
+        if one not in known:
+            path = "trigger.segment" if slug else "triggers"
+            raise BadDefinition(path, _("“%(slug)s” is no segment in use.") % {"slug": one})
+    return triggers
 
 
 # --- The graph ---------------------------------------------------------------------------------------------------------------------
@@ -176,14 +189,14 @@ def program_definitions() -> list[Definition]:
     versions = (
         ProgramVersion.objects.filter(program__archived_at=None)
         .exclude(Q(state=ProgramVersion.State.PAST) & Q(program__state=Program.State.STOPPED))
-        .select_related("program", "trigger_segment")
+        .select_related("program")
         .order_by("program_id", "number")
     )
     triggers: dict[Program, set[str]] = {}
     steps: dict[Program, set[str]] = {}
     for version in versions:
-        if version.trigger_segment is not None and version.state != ProgramVersion.State.PAST:
-            triggers.setdefault(version.program, set()).add(f"segment:{version.trigger_segment.slug}")
+        if version.state != ProgramVersion.State.PAST:
+            triggers.setdefault(version.program, set()).update(way_in.reads(version.triggers))
         triggers.setdefault(version.program, set()).update(around.reads(version.around))
         steps.setdefault(version.program, set()).update(_reads(version.tree.get("steps", [])))
     found = []

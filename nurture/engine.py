@@ -20,6 +20,7 @@ from nurture import guards, queries, tree
 from nurture.guards import Guard
 from nurture.kinds import KINDS, START, Group, Names, Step, Walker
 from nurture.models import Program, ProgramVersion
+from nurture.triggers.document import segments
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Plan:
     steps: dict[str, Step]
     routes: dict[str, dict[str, str | None]]
     around: Mapping[str, Any]
-    segment_id: int | None
+    segments: tuple[str, ...]
 
     @property
     def is_guarded(self) -> bool:
@@ -62,7 +63,7 @@ class Plan:
 
     def guard(self, program: Program, version_id: int) -> Guard:
         then = (self.around.get("goal") or {}).get("then", "")
-        return Guard(program, version_id, self.around, self.segment_id, self.steps.get(then))
+        return Guard(program, version_id, self.around, self.segments, self.steps.get(then))
 
     @cached_property
     def passing(self) -> list[str]:
@@ -88,7 +89,7 @@ def plan(version_id: int, edit_number: int) -> Plan:
     version = ProgramVersion.objects.exclude(state=ProgramVersion.State.DRAFT).get(pk=version_id)
     checked = tree.check(version.tree)
     steps = {step.id: step for step in checked.walk()}
-    return Plan(steps, tree.routes(checked), version.around, version.trigger_segment_id)
+    return Plan(steps, tree.routes(checked), version.around, tuple(segments(version.triggers)))
 
 
 def run_due(

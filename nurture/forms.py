@@ -71,21 +71,6 @@ class ProgramSettingsForm(forms.Form):
     )
 
 
-class TriggerForm(forms.Form):
-    """Who enters the draft's program."""
-
-    trigger_segment = SegmentChoice(
-        label=gettext_lazy("People enter when they become members of"),
-        required=False,
-        empty_label=gettext_lazy("Choose a segment"),
-        help_text=gettext_lazy("How often, and when they leave again, stands under “Goal, exits, re-entry”."),
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _segments_in_use(self.fields["trigger_segment"])
-
-
 class PublishForm(forms.Form):
     """The start sheet: what happens to people who are members already."""
 
@@ -96,6 +81,13 @@ class PublishForm(forms.Form):
         widget=forms.DateTimeInput(
             attrs={"type": "datetime-local", "class": "form-control form-control-sm w-auto"}, format="%Y-%m-%dT%H:%M"
         ),
+    )
+    per_day = forms.IntegerField(
+        label=gettext_lazy("At most so many a day"),
+        min_value=1,
+        max_value=10_000_000,
+        required=False,
+        widget=forms.NumberInput(attrs={"class": "form-control form-control-sm w-auto", "placeholder": "500"}),
     )
     edit_number = forms.IntegerField(widget=forms.HiddenInput)
 

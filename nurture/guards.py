@@ -17,6 +17,7 @@ from nurture.around import END, GOAL_DAYS, NO_MEMBER
 from nurture.kinds import KINDS, Names, Step, Walker
 from nurture.models import Program, ProgramVersion
 from nurture.queries_around import Watched
+from nurture.triggers.document import segments
 from segments import conditions
 
 HELD_OUT = "held_out"
@@ -44,7 +45,7 @@ class Guard:
     program: Program
     version_id: int
     around: Mapping[str, Any]
-    segment_id: int | None
+    segments: tuple[str, ...]  # whose members it takes in
     goal_step: Step | None = None  # where the goal pulls people forward to
 
 
@@ -57,7 +58,7 @@ def _watch(found: Sequence[Watched], now: datetime) -> int:
     for key, rows in sorted(by_version.items()):
         version = versions[key]
         goal_step = step_named(version.tree, (version.around.get("goal") or {}).get("then", END))
-        guard = Guard(version.program, key, version.around, version.trigger_segment_id, goal_step)
+        guard = Guard(version.program, key, version.around, tuple(segments(version.triggers)), goal_step)
         changed += len(apply(guard, rows, now=now, names=names))
     return changed
 
@@ -110,8 +111,8 @@ def _leaving(guard: Guard, inside: Sequence[Watched], now: datetime) -> dict[str
     if contacts and (slugs := guard.around.get("keep_out")):
         members = queries.members_of(contacts, slugs=slugs)
         whys |= {walk.id: f"keep_out:{members[walk.contact_id]}" for walk in inside if walk.contact_id in members}
-    if contacts and exit.get("when") == NO_MEMBER and guard.segment_id is not None:
-        stay = queries.members_now(contacts, segment_id=guard.segment_id)
+    if contacts and exit.get("when") == NO_MEMBER and guard.segments:
+        stay = queries.members_of(contacts, slugs=guard.segments)
         for walk in inside:
             if walk.by_segment and walk.contact_id not in stay:
                 whys.setdefault(walk.id, NO_MEMBER)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from leads.merging import Line, Pair, Part, register_part
-from nurture.models import Enrolment, Sending, Task, WebhookCall
+from nurture.models import Enrolment, EntryPlace, Sending, Task, TriggerMatch, WebhookCall
 
 UNDER_WAY = (Enrolment.State.ACTIVE, Enrolment.State.PARKED)
 WAITING = (Sending.State.QUEUED, Sending.State.HELD)
@@ -22,7 +22,10 @@ def register() -> None:
         Part(
             "programs",
             gettext_lazy("Programs and mails"),
-            moves=frozenset({"nurture_enrolment", "nurture_sending", "nurture_task", "nurture_webhookcall"}),
+            moves=frozenset(
+                {"nurture_enrolment", "nurture_sending", "nurture_task", "nurture_webhookcall"}
+                | {"nurture_triggermatch", "nurture_entryplace"}
+            ),
             drops=frozenset(),
             tell=_tell,
             join=_join,
@@ -113,6 +116,18 @@ def _join(pair: Pair, actor: User | None) -> None:
     Sending.objects.filter(contact=pair.gone).update(contact=pair.kept)
     Task.objects.filter(contact=pair.gone).update(contact=pair.kept)
     WebhookCall.objects.filter(contact=pair.gone).update(contact=pair.kept)
+    _join_entries(pair)
     if pair.address and pair.dropped_address:
         waiting = Sending.objects.filter(contact=pair.kept, state__in=WAITING, is_test=False)
         waiting.filter(address__iexact=pair.dropped_address).update(address=pair.address, lease_until=None)
+
+
+def _join_entries(pair: Pair) -> None:
+    """What one of them met already is nothing new for the other, and the earlier place in a queue counts. What is left goes with the contact."""
+    met = TriggerMatch.objects.filter(contact=pair.kept).values("trigger")
+    TriggerMatch.objects.filter(contact=pair.gone).exclude(trigger__in=met).update(contact=pair.kept)
+    for place in EntryPlace.objects.filter(contact=pair.gone):
+        ours = EntryPlace.objects.filter(contact=pair.kept, program=place.program_id)
+        if not ours.filter(since__lte=place.since).exists():
+            ours.delete()
+            EntryPlace.objects.filter(pk=place.pk).update(contact=pair.kept)

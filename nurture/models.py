@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
@@ -84,9 +85,14 @@ class Program(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def triggers_ever(self) -> list[dict[str, Any]]:
+        """Triggers of every version, the newest first: enrolments name them. One statement."""
+        found = self.versions.order_by("-number").values_list("triggers", flat=True)
+        return [one for triggers in found for one in triggers]
+
 
 class ProgramVersion(models.Model):
-    """Trigger and steps at one time; immutable once published. `tree` is described in nurture/tree.py."""
+    """Triggers and steps at one time; immutable once published. `tree` is described in nurture/tree.py."""
 
     class State(models.TextChoices):
         DRAFT = "draft", _("draft")
@@ -101,6 +107,9 @@ class ProgramVersion(models.Model):
     program = models.ForeignKey(Program, models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     state = models.CharField(max_length=5, choices=State, default=State.DRAFT)
+    triggers = models.JSONField(
+        default=list, db_default=[], blank=True, help_text="Who enters; see nurture/triggers/document.py."
+    )
     trigger_segment = models.ForeignKey(
         Segment,
         models.PROTECT,
@@ -108,6 +117,7 @@ class ProgramVersion(models.Model):
         blank=True,
         related_name="triggered_versions",
         verbose_name=_("segment entered"),
+        help_text="The first segment of `triggers`, kept by actions: while a version names it, it cannot be deleted.",
     )
     tree = models.JSONField(help_text="Steps with ids; see nurture/tree.py.")
     around = models.JSONField(
@@ -148,6 +158,87 @@ class ProgramVersion(models.Model):
         return f"{self.program} {self.number}"
 
 
+class Trigger(models.Model):
+    """One way into a program's live version, and from when on it counts; made from the version's `triggers` at publication.
+
+    An edit that leaves a trigger as it is keeps its row: who was passed over before stays outside.
+    """
+
+    version = models.ForeignKey(ProgramVersion, models.CASCADE, related_name="trigger_rows", db_index=False)
+    key = models.CharField(max_length=40, help_text="Its id in the version's `triggers`.")
+    kind = models.CharField(max_length=20)
+    values = models.JSONField(default=dict)
+    segment = models.ForeignKey(
+        Segment,
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="Of a segment's trigger, for the turn's statement.",
+    )
+    since = models.DateTimeField(null=True, help_text="What happened before lets nobody in; null: everything counts.")
+    due_at = models.DateTimeField(
+        null=True, help_text="When time alone can let somebody in (a date, an activity dated ahead). Reader: entering."
+    )
+    looked_until = models.DateTimeField(null=True, help_text="Up to when time was looked at; moves with the entries.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "key"], name="nurture_trigger_key")]
+        indexes = [  # reader: entering.take_due
+            models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="nurture_trigger_due")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version_id}: {self.kind}"
+
+
+class TriggerMatch(models.Model):
+    """For triggers on something that has no history of its own (a tag, a line of a score): who meets it, and since when.
+
+    `since` is null for whoever met it already when the trigger began, `until` for whoever meets it now.
+    """
+
+    trigger = models.ForeignKey(Trigger, models.CASCADE, related_name="matches", db_index=False)
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="+")
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["trigger", "contact"], name="nurture_triggermatch_once")]
+
+    def __str__(self) -> str:
+        return f"{self.trigger_id}: {self.contact_id}"
+
+
+class EntryQueue(models.Model):
+    """People who matched before a program started and are let in so many a day; the row goes with the last of them."""
+
+    program = models.OneToOneField(Program, models.CASCADE, related_name="entry_queue")
+    per_day = models.PositiveIntegerField(_("a day"))
+    day = models.DateField(null=True, help_text="The day, on the workspace's clock, whose entries `let_in` counts.")
+    let_in = models.PositiveIntegerField(default=0)
+    is_held = models.BooleanField(default=False, help_text="Somebody stopped it; it goes on when somebody says so.")
+    began_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.program_id}: {self.per_day}"
+
+
+class EntryPlace(models.Model):
+    """One person's place in the queue of a program: who came to the trigger first goes in first."""
+
+    program = models.ForeignKey(Program, models.CASCADE, related_name="entry_places", db_index=False)
+    contact = models.ForeignKey(Contact, models.CASCADE, related_name="+")
+    why = models.CharField(max_length=200, help_text="The enrolment's `entered_why`.")
+    since = models.DateTimeField(help_text="When they came to the trigger, or when the queue began where nobody knows.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["program", "contact"], name="nurture_entryplace_once")]
+        indexes = [models.Index(fields=["program", "since", "contact"], name="nurture_entryplace_order")]
+
+    def __str__(self) -> str:
+        return f"{self.program_id}: {self.contact_id}"
+
+
 class Enrolment(models.Model):
     """One contact's walk through one version. Active: exactly one next step and its due time. Ended: neither."""
 
@@ -177,7 +268,9 @@ class Enrolment(models.Model):
         max_length=40, blank=True, default="", db_default="", help_text="Where they stood when they left."
     )
     entered_at = models.DateTimeField()
-    entered_why = models.CharField(max_length=200, help_text="segment:<slug>, by_hand.")
+    entered_why = models.CharField(
+        max_length=200, help_text="segment:<slug>, <kind of trigger>#<its id>, program:<slug>, recycled, by_hand."
+    )
     ended_at = models.DateTimeField(null=True)
     ended_why = models.CharField(max_length=300, blank=True, default="")
     goal_at = models.DateTimeField(null=True, help_text="When the goal was seen to be met, inside or afterwards.")

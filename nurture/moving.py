@@ -115,18 +115,18 @@ def _move(
         queries_around.end_walks(ids, state="left", why="released", now=now)
     elif choice == RETIME:
         step = fresh[stop.step_id]
-        due = _due(step, ((contact_id, arrived) for _id, contact_id, arrived in people))
+        due = due_from(step, ((contact_id, arrived) for _id, contact_id, arrived in people))
         moments = [max(due.get(contact_id, now), now) for _id, contact_id, _arrived in people]
         arrivals = [arrived for _id, _contact_id, arrived in people]
         queries_moving.put_at(ids, moments, version_id=draft.pk, step=step.id, arrived_at=arrivals)
     elif choice.startswith(TO):
         step = fresh[choice.removeprefix(TO)]
-        due = _due(step, ((contact_id, now) for _id, contact_id, _arrived in people))
+        due = due_from(step, ((contact_id, now) for _id, contact_id, _arrived in people))
         moments = [due.get(contact_id, now) for _id, contact_id, _arrived in people]
         queries_moving.put_at(ids, moments, version_id=draft.pk, step=step.id, arrived_at=[now] * len(ids))
 
 
-def _due(step: Step, arrivals: Iterable[tuple[int, datetime]]) -> dict[int, datetime]:
+def due_from(step: Step, arrivals: Iterable[tuple[int, datetime]]) -> dict[int, datetime]:
     """Contact -> when they are due at the step, having come there at that moment: those who came together are asked together."""
     together: defaultdict[datetime, list[int]] = defaultdict(list)
     for contact_id, arrived in arrivals:

@@ -9,7 +9,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from leads.person_file import Chapter, Person, Row, register_chapter
-from nurture.models import Enrolment, Sending, StepVisit, Task, WebhookCall
+from nurture.models import Enrolment, EntryPlace, Sending, StepVisit, Task, WebhookCall
 
 MACHINES = frozenset({"html", "headers"})  # the words of a mail are in its text
 
@@ -19,6 +19,7 @@ def register() -> None:
         Chapter("programs", _("Programs"), frozenset({"nurture_enrolment"}), _enrolments, order=60),
         Chapter("steps", _("Steps of programs"), frozenset({"nurture_stepvisit"}), _visits, order=61),
         Chapter("mails", _("Mails"), frozenset({"nurture_sending"}), _mails, _forget_mails, 62, MACHINES),
+        Chapter("entries", _("Programs that let them in later"), frozenset({"nurture_entryplace"}), _places, order=65),
         Chapter("tasks", _("Tasks"), frozenset({"nurture_task"}), _tasks, order=63),
         Chapter("webhooks", _("Told to other systems"), frozenset({"nurture_webhookcall"}), _webhooks, order=64),
     ):
@@ -67,3 +68,8 @@ def _tasks(person: Person) -> Iterable[Row]:
 def _webhooks(person: Person) -> Iterable[Row]:
     rows = WebhookCall.objects.filter(contact=person.contact_id).order_by("queued_at", "id")
     return rows.values("queued_at", "url", "state", "answered_at", "body")
+
+
+def _places(person: Person) -> Iterable[Row]:
+    rows = EntryPlace.objects.filter(contact=person.contact_id).order_by("since", "id")
+    return rows.values("since", "why", program_name=F("program__name"))

@@ -32,12 +32,12 @@ class Due:
 
 # Who was in the program before enters again only where the version says so, and by an entry after the end of the last walk; ten times
 # a day at most: a program whose own steps let people enter anew is no endless loop.
-_MAY_ENTER = """
+MAY_ENTER = """
     (past.round IS NULL OR {again}::int IS NOT NULL AND past.ended_at IS NOT NULL
         AND m.since > past.ended_at + make_interval(days => {again}::int)
-        AND (past.tenth_at IS NULL OR past.tenth_at <= %(now)s - interval '1 day'))
+        AND (past.tenth_at IS NULL OR past.tenth_at <= {now} - interval '1 day'))
 """
-_PAST = """
+PAST = """
     LEFT JOIN LATERAL (
         SELECT e.round, e.ended_at, (
             SELECT t.entered_at FROM nurture_enrolment t
@@ -54,12 +54,13 @@ _ENROL = f"""
         coalesce(past.round, 0) + 1
     FROM nurture_programversion v
     JOIN nurture_program p ON p.id = v.program_id AND p.state = 'live'
-    JOIN segments_segment s ON s.id = v.trigger_segment_id
-    JOIN segments_membership m ON m.segment_id = s.id AND (v.entered_since IS NULL OR m.since >= v.entered_since)
-    {_PAST.format(program="v.program_id")}
+    JOIN nurture_trigger t ON t.version_id = v.id
+    JOIN segments_segment s ON s.id = t.segment_id
+    JOIN segments_membership m ON m.segment_id = s.id AND (t.since IS NULL OR m.since >= t.since)
+    {PAST.format(program="v.program_id")}
     WHERE v.state = 'live' AND (v.enters_from IS NULL OR v.enters_from <= %(now)s)
         AND (v.enters_until IS NULL OR v.enters_until > %(now)s)
-        AND m.until IS NULL AND {{only}} AND {_MAY_ENTER.format(again="(v.around #>> '{{again,days}}')")}
+        AND m.until IS NULL AND {{only}} AND {MAY_ENTER.format(again="(v.around #>> '{{again,days}}')", now="%(now)s")}
     ON CONFLICT DO NOTHING
 """
 
@@ -98,7 +99,7 @@ def enrol_recycled(contact_ids: Sequence[int], *, now: datetime) -> int:
 
 
 def enrol_page(version_id: int, *, after: int, size: int, now: datetime) -> tuple[int, int | None]:
-    """Take in the next `size` members of one live version's segment: (taken in, last contact looked at or None at the end).
+    """Take in the next `size` members of one live version's segments: (taken in, last contact looked at or None at the end).
 
     Two statements, by contact id over the index of open memberships; a page is its own transaction.
     """
@@ -107,7 +108,7 @@ def enrol_page(version_id: int, *, after: int, size: int, now: datetime) -> tupl
             """
             SELECT max(contact_id) FROM (
                 SELECT contact_id FROM segments_membership
-                WHERE segment_id = (SELECT trigger_segment_id FROM nurture_programversion WHERE id = %s)
+                WHERE segment_id IN (SELECT segment_id FROM nurture_trigger WHERE version_id = %s)
                     AND until IS NULL AND contact_id > %s
                 ORDER BY contact_id LIMIT %s
             ) page
@@ -123,27 +124,6 @@ def enrol_page(version_id: int, *, after: int, size: int, now: datetime) -> tupl
             {"now": now, "version": version_id, "after": after, "last": last},
         )
         return int(cursor.rowcount), int(last)
-
-
-def intake_counts(
-    program_id: int, segment_id: int, *, since: datetime | None, now: datetime, again_days: int | None = None
-) -> dict[str, int]:
-    """Members now, how many of them entered since the moment, and of each how many may enter the program. One statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT count(*), count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE since >= %(since)s),
-                   count(*) FILTER (WHERE fresh AND since >= %(since)s)
-            FROM (
-                SELECT m.since, {_MAY_ENTER.format(again="%(again)s")} AS fresh
-                FROM segments_membership m {_PAST.format(program="%(program)s")}
-                WHERE m.segment_id = %(segment)s AND m.until IS NULL
-            ) member
-            """,
-            {"program": program_id, "segment": segment_id, "since": since, "again": again_days, "now": now},
-        )
-        members, fresh, since_members, since_fresh = cursor.fetchone()
-    return {"members": members, "all": fresh, "members_since": since_members, "since": since_fresh}
 
 
 def last_entry(segment_id: int) -> datetime | None:
@@ -443,20 +423,6 @@ def release_mails(program_id: int, *, now: datetime) -> int:
             FROM nurture_enrolment e WHERE e.id = s.enrolment_id AND e.program_id = %s AND s.state = 'held'
             """,
             [now, program_id],
-        )
-        return int(cursor.rowcount)
-
-
-def shift_waits(program_id: int, *, seconds: float) -> int:
-    """Move everybody's due time on by the length of a pause. One statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE nurture_enrolment SET next_step_at = next_step_at + make_interval(secs => %(seconds)s),
-                arrived_at = coalesce(arrived_at, entered_at) + make_interval(secs => %(seconds)s)
-            WHERE program_id = %(program)s AND state = 'active'
-            """,
-            {"seconds": seconds, "program": program_id},
         )
         return int(cursor.rowcount)
 

@@ -147,16 +147,6 @@ def members_of(contact_ids: Sequence[int], *, slugs: Sequence[str]) -> dict[int,
         return dict(cursor.fetchall())
 
 
-def members_now(contact_ids: Sequence[int], *, segment_id: int) -> set[int]:
-    """Those of these contacts who belong to the segment. One statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT contact_id FROM segments_membership WHERE until IS NULL AND contact_id = ANY(%s) AND segment_id = %s",
-            [list(contact_ids), segment_id],
-        )
-        return {contact_id for (contact_id,) in cursor.fetchall()}
-
-
 # --- The hold-out ----------------------------------------------------------------------------------------------------------------
 
 

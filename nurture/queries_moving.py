@@ -1,4 +1,4 @@
-"""Statements of a publication for the people inside: how many stand where, and their way over to another version."""
+"""Statements for the people inside: how many stand where, their way over to another version, and their waits after a pause."""
 
 from __future__ import annotations
 
@@ -61,5 +61,48 @@ def put_at(
             FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) row (id, moment, arrived) WHERE e.id = row.id
             """,
             [version_id, step, list(enrolment_ids), list(moments), list(arrived_at)],
+        )
+        return int(cursor.rowcount)
+
+
+def waiting(program_id: int, *, since: datetime, now: datetime) -> list[tuple[int, str, int, int]]:
+    """(version, step, people walking there, those of them who became due after `since`), by version and step. One statement over an index."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT version_id, step, count(*), count(*) FILTER (WHERE next_step_at > %s AND next_step_at <= %s)
+            FROM nurture_enrolment
+            WHERE version_id IN (SELECT id FROM nurture_programversion WHERE program_id = %s) AND state = 'active'
+            GROUP BY version_id, step ORDER BY version_id, step
+            """,
+            [since, now, program_id],
+        )
+        return list(cursor.fetchall())
+
+
+def passed_at(version_id: int, step: str, *, since: datetime, now: datetime) -> list[tuple[int, int]]:
+    """(enrolment, contact) of those who became due there after `since`; locked in order. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id, contact_id FROM nurture_enrolment
+            WHERE version_id = %s AND step = %s AND state = 'active' AND next_step_at > %s AND next_step_at <= %s
+            ORDER BY id FOR NO KEY UPDATE
+            """,
+            [version_id, step, since, now],
+        )
+        return list(cursor.fetchall())
+
+
+def shift(version_id: int, step: str, *, seconds: float) -> int:
+    """Everybody who waits at the step came there later and is due later. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE nurture_enrolment SET next_step_at = next_step_at + make_interval(secs => %(seconds)s),
+                arrived_at = coalesce(arrived_at, entered_at) + make_interval(secs => %(seconds)s)
+            WHERE version_id = %(version)s AND step = %(step)s AND state = 'active'
+            """,
+            {"seconds": seconds, "version": version_id, "step": step},
         )
         return int(cursor.rowcount)

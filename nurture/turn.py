@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
-from nurture import engine, guards, queries, wakes
+from nurture import engine, entering, guards, queries, queries_triggers, wakes
 from nurture.models import Program, ProgramVersion
 from segments import turn as segments_turn
 
@@ -39,7 +39,7 @@ class Report:
 
 
 def turn(now: datetime, *, full: bool = False, budget_seconds: float | None = 20.0) -> Report:
-    """One beat. With nothing to do: five small statements. `full` looks at everybody once more, definitions and triggers alike.
+    """One beat. With nothing to do: seven small statements. `full` looks at everybody once more, definitions and triggers alike.
 
     Every part commits by itself and remembers in its rows what is left, so a beat may end or die at any point.
     """
@@ -58,12 +58,13 @@ def turn(now: datetime, *, full: bool = False, budget_seconds: float | None = 20
 
 
 def follow(contact_ids: Sequence[int], now: datetime) -> int:
-    """The last follower of the definitions' turn: marked contacts who are in a live program's segment enter it."""
-    return queries.enrol_members(contact_ids, now=now)
+    """The last follower of the definitions' turn: marked contacts who came in by a trigger of a live program enter it."""
+    return entering.follow(contact_ids, now)
 
 
 def take_in(now: datetime, *, full: bool = False) -> int:
-    """Look at every member of the segments of programs that were just started or resumed; how many entered. One statement when none was.
+    """Whom no mark tells of: members, and everybody else whom a trigger asks for, of programs just started or resumed; whoever the
+    clock or a queue lets in. How many entered. Three statements when there is nobody.
 
     A program whose first day is still to come stays marked until then.
     """
@@ -81,8 +82,20 @@ def take_in(now: datetime, *, full: bool = False) -> int:
             with transaction.atomic():
                 number, last = queries.enrol_page(live.pk, after=last, size=PAGE, now=now)
             entered += number
+        entered += _sweep_triggers(program, now)
         if program.stale_since is not None:  # asked for again meanwhile: the next beat looks again
             Program.objects.filter(pk=program.pk, stale_since=program.stale_since).update(stale_since=None)
+    return entered + entering.take_due(now) + entering.let_in(now)
+
+
+def _sweep_triggers(program: Program, now: datetime) -> int:
+    """Those whom the triggers that are no segments let in, page by page. One statement where there are none."""
+    triggers = queries_triggers.live_triggers(program_id=program.pk)
+    contacts = entering.whom_to_look_at(triggers, now) if triggers else []
+    entered = 0
+    for start in range(0, len(contacts), PAGE):
+        with transaction.atomic():
+            entered += entering.enter(triggers, contacts[start : start + PAGE], now)
     return entered
 
 

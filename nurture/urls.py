@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from nurture.views import around, mails, programs, public, steps, templates, webhooks, work
+from nurture.views import around, mails, programs, public, steps, templates, triggers, webhooks, work
 
 app_name = "nurture"
 
@@ -40,6 +40,8 @@ urlpatterns = [
     path("<slug:slug>/publish/", programs.program_publish, name="program-publish"),
     path("<slug:slug>/pause/", programs.program_pause, name="program-pause"),
     path("<slug:slug>/resume/", programs.program_resume, name="program-resume"),
+    path("<slug:slug>/queue/hold/", programs.queue_hold, name="queue-hold"),
+    path("<slug:slug>/queue/drop/", programs.queue_drop, name="queue-drop"),
     path("<slug:slug>/stop/", programs.program_stop, name="program-stop"),
     path("<slug:slug>/archive/", programs.program_archive, name="program-archive"),
     path("<slug:slug>/people/", programs.program_people, name="program-people"),
@@ -47,7 +49,10 @@ urlpatterns = [
     path("<slug:slug>/retry/", programs.program_retry, name="program-retry"),
     path("<slug:slug>/around/", around.around_edit, name="around-edit"),
     path("<slug:slug>/result/", around.program_result, name="program-result"),
-    path("<slug:slug>/trigger/", steps.trigger_edit, name="trigger-edit"),
+    path("<slug:slug>/triggers/", triggers.trigger_list, name="trigger-list"),
+    path("<slug:slug>/triggers/new/", triggers.trigger_new, name="trigger-new"),
+    path("<slug:slug>/triggers/<slug:key>/", triggers.trigger_edit, name="trigger-edit"),
+    path("<slug:slug>/triggers/<slug:key>/delete/", triggers.trigger_delete, name="trigger-delete"),
     path("<slug:slug>/steps/new/", steps.step_new, name="step-new"),
     path("<slug:slug>/steps/<slug:step>/", steps.step_detail, name="step-detail"),
     path("<slug:slug>/steps/<slug:step>/delete/", steps.step_delete, name="step-delete"),

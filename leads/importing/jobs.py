@@ -19,8 +19,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from leads import actions
+from leads import actions, queries_intake
 from leads.importing import mapping as mappings
+from leads.importing import people
 from leads.importing.fields import CUSTOM_OF, FIELDS, REQUIRED
 from leads.importing.mapping import BadMapping, Mapping
 from leads.importing.reading import FileRefused, Source, open_source
@@ -60,6 +61,7 @@ def receive(upload: UploadedFile[bytes], *, kind: str, user: User, now: datetime
     if (upload.size or 0) > most:
         raise FileRefused(_("The file has more than %(most)d MB.") % {"most": most // 1_000_000})
     forget_abandoned(now)
+    people.forget(now)
     name = Path(upload.name or "").name[:300]
     stored_as = f"imports/{secrets.token_hex(16)}{Path(name).suffix.lower()[:10]}"
     path = Path(settings.MEDIA_ROOT) / stored_as
@@ -306,7 +308,9 @@ def claim_job(clock: Callable[[], datetime]) -> Lease | None:
             job.state = State.RUNNING
             job.started_at = now
             job.created = job.updated = job.unchanged = job.rejected = 0
+            job.keeps_people = job.kind == ImportJob.Kind.CONTACTS and people.are_wanted()
             ImportReject.objects.filter(job=job).delete()
+            job.people.all().delete()
         job.save()
     return Lease(job, job.lease_until, clock)
 
@@ -420,6 +424,8 @@ def _import(lease: Lease) -> None:
             ],
             batch_size=2_000,
         )
+        if job.keeps_people:
+            queries_intake.keep_people(job.pk, made=chunk.people_made, changed=chunk.people_changed)
         after = Tally(done.read, done.created, done.updated, done.unchanged, done.rejected)
         after.add(chunk.tally)
         nonlocal until
@@ -440,6 +446,8 @@ def _import(lease: Lease) -> None:
     now = lease.clock()
     with transaction.atomic():
         lease.end(state=State.DONE, rows_total=done.read, finished_at=now, message="")
+        if job.keeps_people:
+            queries_intake.mark_people(job.pk)
         actions.audit(job.requested_by, "imported", job, {"kind": job.kind, **done.to_document()}, now)
     path_of(job).unlink(missing_ok=True)
 

@@ -74,6 +74,8 @@ class Chunk:
 
     tally: Tally = field(default_factory=Tally)
     rejects: list[Reject] = field(default_factory=list)
+    people_made: list[int] = field(default_factory=list)
+    people_changed: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,8 @@ def _take_chunk(
                         [*rejects, *(Reject(line, reason, by_line[line]) for line, reason in outcome.rejected)],
                         key=lambda reject: reject.line,
                     ),
+                    outcome.people_made,
+                    outcome.people_changed,
                 )
                 if record is not None:
                     record(chunk)

@@ -25,7 +25,7 @@ DATES = frozenset({CustomField.Type.DATE, CustomField.Type.MOMENT})
 COLUMNS = ("created_at",)
 
 
-def _labels(names: Names) -> dict[str, str]:
+def day_labels(names: Names) -> dict[str, str]:
     """Fields that hold a day."""
     own = {"created_at": _("known since")}
     return own | {f"custom.{key}": row.label for key, row in names.custom_fields.items() if row.type in DATES}
@@ -34,7 +34,7 @@ def _labels(names: Names) -> dict[str, str]:
 def _words(values: Mapping[str, Any], names: Names) -> str:
     if not (key := values.get("field")):
         return _("Wait for a day")
-    label, days = _labels(names).get(key, key), values.get("days", 0)
+    label, days = day_labels(names).get(key, key), values.get("days", 0)
     label = _("the next anniversary of “%(field)s”") % {"field": label} if values.get("yearly") else f"“{label}”"
     if days < 0:
         text = ngettext("%(n)d day before %(field)s", "%(n)d days before %(field)s", -days)
@@ -49,7 +49,7 @@ def _words(values: Mapping[str, Any], names: Names) -> str:
 def _problems(values: Mapping[str, Any], names: Names) -> Iterator[tuple[str, bool]]:
     if not (key := values.get("field")):
         yield _("The wait names no field."), True
-    elif key not in _labels(names):
+    elif key not in day_labels(names):
         yield _("“%(field)s” is no field that holds a day.") % {"field": names.field_label(key)}, True
 
 
@@ -154,7 +154,7 @@ class WaitForDateForm(clock.ClockForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["field"].choices = [("", _("Choose a field")), *_labels(self.names).items()]  # type: ignore[attr-defined]
+        self.fields["field"].choices = [("", _("Choose a field")), *day_labels(self.names).items()]  # type: ignore[attr-defined]
 
     def values(self) -> dict[str, Any]:
         data = self.cleaned_data

@@ -18,13 +18,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from leads.access import can, require
 from leads.figures import figures
-from nurture import access, actions, around, clipboard, moving, queries, splits, tree
-from nurture.canvas import GOAL, TIME, Canvas, draw, strip
+from nurture import access, actions, around, clipboard, entering, moving, pausing, queries, splits, tree
+from nurture.canvas import GOAL, TIME, Canvas, draw, strip, who_enters
 from nurture.contact_page import ended_words, place
 from nurture.forms import MovesForm, ProgramForm, ProgramSettingsForm, PublishForm
 from nurture.kinds import KINDS, START, Names
 from nurture.models import Enrolment, Program, ProgramVersion, StepVisit
 from nurture.patterns import PATTERNS
+from nurture.triggers import document as way_in
 from segments.models import Segment
 
 PAGE = 50
@@ -41,9 +42,7 @@ def program_list(request: HttpRequest) -> HttpResponse:
     """Seven statements whatever the number of programs. At a large company people and mails are kept figures (leads/figures.py), asked
     for after the page."""
     is_archive = request.GET.get("archived") == "1"
-    programs = list(
-        Program.objects.filter(archived_at__isnull=not is_archive).prefetch_related("versions__trigger_segment")
-    )
+    programs = list(Program.objects.filter(archived_at__isnull=not is_archive).prefetch_related("versions"))
     ids, now = [program.pk for program in programs], timezone.now()
     is_part = request.headers.get("HX-Target") == "program-table"
     found = figures(
@@ -54,10 +53,11 @@ def program_list(request: HttpRequest) -> HttpResponse:
     )
     people, mails = found.value if found else ({}, {})
     order = {"live": 0, "paused": 1, "draft": 2, "stopped": 3}
+    names = Names()
     rows = [
         {
             "program": program,
-            "version": _shown(program),
+            "who_enters": _ways_in(_shown(program), names),
             "has_draft": any(version.state == ProgramVersion.State.DRAFT for version in program.versions.all()),
             "people": people.get(program.pk, {}),
             "sent": mails.get(program.pk, {}).get("sent", 0),
@@ -76,6 +76,15 @@ def program_list(request: HttpRequest) -> HttpResponse:
         "address_now": f"{request.path}{asked}&now=yes",
     }
     return render(request, "nurture/_program_table.html" if is_part else "nurture/program_list.html", context)
+
+
+def _ways_in(version: ProgramVersion | None, names: Names) -> str:
+    """What lets people in, as briefly as the list wants it: segments by their names."""
+    triggers = version.triggers if version is not None else []
+    return ", ".join(
+        names.segment(one["segment"]) if one["kind"] == "segment" and one.get("segment") else words
+        for one, words in zip(triggers, way_in.in_words(triggers, names), strict=True)
+    )
 
 
 def _shown(program: Program) -> ProgramVersion | None:
@@ -214,7 +223,9 @@ def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
     program = access.program_or_404(slug)
     draft = access.draft_or_404(program)
     form = PublishForm(request.POST or None, initial={"intake": "new", "edit_number": draft.edit_number})
-    problems = actions.problems_of(draft, Names(), timezone.now())
+    now = timezone.now()
+    problems = actions.problems_of(draft, Names(), now)
+    blocking = [problem for problem in problems if problem.blocks]
     steps = tree.check(draft.tree)
     stops = moving.stops(program, draft, Names())
     names = Names()
@@ -227,9 +238,10 @@ def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
                 edit_number=form.cleaned_data["edit_number"],
                 intake=form.cleaned_data["intake"],
                 since=form.cleaned_data["since"],
+                per_day=form.cleaned_data["per_day"],
                 moves=moves.moves(),
                 actor=actor(request),
-                now=timezone.now(),
+                now=now,
             )
         except actions.NurtureRefused as error:
             messages.error(request, str(error))
@@ -246,19 +258,14 @@ def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
         "draft": draft,
         "form": form,
         "problems": problems,
-        "blocking": [problem for problem in problems if problem.blocks],
+        "blocking": blocking,
         "live": live,
-        "keeps_trigger": live is not None and live.trigger_segment_id == draft.trigger_segment_id,
+        "keeps_trigger": live is not None and live.triggers == draft.triggers,
+        "who_enters": who_enters(draft, names),
         "inside": sum(queries.version_counts(program.pk).values()),
-        "counts": queries.intake_counts(
-            program.pk,
-            draft.trigger_segment_id,
-            since=since,
-            now=timezone.now(),
-            again_days=(draft.around.get("again") or {}).get("days"),
-        )
-        if draft.trigger_segment_id
-        else None,
+        "present": None if blocking else entering.count_present(draft, since=None, now=now),
+        "present_since": entering.count_present(draft, since=since, now=now) if since and not blocking else None,
+        "has_unknown_since": any(way_in.kind_of(one).condition for one in draft.triggers),
         "since": since,
         "stops": [(stop, moves[stop.key]) for stop in stops],
         "outline": tree.outline(steps, Names()),
@@ -282,15 +289,45 @@ def program_pause(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require("publish")
-@require_POST
+@require_http_methods(["GET", "POST"])
 def program_resume(request: HttpRequest, slug: str) -> HttpResponse:
-    program = access.program_or_404(slug)
+    """Asks what becomes of the waits that passed during the pause, with exact numbers, and goes on."""
+    program, now = access.program_or_404(slug), timezone.now()
+    if program.state != Program.State.PAUSED:
+        messages.error(request, _("The program is %(state)s by now.") % {"state": program.get_state_display()})
+        return redirect("nurture:program-detail", program.slug)
+    if request.method == "GET":
+        sheet = pausing.sheet(program, now)
+        offers = [(key, words, sheet.number[key]) for key, words in pausing.CHOICES.items()]
+        return render(request, "nurture/program_resume.html", {"program": program, "sheet": sheet, "offers": offers})
     try:
-        actions.resume(program, shift=request.POST.get("shift") == "1", actor=actor(request), now=timezone.now())
+        actions.resume(program, waits=request.POST.get("waits", ""), actor=actor(request), now=now)
     except actions.NurtureRefused as error:
         messages.error(request, str(error))
     else:
         messages.success(request, _("“%(name)s” goes on.") % {"name": program.name})
+    return redirect("nurture:program-detail", program.slug)
+
+
+@require("publish")
+@require_POST
+def queue_hold(request: HttpRequest, slug: str) -> HttpResponse:
+    """Stop letting people in from the queue, or go on."""
+    program = access.program_or_404(slug)
+    try:
+        actions.hold_queue(program, is_held=request.POST.get("held") == "1", actor=actor(request), now=timezone.now())
+    except actions.NurtureRefused as error:
+        messages.error(request, str(error))
+    return redirect("nurture:program-detail", program.slug)
+
+
+@require("publish")
+@require_POST
+def queue_drop(request: HttpRequest, slug: str) -> HttpResponse:
+    program = access.program_or_404(slug)
+    gone = actions.drop_queue(program, actor=actor(request), now=timezone.now())
+    words = ngettext("%(n)d person waits no longer.", "%(n)d people wait no longer.", gone)
+    messages.success(request, words % {"n": gone})
     return redirect("nurture:program-detail", program.slug)
 
 
@@ -332,6 +369,7 @@ def program_people(request: HttpRequest, slug: str) -> HttpResponse:
     number = request.GET.get("version")
     version = access.version_or_404(program, number) if number else None
     step_id, which = request.GET.get("step", ""), request.GET.get("which", "")
+    why = request.GET.get("why", "")
     outcome = request.GET.get("outcome", "")
     after = request.GET.get("after", "")
     rows: list[dict[str, Any]]
@@ -348,6 +386,8 @@ def program_people(request: HttpRequest, slug: str) -> HttpResponse:
             enrolments = splits.people(version, step_id, which, outcome, now=timezone.now())
         else:
             enrolments = _enrolments(program, version, step_id, which)
+        if why:
+            enrolments = enrolments.filter(entered_why=why)
         total = enrolments.count()
         if after.isdigit():
             enrolments = enrolments.filter(pk__lt=int(after))
@@ -364,7 +404,10 @@ def program_people(request: HttpRequest, slug: str) -> HttpResponse:
         "step_id": step_id,
         "which": which,
         "outcome": outcome,
-        "heading": _heading(version, step_id, which, outcome, names),
+        "why": why,
+        "heading": way_in.entered_by(why, program.triggers_ever(), names)
+        if why
+        else _heading(version, step_id, which, outcome, names),
         "rows": rows,
         "total": total,
         "next": last,

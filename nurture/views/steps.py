@@ -14,7 +14,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from leads.access import can, demand, require
 from nurture import access, actions, clipboard, splits, tree
-from nurture.forms import TriggerForm
 from nurture.kinds import KINDS, START, Names, StepForm
 from nurture.models import Program, ProgramVersion
 from nurture.views.programs import actor, program_page
@@ -62,38 +61,6 @@ def answer(
     if not request.headers.get("HX-Request") and not context.get("refusal"):
         return redirect(_page_of(program, draft, context.get("step_id", "")))
     return program_page(request, program, draft, panel, context, redraw=True)
-
-
-@require("see")
-@require_http_methods(["GET", "POST"])
-def trigger_edit(request: HttpRequest, slug: str) -> HttpResponse:
-    """Who enters."""
-    program = access.program_or_404(slug)
-    if request.method == "GET":
-        version = access.version_or_404(program, request.GET.get("version"))
-        return program_page(request, program, version, "nurture/_trigger_edit.html", _trigger_context(version))
-    program, draft = own_draft(request, slug)
-    form = TriggerForm(request.POST)
-    refusal = ""
-    if form.is_valid():
-        try:
-            draft = actions.set_trigger(
-                draft,
-                edit_number=edit_number(request),
-                segment=form.cleaned_data["trigger_segment"],
-                now=timezone.now(),
-            )
-        except actions.NurtureRefused as error:
-            refusal = str(error)
-            draft = access.draft_or_404(program)
-    context = {**_trigger_context(draft), "refusal": refusal, "saved": not refusal}
-    if form.errors:
-        context["form"] = form
-    return answer(request, program, draft, "nurture/_trigger_edit.html", context)
-
-
-def _trigger_context(version: ProgramVersion) -> dict[str, Any]:
-    return {"step_id": START, "form": TriggerForm(initial={"trigger_segment": version.trigger_segment_id})}
 
 
 @require("edit_rules")

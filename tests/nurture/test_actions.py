@@ -86,7 +86,7 @@ def test_a_since_without_a_date_is_refused() -> None:
 def test_states_only_change_the_way_they_can() -> None:
     program = make_program(wait(1))
     with pytest.raises(actions.NurtureRefused):
-        actions.resume(program, shift=False, actor=None, now=NOW)
+        actions.resume(program, waits="at_once", actor=None, now=NOW)
     with pytest.raises(actions.NurtureRefused):
         actions.archive_program(program, actor=None, now=NOW)
     actions.stop(program, actor=None, now=NOW)
@@ -104,7 +104,7 @@ def test_everything_that_reaches_people_is_in_the_audit() -> None:
     draft = program.versions.get()
     actions.publish(draft, edit_number=1, intake="all", since=None, actor=user, now=NOW)
     actions.pause(program, actor=user, now=NOW)
-    actions.resume(program, shift=False, actor=user, now=NOW)
+    actions.resume(program, waits="at_once", actor=user, now=NOW)
     actions.stop(program, actor=user, now=NOW)
     verbs = AuditEntry.objects.filter(actor=user).order_by("id").values_list("verb", flat=True)
     assert list(verbs) == ["published", "paused", "resumed", "stopped"]

@@ -253,7 +253,7 @@ def test_paused_moves_nobody_and_holds_mail() -> None:
     put_in(segment_of(program), make_people(1), now=NOW + DAY)
     turn.turn(NOW + DAY)
     assert Enrolment.objects.count() == 1
-    actions.resume(program, shift=True, actor=None, now=NOW + timedelta(hours=36))
+    actions.resume(program, waits="shift", actor=None, now=NOW + timedelta(hours=36))
     assert only_enrolment(person).next_step_at == NOW + 2 * DAY
     assert Sending.objects.get().state == "queued"
     turn.turn(NOW + timedelta(hours=37))

@@ -164,7 +164,7 @@ def test_a_pause_is_made_good() -> None:
     tag(person, "hot", now=NOW + DAY)
     turn.turn(NOW + DAY)
     assert ended(person) == ("active", "")
-    actions.resume(program, shift=False, actor=None, now=NOW + 2 * DAY)
+    actions.resume(program, waits="at_once", actor=None, now=NOW + 2 * DAY)
     turn.turn(NOW + 2 * DAY)
     assert ended(person) == ("finished", "goal")
 

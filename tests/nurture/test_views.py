@@ -11,11 +11,14 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from leads import figures
 from leads.access import ADMIN, MARKETER, SALES
 from nurture import actions, sending
 from nurture.models import Enrolment, Program, Sending, Task, Template
+from nurture.queries_triggers import Present
+from nurture.triggers import TRIGGERS
 from tests.makers import NOW, make_contact, make_segment, make_user
 from tests.nurture.makers import (
     mail,
@@ -71,7 +74,8 @@ PAGES = {
     "template-list": ([], "see"),
     "template-edit": (["template"], "see"),
     "task-list": ([], "see"),
-    "trigger-edit": (["slug"], "see"),
+    "trigger-list": (["slug"], "see"),
+    "trigger-new": (["slug"], "edit_rules"),
     "around-edit": (["slug"], "see"),
     "program-result": (["slug"], "see"),
     "program-new": ([], "edit_rules"),
@@ -87,11 +91,13 @@ POSTS = {
     "program-discard": "edit_rules",
     "program-pause": "publish",
     "program-resume": "publish",
+    "queue-hold": "publish",
+    "queue-drop": "publish",
     "program-stop": "publish",
     "program-archive": "edit_rules",
     "program-retry": "publish",
     "program-publish": "publish",
-    "trigger-edit": "edit_rules",
+    "trigger-new": "edit_rules",
     "around-edit": "edit_rules",
     "step-new": "edit_rules",
 }
@@ -170,7 +176,9 @@ def test_a_program_built_and_started_in_the_browser(marketer: Client) -> None:
         draft.refresh_from_db()
         return answer.content.decode()
 
-    post("trigger-edit", trigger_segment=segment.pk)
+    assert "the segment whose members" in post("trigger-new", kind="segment")
+    post("trigger-edit", "t1", segment=segment.slug)
+    assert draft.triggers == [{"id": "t1", "kind": "segment", "segment": segment.slug}]
     panel = post("step-new", at="start", kind="send_email")
     assert 'hx-swap-oob="true"' in panel
     mail_id = draft.tree["steps"][0]["id"]
@@ -249,7 +257,7 @@ def test_the_start_sheet_counts_exactly(marketer: Client) -> None:
         "count": "1",
     }
     answer = marketer.post(url, data)
-    assert answer.context["counts"] == {"members": 5, "all": 5, "members_since": 3, "since": 3}
+    assert (answer.context["present"], answer.context["present_since"]) == (Present(5, 5), Present(3, 3))
     assert program.versions.get().state == "draft"
 
 
@@ -269,7 +277,8 @@ def test_switches(marketer: Client) -> None:
         ("stop", "stopped"),
         ("archive", "stopped"),
     ):
-        assert marketer.post(reverse(f"nurture:program-{name}", args=[program.slug])).status_code == 302
+        answer = marketer.post(reverse(f"nurture:program-{name}", args=[program.slug]), {"waits": "at_once"})
+        assert answer.status_code == 302
         program.refresh_from_db()
         assert program.state == state
     assert program.archived_at is not None
@@ -446,3 +455,64 @@ def test_a_large_companys_list_of_programs_does_not_wait_for_its_counts(
     for shown in (part, exact, marketer.get(address).content.decode()):
         assert f'?which=here">{inside}</a>' in shown
     assert ("As of " in part, "As of " in exact) == (True, False)
+
+
+def test_going_on_asks_about_the_waits_that_passed(marketer: Client) -> None:
+    program, _people = make_walk(wait(3, "hours", "w"), people=3)
+    now = timezone.now()
+    walk(now - timedelta(hours=8))
+    actions.pause(program, actor=None, now=now - timedelta(hours=6))
+    url = reverse("nurture:program-resume", args=[program.slug])
+    sheet = marketer.get(url)
+    assert [(key, number) for key, _words, number in sheet.context["offers"]] == [
+        ("at_once", 3),
+        ("anew", 3),
+        ("shift", 3),
+    ]
+    marketer.post(url, {"waits": "never"})
+    program.refresh_from_db()
+    assert program.state == "paused"
+    assert marketer.post(url, {"waits": "anew"}).status_code == 302
+    program.refresh_from_db()
+    assert program.state == "live"
+    assert {row.next_step_at is not None and row.next_step_at > now for row in program.enrolments.all()} == {True}
+
+
+def test_triggers_in_the_panel(marketer: Client) -> None:
+    program = make_program(wait(1), live=False)
+    draft = program.versions.get()
+
+    def post(name: str, *args: str, **data: object) -> str:
+        draft.refresh_from_db()
+        url = reverse(f"nurture:{name}", args=[program.slug, *args])
+        answer = marketer.post(url, {"edit_number": draft.edit_number, **data}, headers=HTMX)
+        assert answer.status_code == 200
+        draft.refresh_from_db()
+        return answer.content.decode()
+
+    for kind in TRIGGERS.values():
+        assert str(kind.label) in post("trigger-new", kind=kind.key)
+    assert [one["id"] for one in draft.triggers] == [f"t{n}" for n in range(1, len(TRIGGERS) + 2)]
+    stage = next(one["id"] for one in draft.triggers if one["kind"] == "stage")
+    assert "Whoever enters" in post("trigger-delete", "t2")
+    post("trigger-edit", stage, stages=["mql"])
+    assert {"id": stage, "kind": "stage", "stages": ["mql"]} in draft.triggers
+    activity = next(one["id"] for one in draft.triggers if one["kind"] == "activity")
+    url = reverse("nurture:trigger-edit", args=[program.slug, activity])
+    twice = '{"all": [{"did": "page_view"}, {"did": "download"}]}'
+    refused = marketer.post(url, {"edit_number": draft.edit_number, "activity": twice}, headers=HTMX)
+    assert (refused.status_code, "Expected one activity" in refused.content.decode()) == (422, True)
+    stale = marketer.post(url, {"edit_number": 1, "activity": '{"did": "page_view"}'}, headers=HTMX)
+    assert "Somebody else changed this meanwhile" in stale.content.decode()
+    assert marketer.get(reverse("nurture:trigger-edit", args=[program.slug, "t99"])).status_code == 404
+
+
+def test_the_panel_says_how_many_came_by_which_trigger(marketer: Client) -> None:
+    program, people = make_walk(wait(1), people=2)
+    segment = segment_of(program)
+    panel = marketer.get(reverse("nurture:trigger-list", args=[program.slug]), headers=HTMX)
+    assert panel.context["came"] == [(f"Entered “{segment.name}”", f"segment:{segment.slug}", 2)]
+    listed = marketer.get(reverse("nurture:program-people", args=[program.slug]), {"why": f"segment:{segment.slug}"})
+    assert (listed.context["total"], len(people)) == (2, 2)
+    other = marketer.get(reverse("nurture:program-people", args=[program.slug]), {"why": "tag#t1"})
+    assert other.context["total"] == 0

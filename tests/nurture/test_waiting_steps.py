@@ -92,7 +92,7 @@ def test_a_pause_moves_the_end_or_not_and_what_came_meanwhile_is_seen() -> None:
     tag(met, "hot", now=NOW + 2 * DAY)
     turn.turn(NOW + 2 * DAY)
     assert trace(met) == []
-    actions.resume(program, shift=True, actor=None, now=NOW + 4 * DAY)
+    actions.resume(program, waits="shift", actor=None, now=NOW + 4 * DAY)
     turn.turn(NOW + 4 * DAY)
     assert trace(met) == [("u", "met"), ("y", "done")]
     assert only_enrolment(late).next_step_at == NOW + 10 * DAY

@@ -18,6 +18,7 @@ from leads.actions import change_contact
 from leads.models import AuditEntry, Contact, CustomField, Workspace
 from leads.vocabulary import change_custom_field, delete_custom_field
 from nurture.models import Enrolment, Program, ProgramVersion
+from nurture.triggers.document import of_segment
 from scoring.models import Rule, ScoreModel, ScoreVersion
 from segments import contact_page, pages, turn
 from segments.actions import add_to_segment, archive_segment, save_segment
@@ -248,7 +249,12 @@ def test_programs_and_score_models_are_told_with_numbers(marketer: Client) -> No
     turn.turn(NOW)
     program = Program.objects.create(slug="welcome", name="Welcome", state=Program.State.LIVE)
     version = ProgramVersion.objects.create(
-        program=program, number=1, state=ProgramVersion.State.LIVE, trigger_segment=segment, tree={"steps": []}
+        program=program,
+        number=1,
+        state=ProgramVersion.State.LIVE,
+        triggers=of_segment(segment.slug),
+        trigger_segment=segment,
+        tree={"steps": []},
     )
     for contact in (known, leaves):
         Enrolment.objects.create(
