@@ -149,9 +149,9 @@ class RuleForm(forms.Form):
         self.helper.layout = Layout(
             Field("edit_number"),
             Row(
-                Column("name", css_class="col-md-6"),
-                Column("group", css_class="col-md-4"),
-                Column("points", css_class="col-md-2"),
+                Column("name", css_class="col-md-6 col-lg-12 col-xxl-6"),
+                Column("group", css_class="col-md-4 col-lg-8 col-xxl-4"),
+                Column("points", css_class="col-md-2 col-lg-4 col-xxl-2"),
             ),
             "conditions",
             "counts",
@@ -376,6 +376,7 @@ class PublishForm(forms.Form):
         choices=ScoreVersion.Backlog.choices,
         initial=ScoreVersion.Backlog.ALL,
         widget=forms.RadioSelect,
+        error_messages={"required": gettext_lazy("Choose what happens to those who stand over the line.")},
     )
     backlog_per_day = forms.IntegerField(
         label=gettext_lazy("With the best first: how many a working day"),

@@ -520,6 +520,7 @@ def publish_difference(request: HttpRequest, slug: str) -> HttpResponse:
     shown = pages.bars(found.bands_after, draft.threshold, before=found.bands_before if live else None)
     rules = bant.all_rules(draft)
     open_leads = HandOff.objects.open().filter(model=model).count()
+    is_flood = found.moves["handed_over"] > max(50, 3 * open_leads)
     context |= {
         "difference": found,
         "grid": pages.grid(found.grades_after, before=found.grades_before if live else None),
@@ -529,7 +530,9 @@ def publish_difference(request: HttpRequest, slug: str) -> HttpResponse:
         "nobody": [rule for rule in rules if not found.met.get(rule.key)],
         "everybody": [rule for rule in rules if found.contacts and found.met.get(rule.key) == found.contacts],
         "open_leads": open_leads,
-        "is_flood": found.moves["handed_over"] > max(50, 3 * open_leads),
+        "is_flood": is_flood,
+        # Nothing is chosen beforehand where it would fill the queue: all, none or the best is to be said.
+        "undecided": PublishForm(initial={"backlog": None}) if is_flood else None,
     }
     return render(request, "scoring/_publish_difference.html", context)
 
