@@ -433,7 +433,11 @@ def test_a_flood_is_told(live: ScoreModel, client: Client, sign_in: Callable[[st
     sign_in(MARKETER)
     page = client.get(path("publish-difference", "product"))
     assert page.context["is_flood"]
-    assert "60 leads would enter the MQL queue at once" in page.content.decode()
+    text = page.content.decode()
+    assert "60 leads would enter the MQL queue at once" in text
+    assert (text.count('name="backlog"'), "checked" in text) == (3, False)  # the choice is to be made
+    undecided = client.post(path("model-publish", "product"), {"edit_number": draft.edit_number, "reason": "Lower"})
+    assert "Choose what happens to those who stand over the line." in undecided.content.decode()
 
 
 def test_new_models_and_their_settings(client: Client, sign_in: Callable[[str], User], live: ScoreModel) -> None:
