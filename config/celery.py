@@ -53,6 +53,8 @@ def _every(task: str, seconds: float, queue: str = "engine") -> dict[str, Any]:
 app.conf.beat_schedule = {
     # A marketer watches the progress bar: the import starts at once to the eye. A long one must not hold the engine up.
     "imports": _every("leads.run_due_imports", 2.0, queue="imports"),
+    # A marketer watches it too, for half a minute and more: beside the imports, where long work lies.
+    "simulations": _every("nurture.run_simulations", 2.0, queue="imports"),
     # An activity must reach the MQL queue within 5 s at p95: one turn of the engine every second, idle turns are a few ms.
     "turn": _every("nurture.turn", 1.0),
     # Mail leaves soon after its step; the outbox is asked through one partial index.

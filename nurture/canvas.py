@@ -108,10 +108,16 @@ class Canvas:
         return _flat(self.nodes)
 
 
-def draw(version: ProgramVersion, names: Names, layer: str = "") -> Canvas:
-    """Four to eleven statements, whatever the number of steps: three for the numbers, one for a layer, the others for the names that steps mention."""
+def draw(
+    version: ProgramVersion, names: Names, layer: str = "", *, counts: dict[str, StepCount] | None = None
+) -> Canvas:
+    """Four to eleven statements, whatever the number of steps: three for the numbers, one for a layer, the others for the names that steps mention.
+
+    `counts` are shown instead of what live people did.
+    """
     checked = tree.check(version.tree)
-    counts = queries.step_counts(version.pk) if version.state != ProgramVersion.State.DRAFT else {}
+    if counts is None:
+        counts = queries.step_counts(version.pk) if version.state != ProgramVersion.State.DRAFT else {}
     problems = actions.problems_of(version, names)
     nodes = _nodes(checked.steps, counts, problems, names, is_dead=False)
     _mark_winners(version.program_id, nodes)

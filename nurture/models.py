@@ -561,3 +561,49 @@ class Task(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Simulation(models.Model):
+    """What a version would do over so many days, by assumptions; worked out by a worker on tables of its own (nurture/simulation)."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("waits")
+        RUNNING = "running", _("is worked out")
+        DONE = "done", _("done")
+        FAILED = "failed", _("broke off")
+        STOPPED = "stopped", _("stopped")
+
+    version = models.ForeignKey(ProgramVersion, models.CASCADE, related_name="simulations")
+    edit_number = models.PositiveIntegerField(
+        help_text="Of the draft when it was asked; a later one is another program."
+    )
+    assumptions = models.JSONField(help_text="See nurture/simulation/assumptions.py.")
+    state = models.CharField(max_length=7, choices=State, default=State.QUEUED)
+    share_done = models.FloatField(default=0.0)
+    lease_until = models.DateTimeField(
+        null=True, help_text="A worker is at it until then; past that another one begins anew."
+    )
+    tries = models.PositiveSmallIntegerField(default=0)
+    requested_at = models.DateTimeField()
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    finished_at = models.DateTimeField(null=True)
+    result = models.JSONField(null=True, help_text="See nurture/simulation/results.py.")
+    problem = models.TextField(blank=True, default="")
+
+    class Meta:
+        indexes = [
+            models.Index(  # reader: simulation.jobs.run_due
+                fields=["id"], condition=models.Q(state__in=["queued", "running"]), name="nurture_simulation_due"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version}: {self.state}"
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.state in (self.State.QUEUED, self.State.RUNNING)
+
+    @property
+    def percent_done(self) -> int:
+        return int(100 * self.share_done)

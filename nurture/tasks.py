@@ -8,6 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from nurture import confirmations, notices, sending, splits, webhooks
+from nurture.simulation import jobs
 from nurture.turn import turn
 
 log = logging.getLogger(__name__)
@@ -70,3 +71,12 @@ def send_webhooks() -> int:
     if any(vars(report).values()):
         log.info("webhooks", extra={key: value for key, value in vars(report).items() if value})
     return report.sent
+
+
+@shared_task(name="nurture.run_simulations")
+def run_simulations() -> int:
+    """Each two seconds: simulations that wait, those of dead workers too; safe to run twice, late or never. Simulations finished."""
+    finished = jobs.run_due(timezone.now)
+    if finished:
+        log.info("simulations", extra={"finished": finished})
+    return finished

@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from nurture.views import around, mails, programs, public, steps, templates, triggers, webhooks, work
+from nurture.views import (
+    around,
+    mails,
+    programs,
+    public,
+    simulations,
+    steps,
+    templates,
+    triggers,
+    webhooks,
+    work,
+)
 
 app_name = "nurture"
 
@@ -48,6 +59,9 @@ urlpatterns = [
     path("<slug:slug>/people/<int:pk>/release/", programs.person_release, name="person-release"),
     path("<slug:slug>/retry/", programs.program_retry, name="program-retry"),
     path("<slug:slug>/around/", around.around_edit, name="around-edit"),
+    path("<slug:slug>/simulation/", simulations.simulation_detail, name="simulation-detail"),
+    path("<slug:slug>/simulation/state/", simulations.simulation_state, name="simulation-state"),
+    path("<slug:slug>/simulation/stop/", simulations.simulation_stop, name="simulation-stop"),
     path("<slug:slug>/result/", around.program_result, name="program-result"),
     path("<slug:slug>/triggers/", triggers.trigger_list, name="trigger-list"),
     path("<slug:slug>/triggers/new/", triggers.trigger_new, name="trigger-new"),

@@ -7,7 +7,7 @@ at any point is finished by the next one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +21,7 @@ from segments.graph import Node, register_nodes
 from segments.nodes import EditedMeanwhile, words_of
 from segments.retry import is_race, retrying
 
-__all__ = ["Follower", "Node", "TurnReport", "register_follower", "register_nodes", "turn"]
+__all__ = ["Follower", "Node", "TurnReport", "register_follower", "register_nodes", "turn", "work_marks"]
 
 LOCK = 7_246_001  # any number that nobody else in this database uses
 BATCH = 10_000  # contacts: 0.85 s for 20 segments (LIMITS); a longer batch holds its locks longer
@@ -101,6 +101,15 @@ def turn(now: datetime, *, full: bool = False, budget_seconds: float | None = No
     return report
 
 
+def work_marks(nodes: Sequence[Node], now: datetime, *, followers: Collection[str]) -> TurnReport:
+    """Work all marks off by these definitions and the followers of these names, alone: for sessions whose tables are their own."""
+    report = TurnReport()
+    chosen = [follower for follower in _followers if follower.name in followers]
+    while _work_batch(nodes, now, report, chosen):
+        pass
+    return report
+
+
 @contextmanager
 def _alone() -> Iterator[bool]:
     """Whether this session holds the engine's lock, which falls with its connection."""
@@ -174,18 +183,20 @@ def _is_read_in_full(node: Node, before: Sequence[Node], after: Sequence[Node]) 
     )
 
 
-def _work_batch(nodes: Sequence[Node], now: datetime, report: TurnReport) -> bool:
+def _work_batch(
+    nodes: Sequence[Node], now: datetime, report: TurnReport, followers: Sequence[Follower] | None = None
+) -> bool:
     """One batch of marks in one transaction; False when none is left. On failure once more, each part in a savepoint.
 
     Where the batch took all marks and changed nothing, none can be left but of facts stored meanwhile: the next beat's.
     """
     try:
-        tally = retrying(lambda: _batch(nodes, now))
+        tally = retrying(lambda: _batch(nodes, now, followers=followers))
     except Exception as error:
         if _is_lost(error):
             raise
         logger.warning("A batch failed (%s); working it again part by part.", words_of(error))
-        tally = retrying(lambda: _batch(nodes, now, carefully=True))
+        tally = retrying(lambda: _batch(nodes, now, carefully=True, followers=followers))
     for key, number in tally.changed.items():
         report.changed[key] = report.changed.get(key, 0) + number
     for name, number in tally.followed.items():
@@ -199,7 +210,9 @@ def _work_batch(nodes: Sequence[Node], now: datetime, report: TurnReport) -> boo
     return tally.more or (moved and queries.marks_wait())
 
 
-def _batch(nodes: Sequence[Node], now: datetime, *, carefully: bool = False) -> TurnReport:
+def _batch(
+    nodes: Sequence[Node], now: datetime, *, carefully: bool = False, followers: Sequence[Follower] | None = None
+) -> TurnReport:
     tally = TurnReport()
     with transaction.atomic():
         queries.bound_statements(BATCH_SECONDS)
@@ -217,7 +230,7 @@ def _batch(nodes: Sequence[Node], now: datetime, *, carefully: bool = False) -> 
                     changed[graph.corner(node.key)] = set(result)
                     tally.changed[node.key] = len(result)
         tally.spend("definitions", started)
-        for follower in _followers:
+        for follower in _followers if followers is None else followers:
             started = perf_counter()
             moved = _follow(follower, list(claimed.facets), now, tally, carefully=carefully)
             tally.followed[follower.name] = moved

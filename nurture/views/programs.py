@@ -23,8 +23,9 @@ from nurture.canvas import GOAL, TIME, Canvas, draw, strip, who_enters
 from nurture.contact_page import ended_words, place
 from nurture.forms import MovesForm, ProgramForm, ProgramSettingsForm, PublishForm
 from nurture.kinds import KINDS, START, Names
-from nurture.models import Enrolment, Program, ProgramVersion, StepVisit
+from nurture.models import Enrolment, Program, ProgramVersion, Simulation, StepVisit
 from nurture.patterns import PATTERNS
+from nurture.simulation import results
 from nurture.triggers import document as way_in
 from segments.models import Segment
 
@@ -135,11 +136,14 @@ def program_page(
 ) -> HttpResponse:
     """The canvas with a side panel. For HTMX the panel alone, with the canvas beside it when `redraw`."""
     names = Names()
-    canvas = draw(version, names, request.GET.get("layer", ""))
+    simulated = layer_of(request, version)
+    shown = results.step_counts(simulated.result or {}) if simulated else None
+    canvas = draw(version, names, request.GET.get("layer", ""), counts=shown)
     context = {
         "program": program,
         "version": version,
         "canvas": canvas,
+        "simulated": simulated,
         "panel": panel,
         "is_draft": version.state == ProgramVersion.State.DRAFT,
         "may_edit": version.state == ProgramVersion.State.DRAFT
@@ -161,6 +165,14 @@ def program_page(
         "builder_media": KINDS["branch"].form(names=names).media if context["may_edit"] else None,
     }
     return render(request, "nurture/program_detail.html", context, status=status)
+
+
+def layer_of(request: HttpRequest, version: ProgramVersion) -> Simulation | None:
+    """The simulation whose numbers stand on the canvas instead of the live ones, where somebody asks for that layer."""
+    if request.GET.get("layer") != "simulated":
+        return None
+    done = Simulation.objects.filter(version=version, state=Simulation.State.DONE, edit_number=version.edit_number)
+    return done.order_by("-id").first()
 
 
 @require("see")

@@ -150,9 +150,14 @@ def candidates(
 
 
 def lock_routing() -> None:
-    """Whoever gives leads away counts alone until the transaction ends. One statement."""
+    """Whoever gives leads away counts alone until the transaction ends. One statement.
+
+    A session that may only read gives none away: what it hands over are rows of its own (nurture/simulation).
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [ROUTING])
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, 0) WHERE current_setting('transaction_read_only') = 'off'", [ROUTING]
+        )
 
 
 def open_loads(owner_ids: Sequence[int]) -> dict[int, int]:

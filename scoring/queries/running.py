@@ -44,9 +44,15 @@ def model_lock(model_id: int) -> Iterator[None]:
 
 
 def lock_model(model_id: int) -> None:
-    """Own a model's ledger, head-counts and live version until the transaction ends. One statement."""
+    """Own a model's ledger, head-counts and live version until the transaction ends. One statement.
+
+    A session that may only read has a ledger of its own (nurture/simulation).
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCKS, model_id])
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, %s) WHERE current_setting('transaction_read_only') = 'off'",
+            [LOCKS, model_id],
+        )
 
 
 def refresh_some(

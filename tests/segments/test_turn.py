@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection
@@ -239,7 +240,7 @@ def test_an_activity_dated_ahead_that_arrives_in_a_turn_does_not_count_yet(monke
     record_activities([NewActivity(early.pk, "page_view", NOW)], now=NOW)
     original, arriving = turn._batch, [NewActivity(ahead.pk, "page_view", later(hours=20))]
 
-    def and_then_one_arrives(nodes: Sequence[turn.Node], now: datetime, **options: bool) -> turn.TurnReport:
+    def and_then_one_arrives(nodes: Sequence[turn.Node], now: datetime, **options: Any) -> turn.TurnReport:
         done = original(nodes, now, **options)
         if arriving:
             record_activities([arriving.pop()], now=NOW)

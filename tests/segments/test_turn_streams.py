@@ -193,7 +193,7 @@ def _change_within(monkeypatch: pytest.MonkeyPatch, chance: random.Random, now: 
     """Between two batches of the next turn something happens, a little later than the turn's own moment."""
     original, changes = turn._batch, [1, 2]
 
-    def and_then(nodes: Sequence[turn.Node], at: datetime, **options: bool) -> turn.TurnReport:
+    def and_then(nodes: Sequence[turn.Node], at: datetime, **options: Any) -> turn.TurnReport:
         done = original(nodes, at, **options)
         if changes:
             changes.pop()

@@ -1,0 +1,446 @@
+"""Statements of simulations: making their tables, drawing what people answer, counting what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from psycopg import sql
+
+from leads.models import Mark
+from leads.queries import ACTIVITY_COLUMNS, STORE_ACTIVITIES
+from nurture.simulation.assumptions import Assumptions
+
+# Answers are taken in by the quarter of the day: a beat costs 15 ms, and no program asks to the minute when a mail was opened (2026-11-22).
+ANSWERS_EVERY_HOURS = 3
+MEAN_HOURS_TO_OPEN = 9.0
+
+
+# --- Tables of its own -------------------------------------------------------------------------------------------------
+
+
+def prepare_session() -> None:
+    """Memory for temporary tables, which other sessions never see. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('temp_buffers', '512MB', false), set_config('work_mem', '64MB', false), set_config('jit', 'off', false)"
+        )
+
+
+def make_people(contact_ids: Sequence[int]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE simulation_people (contact_id bigint PRIMARY KEY)")
+        cursor.execute("INSERT INTO simulation_people SELECT DISTINCT unnest(%s::bigint[])", [list(contact_ids)])
+        cursor.execute("ANALYZE simulation_people")
+
+
+def copy_whole(table: str) -> None:
+    _make(table)
+    _copy(table, sql.SQL("true"))
+
+
+def copy_of_people(table: str, column: str) -> None:
+    """The rows of those who take part."""
+    _make(table)
+    _copy(table, sql.SQL("{} IN (SELECT contact_id FROM simulation_people)").format(sql.Identifier(column)))
+
+
+def make_empty(table: str) -> None:
+    _make(table)
+    _index(table)
+    _go_on_counting(table)
+
+
+def _make(table: str) -> None:
+    """Like the live one with its checks and keys, without its foreign keys and triggers; large ones without the indexes of pages."""
+    name = sql.Identifier(table)
+    parts = "INCLUDING ALL EXCLUDING INDEXES" if table in INDEXES else "INCLUDING ALL"
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("CREATE TEMPORARY TABLE {} (LIKE public.{} {})").format(name, name, sql.SQL(parts)))
+
+
+# Of the tables with most rows only what steps and rules look for; all their indexes would double the time (2026-11-22).
+INDEXES = {
+    "leads_contact": ["CREATE UNIQUE INDEX ON {} (id)"],
+    "leads_activity": ["CREATE INDEX ON {} (contact_id, occurred_at) INCLUDE (kind_id)"],
+    "leads_stagemove": ["CREATE INDEX ON {} (contact_id, moved_at)"],
+    "nurture_enrolment": [
+        "CREATE UNIQUE INDEX ON {} (id)",
+        "CREATE UNIQUE INDEX ON {} (program_id, contact_id) WHERE state IN ('active', 'parked')",
+        "CREATE UNIQUE INDEX ON {} (program_id, contact_id, round)",
+        "CREATE INDEX ON {} (program_id, next_step_at) WHERE state = 'active'",
+        "CREATE INDEX ON {} (contact_id)",
+    ],
+    "nurture_stepvisit": ["CREATE UNIQUE INDEX ON {} (enrolment_id, visit)"],
+    "nurture_sending": [
+        "CREATE UNIQUE INDEX ON {} (id)",
+        "CREATE UNIQUE INDEX ON {} (key)",
+        "CREATE INDEX ON {} (enrolment_id)",
+        "CREATE INDEX ON {} (contact_id)",
+        "CREATE INDEX ON {} (due_at, id) WHERE state = 'queued'",
+        "CREATE INDEX ON {} (address, claimed_at DESC) WHERE claimed_at IS NOT NULL AND NOT is_operational",
+    ],
+}
+
+
+def _copy(table: str, those: sql.Composable) -> None:
+    name = sql.Identifier("pg_temp", table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute"
+            " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''",
+            [f"pg_temp.{table}"],
+        )
+        columns = sql.SQL(", ").join(map(sql.Identifier, cursor.fetchone()[0]))
+        cursor.execute(
+            sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} WHERE {}").format(
+                name, columns, columns, sql.Identifier("public", table), those
+            )
+        )
+    _index(table)
+    _go_on_counting(table)
+
+
+def _index(table: str) -> None:
+    with connection.cursor() as cursor:
+        for text in INDEXES.get(table, ()):
+            cursor.execute(sql.SQL(text).format(sql.Identifier("pg_temp", table)))
+
+
+def _go_on_counting(table: str) -> None:
+    """New rows get ids past all live ones."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_get_serial_sequence(%s, attname) FROM pg_attribute WHERE attrelid = %s::regclass AND attidentity <> ''",
+            [f"pg_temp.{table}", f"pg_temp.{table}"],
+        )
+        for (sequence,) in cursor.fetchall():
+            highest = sql.SQL("SELECT setval(%s, (SELECT coalesce(max(id), 0) + 1 FROM {}), false)")
+            cursor.execute(highest.format(sql.Identifier("public", table)), [sequence])
+
+
+def make_answers() -> None:
+    """What people will do about the mails, drawn when these leave. `is_own`: of the program that is simulated."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMPORARY TABLE simulation_answer (contact_id bigint, kind text, due_at timestamptz, is_own boolean, is_stored boolean)"
+        )
+        cursor.execute("CREATE INDEX ON simulation_answer (due_at) WHERE NOT is_stored")
+
+
+def analyze(tables: Iterable[str]) -> None:
+    with connection.cursor() as cursor:
+        for table in tables:
+            cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("pg_temp", table)))
+
+
+def read_only() -> None:
+    """From now on the session writes nothing but temporary tables; PostgreSQL refuses the rest, locks of live rows included."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+
+
+def share_paces(parts: int) -> None:
+    """Each part of the people has its part of what a domain takes a minute. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE nurture_domainpace SET per_minute = greatest(1, per_minute / %s)", [parts])
+
+
+# --- Who takes part ----------------------------------------------------------------------------------------------------
+
+
+def people_of(program_id: int, segment_id: int | None) -> list[int]:
+    """Members of the segment, and those who walk the program. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT contact_id FROM segments_membership WHERE segment_id = %s AND until IS NULL
+            UNION SELECT contact_id FROM nurture_enrolment WHERE program_id = %s AND state IN ('active', 'parked')
+            """,
+            [segment_id, program_id],
+        )
+        return [contact_id for (contact_id,) in cursor.fetchall()]
+
+
+def keep_waiting(segment_id: int, *, seed: int) -> list[int]:
+    """Take the members of the segment out, to come in day by day; they come back in an order of chance that the seed decides."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH gone AS (DELETE FROM segments_membership WHERE segment_id = %s AND until IS NULL RETURNING contact_id)
+            SELECT contact_id FROM gone ORDER BY md5(%s || ':' || contact_id), contact_id
+            """,
+            [segment_id, str(seed)],
+        )
+        return [contact_id for (contact_id,) in cursor.fetchall()]
+
+
+def let_in(segment_id: int, contact_ids: Sequence[int], *, now: datetime) -> None:
+    """Members from now on, and marked, as if they had just entered. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH joined AS (
+                INSERT INTO segments_membership (segment_id, contact_id, since, until, why, left_why)
+                SELECT %s, contact_id, %s, NULL, 'simulation', '' FROM unnest(%s::bigint[]) contact_id
+                ON CONFLICT DO NOTHING RETURNING contact_id
+            )
+            INSERT INTO leads_mark (contact_id, facet) SELECT contact_id, %s FROM joined
+            """,
+            [segment_id, now, list(contact_ids), int(Mark.Facet.DEFINITION)],
+        )
+
+
+# --- What people answer --------------------------------------------------------------------------------------------------
+
+# Chance without dice: the same person at the same visit of the same step gives the same answer under one seed, whatever the order.
+_DRAWN = """
+    SELECT s.contact_id, said.kind, said.due_at FROM nurture_sending s
+    JOIN nurture_enrolment e ON e.id = s.enrolment_id
+    CROSS JOIN LATERAL (
+        SELECT md5(concat_ws(':', %(seed)s::text, s.contact_id, e.program_id, s.step, substring(s.key from '[0-9]+$'), e.round)) AS dice OFFSET 0
+    ) hash
+    CROSS JOIN LATERAL (
+        SELECT ('x' || substr(dice, 1, 7))::bit(28)::int / 268435456.0::float8 AS opens,
+               ('x' || substr(dice, 9, 7))::bit(28)::int / 268435456.0::float8 AS clicks,
+               ('x' || substr(dice, 17, 7))::bit(28)::int / 268435456.0::float8 AS answers,
+               ('x' || substr(dice, 25, 7))::bit(28)::int / 268435456.0::float8 AS late OFFSET 0
+    ) chance
+    CROSS JOIN LATERAL (
+        SELECT to_timestamp(%(grid)s * ceil(extract(epoch FROM s.sent_at)::float8 / %(grid)s - ln(1 - late) * %(mean)s / %(grid)s)) AS opened_at
+        OFFSET 0
+    ) moment
+    CROSS JOIN LATERAL (VALUES
+        ('email_open', opens < %(open)s, opened_at),
+        ('email_click', opens < %(open)s AND clicks < %(click)s, opened_at),
+        (%(kind)s, opens < %(open)s AND clicks < %(click)s AND answers < %(answer)s, opened_at + make_interval(secs => %(grid)s))
+    ) said (kind, is_said, due_at)
+    WHERE is_said AND s.id = ANY(%(sendings)s)
+"""
+
+
+def _chances(sending_ids: Sequence[int], assumptions: Assumptions) -> dict[str, Any]:
+    return {
+        "sendings": list(sending_ids),
+        "seed": assumptions.seed,
+        "open": assumptions.open_rate / 100,
+        "click": assumptions.click_rate / 100,
+        "answer": assumptions.answer_rate / 100,
+        "kind": assumptions.answer_kind,
+        "grid": ANSWERS_EVERY_HOURS * 3600.0,
+        "mean": MEAN_HOURS_TO_OPEN * 3600.0,
+    }
+
+
+def drawn(sending_ids: Sequence[int], assumptions: Assumptions) -> list[tuple[int, str, datetime]]:
+    """(contact, kind of activity, when) of what the readers of these mails will do. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_DRAWN} ORDER BY said.due_at, s.contact_id, said.kind", _chances(sending_ids, assumptions))
+        return list(cursor.fetchall())
+
+
+def draw(sending_ids: Sequence[int], assumptions: Assumptions, *, program_id: int, is_read: bool) -> None:
+    """The same, kept for when it is due; where nothing reads behaviour it is only counted. One statement."""
+    own = "EXISTS (SELECT FROM nurture_enrolment w WHERE w.id = s.enrolment_id AND w.program_id = %(program)s)"
+    text = _DRAWN.replace(
+        "SELECT s.contact_id, said.kind, said.due_at",
+        f"SELECT s.contact_id, said.kind, said.due_at, {own}, %(stored)s",
+        1,
+    )
+    values = _chances(sending_ids, assumptions) | {"program": program_id, "stored": not is_read}
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO simulation_answer {text}", values)
+
+
+def store_answers(*, now: datetime) -> int:
+    """Those that are due become activities with signals and marks, by the statement that stores all activities. Two statements."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE simulation_answer SET is_stored = true WHERE NOT is_stored AND due_at <= %s RETURNING contact_id, kind, due_at",
+            [now],
+        )
+        rows = cursor.fetchall()
+        if not rows:
+            return 0
+        source = """
+            SELECT contact_id, k.id AS kind_id, due_at AS occurred_at, NULL::integer AS asset_id, NULL::jsonb AS properties
+            FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) row (contact_id, kind, due_at) JOIN leads_activitykind k ON k.slug = row.kind
+        """
+        cursor.execute(
+            STORE_ACTIVITIES.format(columns=ACTIVITY_COLUMNS, source=source, facet=int(Mark.Facet.ACTIVITY)),
+            [now, *([row[place] for row in rows] for place in range(3))],
+        )
+        return len(rows)
+
+
+def store_mails_sent(sending_ids: Sequence[int], *, now: datetime) -> None:
+    """Mails that left are activities too."""
+    source = """
+        SELECT s.contact_id, k.id AS kind_id, s.sent_at AS occurred_at, NULL::integer AS asset_id, NULL::jsonb AS properties
+        FROM nurture_sending s JOIN leads_activitykind k ON k.slug = 'email_sent' WHERE s.id = ANY(%s) AND s.contact_id IS NOT NULL
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            STORE_ACTIVITIES.format(columns=ACTIVITY_COLUMNS, source=source, facet=int(Mark.Facet.ACTIVITY)),
+            [now, list(sending_ids)],
+        )
+
+
+# --- The clock -----------------------------------------------------------------------------------------------------------
+
+
+def next_moment() -> datetime | None:
+    """When something is due next: a step, a mail, an answer. One statement over partial indexes."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT least(
+                (SELECT min(next_at) FROM nurture_program p CROSS JOIN LATERAL (
+                    SELECT e.next_step_at AS next_at FROM nurture_enrolment e WHERE e.program_id = p.id AND e.state = 'active'
+                    ORDER BY e.next_step_at LIMIT 1
+                ) first WHERE p.state = 'live'),
+                (SELECT due_at FROM nurture_sending WHERE state = 'queued' ORDER BY due_at LIMIT 1),
+                (SELECT due_at FROM simulation_answer WHERE NOT is_stored ORDER BY due_at LIMIT 1)
+            )
+            """
+        )
+        moment: datetime | None = cursor.fetchone()[0]
+        return moment
+
+
+def marks_wait() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM leads_mark)")
+        return bool(cursor.fetchone()[0])
+
+
+def waits_of(sending_ids: Sequence[int]) -> list[tuple[str, int]]:
+    """Why those of these mails that stay in the queue wait, and how many. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT why_not, count(*) FROM nurture_sending WHERE id = ANY(%s) GROUP BY 1", [list(sending_ids)]
+        )
+        return list(cursor.fetchall())
+
+
+# --- What came of it -----------------------------------------------------------------------------------------------------
+
+_BY_DAY = {
+    "entered": """
+        SELECT entered_at AS at, count(*) AS n FROM nurture_enrolment
+        WHERE program_id = %(program)s AND entered_at >= %(since)s AND state <> 'held_out' GROUP BY 1
+    """,
+    "mails": """
+        SELECT s.sent_at, count(*) FROM nurture_sending s JOIN nurture_enrolment e ON e.id = s.enrolment_id
+        WHERE e.program_id = %(program)s AND s.sent_at >= %(since)s AND s.state = 'sent' GROUP BY 1
+    """,
+    "opens": "SELECT due_at, count(*) FROM simulation_answer WHERE is_own AND kind = 'email_open' AND due_at <= %(until)s GROUP BY 1",
+    "clicks": "SELECT due_at, count(*) FROM simulation_answer WHERE is_own AND kind = 'email_click' AND due_at <= %(until)s GROUP BY 1",
+    "answers": """
+        SELECT due_at, count(*) FROM simulation_answer
+        WHERE is_own AND kind NOT IN ('email_open', 'email_click') AND due_at <= %(until)s GROUP BY 1
+    """,
+    "hand_offs": """
+        SELECT v.done_at, count(*) FROM nurture_stepvisit v JOIN nurture_enrolment e ON e.id = v.enrolment_id
+        WHERE e.program_id = %(program)s AND v.step = ANY(%(handing)s) AND v.outcome = 'done' GROUP BY 1
+    """,
+    "ends": """
+        SELECT ended_at, count(*) FROM nurture_enrolment
+        WHERE program_id = %(program)s AND ended_at >= %(since)s AND state IN ('finished', 'left') GROUP BY 1
+    """,
+}
+
+
+def by_day(
+    program_id: int, *, since: datetime, until: datetime, zone: str, handing: Sequence[str]
+) -> list[tuple[str, str, int]]:
+    """(what, day in the zone as ISO, number). One statement over the simulation's tables."""
+    parts = " UNION ALL ".join(f"SELECT '{what}' AS what, part.* FROM ({text}) part" for what, text in _BY_DAY.items())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT what, (at AT TIME ZONE %(zone)s)::date::text AS day, sum(n)::bigint FROM ({parts}) found GROUP BY 1, 2 ORDER BY 1, 2",
+            {"program": program_id, "since": since, "until": until, "zone": zone, "handing": list(handing)},
+        )
+        return list(cursor.fetchall())
+
+
+def by_hour(program_id: int, *, since: datetime) -> list[tuple[datetime, int]]:
+    """Hours in which mails leave, and how many. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT date_trunc('hour', s.sent_at), count(*) FROM nurture_sending s JOIN nurture_enrolment e ON e.id = s.enrolment_id
+            WHERE e.program_id = %s AND s.sent_at >= %s AND s.state = 'sent' GROUP BY 1 ORDER BY 1
+            """,
+            [program_id, since],
+        )
+        return list(cursor.fetchall())
+
+
+def step_numbers(version_id: int) -> list[tuple[str, str, int]]:
+    """(step, outcome, people); the outcome is “here” for those who stand there at the end and “parked” for those who failed. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT step, outcome, count(*) FROM nurture_stepvisit WHERE version_id = %(version)s GROUP BY 1, 2
+            UNION ALL
+            SELECT step, CASE state WHEN 'active' THEN 'here' ELSE 'parked' END, count(*) FROM nurture_enrolment
+            WHERE version_id = %(version)s AND state IN ('active', 'parked') GROUP BY 1, state
+            """,
+            {"version": version_id},
+        )
+        return list(cursor.fetchall())
+
+
+def not_sent(program_id: int, *, since: datetime) -> list[tuple[str, int]]:
+    """(why a mail never left, mails). One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT s.why_not, count(*) FROM nurture_sending s JOIN nurture_enrolment e ON e.id = s.enrolment_id
+            WHERE e.program_id = %s AND s.queued_at >= %s AND s.state = 'not_sent' GROUP BY 1 ORDER BY 2 DESC, 1
+            """,
+            [program_id, since],
+        )
+        return list(cursor.fetchall())
+
+
+def totals(program_id: int, *, since: datetime) -> dict[str, int]:
+    """People who took part, reached the goal, got no mail although steps would have sent one, still wait for one. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH walk AS (
+                SELECT e.id, e.goal_at >= %(since)s AS has_goal, e.state,
+                    EXISTS (SELECT FROM nurture_sending s WHERE s.enrolment_id = e.id AND s.state = 'sent') AS is_mailed,
+                    EXISTS (SELECT FROM nurture_sending s WHERE s.enrolment_id = e.id AND s.state = 'not_sent') AS was_refused
+                FROM nurture_enrolment e
+                WHERE e.program_id = %(program)s AND (e.entered_at >= %(since)s OR coalesce(e.ended_at, 'infinity') >= %(since)s)
+            )
+            SELECT count(*), count(*) FILTER (WHERE has_goal), count(*) FILTER (WHERE was_refused AND NOT is_mailed),
+                count(*) FILTER (WHERE state = 'active'), count(*) FILTER (WHERE state = 'held_out'), count(*) FILTER (WHERE state = 'parked'),
+                count(*) FILTER (WHERE NOT is_mailed AND state <> 'held_out')
+            FROM walk
+            """,
+            {"program": program_id, "since": since},
+        )
+        names = ("people", "goals", "never_mailed", "inside", "held_out", "parked", "without_mail")
+        return dict(zip(names, cursor.fetchone(), strict=True))
+
+
+def past_shares(kinds: Sequence[str]) -> dict[str, int]:
+    """Kind -> activities of it, of up to 20,000 people who were mailed. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH mailed AS MATERIALIZED (
+                SELECT contact_id FROM leads_signal WHERE kind_id = (SELECT id FROM leads_activitykind WHERE slug = 'email_sent') LIMIT 20000
+            )
+            SELECT k.slug, sum(s.n)::bigint FROM mailed JOIN leads_signal s USING (contact_id) JOIN leads_activitykind k ON k.id = s.kind_id
+            WHERE k.slug = ANY(%s) GROUP BY 1
+            """,
+            [list(kinds)],
+        )
+        return dict(cursor.fetchall())

@@ -1,0 +1,274 @@
+"""The virtual clock: one beat of the engine after the other on a simulation's own tables, with mails that leave for nowhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connections
+from django.utils.translation import gettext as _
+
+from leads.queries import mark
+from leads.workspace import workspace, zone
+from nurture import around, engine, sending, tree, turn, window
+from nurture import queries_sending as outbox
+from nurture.kinds import KINDS
+from nurture.models import Program, ProgramVersion, Sending
+from nurture.simulation import queries, reading, results, tables
+from nurture.simulation.assumptions import Assumptions
+from segments import turn as segments_turn
+from segments.graph import Node
+from segments.models import Segment
+from segments.nodes import Clock, SegmentNode, time_changed
+
+# Nobody else waits for these rows, so batches are as large as the memory of statements likes (measured 2026-11-22).
+BATCH = 10_000
+MAILS = 10_000
+FOLLOWERS = frozenset({"enrolments", "guards", "wakes"})
+OF_SCORES = frozenset({"hand_offs", "graduates"})
+IN_PARTS_FROM = 20_000  # people; for fewer a second session costs more than it saves
+PARTS = 2
+MOST_BEATS_AT_ONCE = 50  # at the same moment; what goes round longer than that waits for the next minute
+ENTRY_HOUR = 9
+
+Tell = Callable[[float], None]
+
+
+class Stopped(Exception):
+    """Nobody wants the result any more."""
+
+
+@dataclass
+class World:
+    """A simulation under way."""
+
+    program: Program
+    version: ProgramVersion
+    assumptions: Assumptions
+    began_at: datetime
+    reads: reading.Reading
+    nodes: list[Node]
+    waiting: list[int] = field(default_factory=list)  # members who are still to enter
+    delays: Counter[str] = field(default_factory=Counter)
+    beats: int = 0
+    looked_on: datetime | None = None
+
+    @property
+    def followers(self) -> frozenset[str]:
+        return FOLLOWERS | OF_SCORES if self.reads.scores else FOLLOWERS
+
+    @property
+    def ends_at(self) -> datetime:
+        return self.began_at + timedelta(days=self.assumptions.days)
+
+
+def simulate(
+    version_id: int, assumptions: Assumptions, *, now: datetime, tell: Tell = lambda share: None
+) -> dict[str, Any]:
+    """What the version would do from `now` on, as results.collect says it. Touches no live row; `tell` hears the share that is done.
+
+    Each part has a session of its own; two parts use two processors, and nobody belongs to two.
+    """
+    began = time.monotonic()
+    version = ProgramVersion.objects.get(pk=version_id)
+    people = queries.people_of(version.program_id, version.trigger_segment_id)
+    parts = [people] if len(people) < IN_PARTS_FROM else [people[first::PARTS] for first in range(PARTS)]
+    shares = [0.0] * len(parts)
+
+    def tell_of(place: int) -> Tell:
+        def tell_part(share: float) -> None:
+            shares[place] = share
+            tell(min(shares))
+
+        return tell_part
+
+    with ThreadPoolExecutor(len(parts), thread_name_prefix="simulation") as threads:
+        under_way = [
+            threads.submit(_simulate_part, version_id, part, assumptions, place, len(parts), now, tell_of(place))
+            for place, part in enumerate(parts)
+        ]
+        found = results.together([part.result() for part in under_way])
+    return found | {"seconds": round(time.monotonic() - began, 1)}
+
+
+def _simulate_part(
+    version_id: int, people: Sequence[int], assumptions: Assumptions, place: int, parts: int, now: datetime, tell: Tell
+) -> dict[str, Any]:
+    """In a thread, whose sessions end with it."""
+    try:
+        with tables.own_session():
+            version = ProgramVersion.objects.select_related("program", "trigger_segment").get(pk=version_id)
+            world = make_world(version, people, assumptions.part(place, parts), now=now)
+            if parts > 1:
+                queries.share_paces(parts)
+            for at in moments(world):
+                beat(world, at)
+                tell(min(1.0, (at - world.began_at) / (world.ends_at - world.began_at)))
+            return results.collect(world)
+    finally:
+        connections.close_all()
+
+
+def make_world(version: ProgramVersion, people: Sequence[int], assumptions: Assumptions, *, now: datetime) -> World:
+    """The tables, filled; in them the version is live, and everybody who enters does so by the assumptions."""
+    versions = [version, *(one for one in reading.walked_versions() if one.pk != version.pk)]
+    reads = reading.reading_of(versions)
+    tables.take_over(people, behaviour=reads.behaviour, scores=reads.scores)
+    Segment.objects.update(stale_since=None)
+    began_at = now.replace(second=0, microsecond=0)
+    world = World(version.program, version, assumptions, began_at, reads, reads.nodes())
+    _go_live(world)
+    if assumptions.per_day and version.trigger_segment_id is not None:
+        world.waiting = queries.keep_waiting(version.trigger_segment_id, seed=assumptions.seed)
+    return world
+
+
+def _go_live(world: World) -> None:
+    """As a publication would make it, on the simulation's rows."""
+    version, everybody = world.version, world.assumptions.per_day is None
+    ProgramVersion.objects.filter(program=world.program, state=ProgramVersion.State.LIVE).exclude(pk=version.pk).update(
+        state=ProgramVersion.State.PAST
+    )
+    enters_from, enters_until = around.bounds(version.around)
+    ProgramVersion.objects.filter(pk=version.pk).update(
+        state=ProgramVersion.State.LIVE,
+        listens=any(KINDS[step.kind].wake for step in tree.check(version.tree).walk()),
+        enters_from=enters_from,
+        enters_until=enters_until,
+        entered_since=None if everybody else world.began_at,
+    )
+    Program.objects.exclude(pk=world.program.pk).update(stale_since=None)
+    Program.objects.filter(pk=world.program.pk).update(state=Program.State.LIVE, stale_since=world.began_at)
+
+
+def moments(world: World) -> Iterable[datetime]:
+    """The beats: where something is due, and each day's entries; by the minute, each later than the one before."""
+    at = world.began_at
+    while at <= world.ends_at:
+        yield at
+        due = [queries.next_moment(), _next_entry(world, at)]
+        after = at + timedelta(minutes=1)
+        at = max(after, _to_the_minute(min((one for one in due if one is not None), default=world.ends_at)))
+        if at > world.ends_at and not any(due):
+            return
+
+
+def _to_the_minute(at: datetime) -> datetime:
+    whole = at.replace(second=0, microsecond=0)
+    return whole if whole == at else whole + timedelta(minutes=1)
+
+
+def _next_entry(world: World, at: datetime) -> datetime | None:
+    if not world.waiting:
+        return None
+    home = zone()
+    first = at.astimezone(home).replace(hour=ENTRY_HOUR, minute=0, second=0, microsecond=0)
+    return first if first > at else first + timedelta(days=1)
+
+
+def beat(world: World, now: datetime) -> None:
+    """What is due at this moment, in the order of every beat, until nothing is left of it."""
+    world.beats += 1
+    if (
+        world.beats.bit_count() == 1
+    ):  # the first, second, fourth …: tables grow, and nobody else looks after their statistics
+        queries.analyze(tables.GROWING)
+    _let_in(world, now)
+    if world.reads.behaviour:
+        queries.store_answers(now=now)
+    _look_at_time(world, now)
+    for _each in range(MOST_BEATS_AT_ONCE):
+        segments_turn.work_marks(world.nodes, now, followers=world.followers)
+        turn.take_in(now)
+        engine.run_due(now, seconds=3600.0, batch=BATCH)
+        if not _post(world, now) and not queries.marks_wait():
+            return
+
+
+def _let_in(world: World, now: datetime) -> None:
+    home = now.astimezone(zone())
+    if world.waiting and (home.hour, home.minute) == (ENTRY_HOUR, 0) and world.assumptions.per_day:
+        today, world.waiting = world.waiting[: world.assumptions.per_day], world.waiting[world.assumptions.per_day :]
+        assert world.version.trigger_segment_id is not None
+        queries.let_in(world.version.trigger_segment_id, today, now=now)
+
+
+def _look_at_time(world: World, now: datetime) -> None:
+    """Once a day: whom the passing of time alone lets join or leave a segment that is read here."""
+    since, world.looked_on = world.looked_on or world.began_at, now
+    if not world.nodes or since.astimezone(zone()).date() == now.astimezone(zone()).date():
+        world.looked_on = since
+        return
+    for node in world.nodes:
+        if isinstance(node, SegmentNode) and node.rule is not None:
+            changed = time_changed([node.rule], Clock(), since, now)
+            if changed:
+                mark(changed, *sorted(node.facets))
+
+
+# --- Mail that leaves for nowhere --------------------------------------------------------------------------------------
+
+
+def _post(world: World, now: datetime) -> int:
+    """Due mails leave as nurture/sending.py lets them: the same claim with the same limits, without the writing and the server."""
+    sent = 0
+    reserved_until = now + sending.RESERVED
+    while reserved := outbox.reserve_sendings(now=now, lease_until=reserved_until, limit=MAILS):
+        sent += sum(_let_go(world, some, reserved_until, now) for some in _one_each(reserved))
+    return sent
+
+
+def _one_each(reserved: Sequence[Sending]) -> list[list[Sending]]:
+    """In rounds, none of which holds two mails to one address: a limit counts the earlier one as it came out, not as it might."""
+    rounds: list[list[Sending]] = []
+    places: Counter[str] = Counter()
+    for mail in reserved:
+        place = places[mail.address]
+        places[mail.address] += 1
+        if place == len(rounds):
+            rounds.append([])
+        rounds[place].append(mail)
+    return rounds
+
+
+def _let_go(world: World, mails: Sequence[Sending], reserved_until: datetime, now: datetime) -> int:
+    states = outbox.claim_sendings(
+        _blank(mails, now),
+        now=now,
+        reserved_until=reserved_until,
+        lease_until=now + sending.LEASE,
+        carrier=Sending.Carrier.OUTBOX,
+        wait_days=sending.LONGEST_WAIT,
+    )
+    leaving = [key for key, state in states.items() if state == Sending.State.SENDING]
+    if later := [key for key, state in states.items() if state == Sending.State.QUEUED]:
+        world.delays.update(dict(queries.waits_of(later)))
+    if leaving:
+        outbox.set_sent(leaving, sent_at=now)
+        queries.draw(leaving, world.assumptions, program_id=world.program.pk, is_read=world.reads.behaviour)
+        if world.reads.behaviour:
+            queries.store_mails_sent(leaving, now=now)
+    return len(leaving)
+
+
+def _blank(reserved: Sequence[Sending], now: datetime) -> list[outbox.Written]:
+    """Mails without words; each with the moment at which the window of its reader opens. One statement."""
+    home = workspace()
+    opens: dict[str, datetime | None] = {}
+    written = []
+    for mail in reserved:
+        name = mail.contact.timezone if mail.contact else ""
+        if name not in opens:
+            opens[name] = window.opens_at(home, mail.contact, now)
+        written.append(outbox.Written(mail.pk, "", "", "", "", [], None if mail.is_operational else opens[name]))
+    return written
+
+
+def problem_words(error: Exception) -> str:
+    """Why a simulation came to nothing, for the one who asked for it."""
+    return _("The simulation broke off: %(why)s") % {"why": " ".join(str(error).split())[:300] or type(error).__name__}

@@ -1,0 +1,97 @@
+"""Tables that a simulation works on instead of the live ones: temporary, of the same names, so that every statement runs unchanged.
+
+PostgreSQL looks for a temporary table first, so `nurture_enrolment` means the simulation's own as soon as there is one. The session is
+a new one, which ends with the simulation and takes the tables along. Once they are filled it may only read everything else:
+whatever step would write a live row, or lock one, fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from django.db import connections
+
+from nurture.simulation import queries
+
+ALIAS = "default"
+
+# Few rows each, taken over whole.
+DEFINITIONS = (
+    "nurture_program",
+    "nurture_programversion",
+    "nurture_domainpace",
+    "nurture_splittrial",
+    "segments_segment",
+    "segments_persona",
+    "scoring_scoremodel",
+)
+# Rows of the people who take part, by the column that names them.
+PEOPLE = {
+    "leads_contact": "id",
+    "leads_stagemove": "contact_id",
+    "segments_segmentoverride": "contact_id",
+    "segments_membership": "contact_id",
+    "segments_personaassignment": "contact_id",
+    "nurture_enrolment": "contact_id",
+    "nurture_sending": "contact_id",
+}
+# Taken over only where something reads them, since they are many.
+BEHAVIOUR = {"leads_activity": "contact_id", "leads_signal": "contact_id"}
+SCORES = {
+    "scoring_score": "contact_id",
+    "scoring_ledgerrow": "contact_id",
+    "scoring_pointsgiven": "contact_id",
+    "scoring_scoredue": "contact_id",
+    "scoring_lookagain": "contact_id",
+    "scoring_graduationspared": "contact_id",
+    "scoring_bantfact": "contact_id",
+    "scoring_handoff": "contact_id",
+}
+DEFINITIONS_OF_SCORES = ("scoring_scoreversion", "scoring_rule")
+EMPTY = ("nurture_stepvisit", "nurture_task", "nurture_splitpass", "nurture_webhookcall", "leads_mark", "leads_auditentry", "scoring_notice")
+GROWING = ("nurture_enrolment", "nurture_stepvisit", "nurture_sending", "simulation_answer")
+EMPTY_OF_SCORES = ("scoring_handoffevent",)
+
+
+@contextmanager
+def own_session() -> Iterator[None]:
+    """A session of its own for this thread; whatever happens, it is closed and the one before is back."""
+    before = connections[ALIAS]
+    fresh = connections.create_connection(ALIAS)
+    connections[ALIAS] = fresh
+    try:
+        queries.prepare_session()
+        yield
+    finally:
+        connections[ALIAS] = before
+        fresh.close()
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """A word to the live tables in between, such as the progress: another session for the time of the block."""
+    before = connections[ALIAS]
+    fresh = connections.create_connection(ALIAS)
+    connections[ALIAS] = fresh
+    try:
+        yield
+    finally:
+        connections[ALIAS] = before
+        fresh.close()
+
+
+def take_over(contact_ids: Sequence[int], *, behaviour: bool, scores: bool) -> None:
+    """Make the tables and fill them with what is true now about these people; from then on the session only reads what is live."""
+    people = PEOPLE | (BEHAVIOUR if behaviour else {}) | (SCORES if scores else {})
+    definitions = (*DEFINITIONS, *(DEFINITIONS_OF_SCORES if scores else ()))
+    queries.make_people(contact_ids)
+    for table in definitions:
+        queries.copy_whole(table)
+    for table, column in people.items():
+        queries.copy_of_people(table, column)
+    for table in (*EMPTY, *(EMPTY_OF_SCORES if scores else ())):
+        queries.make_empty(table)
+    queries.make_answers()
+    queries.analyze([*people, *definitions])
+    queries.read_only()
