@@ -49,7 +49,15 @@ SCORES = {
     "scoring_handoff": "contact_id",
 }
 DEFINITIONS_OF_SCORES = ("scoring_scoreversion", "scoring_rule")
-EMPTY = ("nurture_stepvisit", "nurture_task", "nurture_splitpass", "nurture_webhookcall", "leads_mark", "leads_auditentry", "scoring_notice")
+EMPTY = (
+    "nurture_stepvisit",
+    "nurture_task",
+    "nurture_splitpass",
+    "nurture_webhookcall",
+    "leads_mark",
+    "leads_auditentry",
+    "scoring_notice",
+)
 GROWING = ("nurture_enrolment", "nurture_stepvisit", "nurture_sending", "simulation_answer")
 EMPTY_OF_SCORES = ("scoring_handoffevent",)
 
