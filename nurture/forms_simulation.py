@@ -19,7 +19,7 @@ class SimulationForm(forms.Form):
     entry = forms.ChoiceField(
         label=gettext_lazy("Who enters"),
         choices=[
-            ("all", gettext_lazy("everybody who belongs to the segment, at once")),
+            ("all", gettext_lazy("everybody whom a trigger would let in now, at once")),
             ("some", gettext_lazy("so many of them a day")),
             ("none", gettext_lazy("nobody: only those who are inside go on")),
         ],

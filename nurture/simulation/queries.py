@@ -151,46 +151,14 @@ def share_paces(parts: int) -> None:
 # --- Who takes part ----------------------------------------------------------------------------------------------------
 
 
-def people_of(program_id: int, segment_id: int | None) -> list[int]:
-    """Members of the segment, and those who walk the program. One statement."""
+def walkers_of(program_id: int) -> list[int]:
+    """Contacts who walk the program now. One statement."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT contact_id FROM segments_membership WHERE segment_id = %s AND until IS NULL
-            UNION SELECT contact_id FROM nurture_enrolment WHERE program_id = %s AND state IN ('active', 'parked')
-            """,
-            [segment_id, program_id],
+            "SELECT contact_id FROM nurture_enrolment WHERE program_id = %s AND state IN ('active', 'parked')",
+            [program_id],
         )
         return [contact_id for (contact_id,) in cursor.fetchall()]
-
-
-def keep_waiting(segment_id: int, *, seed: int) -> list[int]:
-    """Take the members of the segment out, to come in day by day; they come back in an order of chance that the seed decides."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            WITH gone AS (DELETE FROM segments_membership WHERE segment_id = %s AND until IS NULL RETURNING contact_id)
-            SELECT contact_id FROM gone ORDER BY md5(%s || ':' || contact_id), contact_id
-            """,
-            [segment_id, str(seed)],
-        )
-        return [contact_id for (contact_id,) in cursor.fetchall()]
-
-
-def let_in(segment_id: int, contact_ids: Sequence[int], *, now: datetime) -> None:
-    """Members from now on, and marked, as if they had just entered. One statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            WITH joined AS (
-                INSERT INTO segments_membership (segment_id, contact_id, since, until, why, left_why)
-                SELECT %s, contact_id, %s, NULL, 'simulation', '' FROM unnest(%s::bigint[]) contact_id
-                ON CONFLICT DO NOTHING RETURNING contact_id
-            )
-            INSERT INTO leads_mark (contact_id, facet) SELECT contact_id, %s FROM joined
-            """,
-            [segment_id, now, list(contact_ids), int(Mark.Facet.DEFINITION)],
-        )
 
 
 # --- What people answer --------------------------------------------------------------------------------------------------
@@ -292,7 +260,7 @@ def store_mails_sent(sending_ids: Sequence[int], *, now: datetime) -> None:
 
 
 def next_moment() -> datetime | None:
-    """When something is due next: a step, a mail, an answer. One statement over partial indexes."""
+    """When something is due next: a step, a mail, an answer, a trigger. One statement over partial indexes."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -302,7 +270,9 @@ def next_moment() -> datetime | None:
                     ORDER BY e.next_step_at LIMIT 1
                 ) first WHERE p.state = 'live'),
                 (SELECT due_at FROM nurture_sending WHERE state = 'queued' ORDER BY due_at LIMIT 1),
-                (SELECT due_at FROM simulation_answer WHERE NOT is_stored ORDER BY due_at LIMIT 1)
+                (SELECT due_at FROM simulation_answer WHERE NOT is_stored ORDER BY due_at LIMIT 1),
+                (SELECT min(t.due_at) FROM nurture_trigger t JOIN nurture_programversion v ON v.id = t.version_id AND v.state = 'live'
+                 JOIN nurture_program p ON p.id = v.program_id AND p.state = 'live')
             )
             """
         )

@@ -9,6 +9,7 @@ from typing import Any
 from leads.models import Mark
 from nurture import tree
 from nurture.models import Program, ProgramVersion
+from nurture.triggers import document as way_in
 from segments import graph
 from segments.graph import Node
 from segments.rules import catalogue_stamp, reads_of, rule_of
@@ -37,7 +38,7 @@ def reading_of(versions: Iterable[ProgramVersion]) -> Reading:
     rules = [rule for version in listed for rule in _rules(version)]
     reads = {read for rule in rules for read in reads_of(rule)}
     reads |= {f"segment:{slug}" for version in listed for slug in version.around.get("keep_out", ())}
-    reads |= {version.trigger_segment.key for version in listed if version.trigger_segment is not None}
+    reads |= {read for version in listed for read in way_in.reads(version.triggers)}
     nodes = {graph.corner(node.key): node for node in graph.nodes()}
     kinds = {step.kind for version in listed for step in tree.check(version.tree).walk()}
     wanted = {graph.corner(read) for read in reads}
@@ -49,7 +50,8 @@ def reading_of(versions: Iterable[ProgramVersion]) -> Reading:
     facets |= {facet for name in corners for facet in nodes[name].facets}
     return Reading(
         corners,
-        behaviour=Mark.Facet.ACTIVITY in facets,
+        behaviour=Mark.Facet.ACTIVITY in facets
+        or any(one["kind"] == "activity" for version in listed for one in version.triggers),
         scores=bool(kinds & OF_SCORES) or any(not name.startswith("segment:") for name in corners),
     )
 
@@ -61,6 +63,9 @@ def _rules(version: ProgramVersion) -> Iterator[Any]:
     for part in ("goal", "exit"):
         if rule := (version.around.get(part) or {}).get("conditions"):
             yield rule
+    for one in version.triggers:
+        if (condition := way_in.kind_of(one).condition) is not None:
+            yield condition(way_in.values_of(one))
 
 
 def _closure(wanted: set[str], nodes: dict[str, Node]) -> frozenset[str]:
@@ -76,7 +81,5 @@ def _closure(wanted: set[str], nodes: dict[str, Node]) -> frozenset[str]:
 def walked_versions() -> list[ProgramVersion]:
     """Of all programs that run: the live version, and earlier ones in which somebody may be. One statement."""
     return list(
-        ProgramVersion.objects.filter(program__state=Program.State.LIVE)
-        .exclude(state=ProgramVersion.State.DRAFT)
-        .select_related("trigger_segment")
+        ProgramVersion.objects.filter(program__state=Program.State.LIVE).exclude(state=ProgramVersion.State.DRAFT)
     )

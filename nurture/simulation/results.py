@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from leads.workspace import zone
 from nurture import tree
+from nurture.models import EntryPlace
 from nurture.queries import StepCount
 from nurture.simulation import queries
 
@@ -39,7 +40,7 @@ def collect(world: World) -> dict[str, Any]:
         "steps": numbers,
         "not_sent": dict(queries.not_sent(program, since=since)),
         "delays": dict(world.delays),
-        "waiting_to_enter": len(world.waiting),
+        "waiting_to_enter": EntryPlace.objects.filter(program=program).count(),
     }
 
 

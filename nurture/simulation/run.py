@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from typing import Any
 
 from django.db import connections
@@ -15,10 +16,10 @@ from django.utils.translation import gettext as _
 
 from leads.queries import mark
 from leads.workspace import workspace, zone
-from nurture import around, engine, sending, tree, turn, window
+from nurture import around, engine, entering, queries_triggers, sending, tree, turn, window
 from nurture import queries_sending as outbox
 from nurture.kinds import KINDS
-from nurture.models import Program, ProgramVersion, Sending
+from nurture.models import EntryQueue, Program, ProgramVersion, Sending
 from nurture.simulation import queries, reading, results, tables
 from nurture.simulation.assumptions import Assumptions
 from segments import turn as segments_turn
@@ -34,7 +35,6 @@ OF_SCORES = frozenset({"hand_offs", "graduates"})
 IN_PARTS_FROM = 20_000  # people; for fewer a second session costs more than it saves
 PARTS = 2
 MOST_BEATS_AT_ONCE = 50  # at the same moment; what goes round longer than that waits for the next minute
-ENTRY_HOUR = 9
 
 Tell = Callable[[float], None]
 
@@ -53,7 +53,6 @@ class World:
     began_at: datetime
     reads: reading.Reading
     nodes: list[Node]
-    waiting: list[int] = field(default_factory=list)  # members who are still to enter
     delays: Counter[str] = field(default_factory=Counter)
     beats: int = 0
     looked_on: datetime | None = None
@@ -75,8 +74,7 @@ def simulate(
     Each part has a session of its own; two parts use two processors, and nobody belongs to two.
     """
     began = time.monotonic()
-    version = ProgramVersion.objects.get(pk=version_id)
-    people = queries.people_of(version.program_id, version.trigger_segment_id)
+    people = people_of(ProgramVersion.objects.get(pk=version_id), now)
     parts = [people] if len(people) < IN_PARTS_FROM else [people[first::PARTS] for first in range(PARTS)]
     shares = [0.0] * len(parts)
 
@@ -96,13 +94,19 @@ def simulate(
     return found | {"seconds": round(time.monotonic() - began, 1)}
 
 
+def people_of(version: ProgramVersion, now: datetime) -> list[int]:
+    """Those whom the version's triggers would let in now, and those who walk the program. Two statements, one more for each trigger's rule."""
+    matching = queries_triggers.arrived(entering.present_arrivals(version.triggers, None, now), now=now)
+    return sorted({*matching, *queries.walkers_of(version.program_id)})
+
+
 def _simulate_part(
     version_id: int, people: Sequence[int], assumptions: Assumptions, place: int, parts: int, now: datetime, tell: Tell
 ) -> dict[str, Any]:
     """In a thread, whose sessions end with it."""
     try:
         with tables.own_session():
-            version = ProgramVersion.objects.select_related("program", "trigger_segment").get(pk=version_id)
+            version = ProgramVersion.objects.select_related("program").get(pk=version_id)
             world = make_world(version, people, assumptions.part(place, parts), now=now)
             if parts > 1:
                 queries.share_paces(parts)
@@ -123,35 +127,34 @@ def make_world(version: ProgramVersion, people: Sequence[int], assumptions: Assu
     began_at = now.replace(second=0, microsecond=0)
     world = World(version.program, version, assumptions, began_at, reads, reads.nodes())
     _go_live(world)
-    if assumptions.per_day and version.trigger_segment_id is not None:
-        world.waiting = queries.keep_waiting(version.trigger_segment_id, seed=assumptions.seed)
     return world
 
 
 def _go_live(world: World) -> None:
-    """As a publication would make it, on the simulation's rows."""
-    version, everybody = world.version, world.assumptions.per_day is None
-    ProgramVersion.objects.filter(program=world.program, state=ProgramVersion.State.LIVE).exclude(pk=version.pk).update(
-        state=ProgramVersion.State.PAST
-    )
+    """As a publication makes it, on the simulation's rows."""
+    version, per_day = world.version, world.assumptions.per_day
+    past = ProgramVersion.objects.filter(program=world.program, state=ProgramVersion.State.LIVE).first()
+    if past is not None and past.pk != version.pk:
+        ProgramVersion.objects.filter(pk=past.pk).update(state=ProgramVersion.State.PAST)
+    which = ProgramVersion.Intake.NEW if per_day == 0 else ProgramVersion.Intake.ALL
+    entering.settle(version, past, entering.Intake(which, None, per_day or None), world.began_at)
     enters_from, enters_until = around.bounds(version.around)
     ProgramVersion.objects.filter(pk=version.pk).update(
         state=ProgramVersion.State.LIVE,
         listens=any(KINDS[step.kind].wake for step in tree.check(version.tree).walk()),
         enters_from=enters_from,
         enters_until=enters_until,
-        entered_since=None if everybody else world.began_at,
     )
     Program.objects.exclude(pk=world.program.pk).update(stale_since=None)
     Program.objects.filter(pk=world.program.pk).update(state=Program.State.LIVE, stale_since=world.began_at)
 
 
 def moments(world: World) -> Iterable[datetime]:
-    """The beats: where something is due, and each day's entries; by the minute, each later than the one before."""
+    """The beats: where something is due, and each day while people wait to be let in; by the minute, each later than the one before."""
     at = world.began_at
     while at <= world.ends_at:
         yield at
-        due = [queries.next_moment(), _next_entry(world, at)]
+        due = [queries.next_moment(), _next_day(at)]
         after = at + timedelta(minutes=1)
         at = max(after, _to_the_minute(min((one for one in due if one is not None), default=world.ends_at)))
         if at > world.ends_at and not any(due):
@@ -163,12 +166,13 @@ def _to_the_minute(at: datetime) -> datetime:
     return whole if whole == at else whole + timedelta(minutes=1)
 
 
-def _next_entry(world: World, at: datetime) -> datetime | None:
-    if not world.waiting:
+def _next_day(at: datetime) -> datetime | None:
+    """When a queue in front of a program lets people in again. One statement."""
+    if not EntryQueue.objects.filter(is_held=False).exists():
         return None
     home = zone()
-    first = at.astimezone(home).replace(hour=ENTRY_HOUR, minute=0, second=0, microsecond=0)
-    return first if first > at else first + timedelta(days=1)
+    tomorrow = at.astimezone(home).date() + timedelta(days=1)
+    return datetime.combine(tomorrow, time_of_day.min, home).astimezone(UTC)
 
 
 def beat(world: World, now: datetime) -> None:
@@ -178,7 +182,6 @@ def beat(world: World, now: datetime) -> None:
         world.beats.bit_count() == 1
     ):  # the first, second, fourth …: tables grow, and nobody else looks after their statistics
         queries.analyze(tables.GROWING)
-    _let_in(world, now)
     if world.reads.behaviour:
         queries.store_answers(now=now)
     _look_at_time(world, now)
@@ -188,14 +191,6 @@ def beat(world: World, now: datetime) -> None:
         engine.run_due(now, seconds=3600.0, batch=BATCH)
         if not _post(world, now) and not queries.marks_wait():
             return
-
-
-def _let_in(world: World, now: datetime) -> None:
-    home = now.astimezone(zone())
-    if world.waiting and (home.hour, home.minute) == (ENTRY_HOUR, 0) and world.assumptions.per_day:
-        today, world.waiting = world.waiting[: world.assumptions.per_day], world.waiting[world.assumptions.per_day :]
-        assert world.version.trigger_segment_id is not None
-        queries.let_in(world.version.trigger_segment_id, today, now=now)
 
 
 def _look_at_time(world: World, now: datetime) -> None:

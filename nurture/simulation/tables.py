@@ -22,6 +22,8 @@ DEFINITIONS = (
     "nurture_programversion",
     "nurture_domainpace",
     "nurture_splittrial",
+    "nurture_trigger",
+    "nurture_entryqueue",
     "segments_segment",
     "segments_persona",
     "scoring_scoremodel",
@@ -34,6 +36,8 @@ PEOPLE = {
     "segments_membership": "contact_id",
     "segments_personaassignment": "contact_id",
     "nurture_enrolment": "contact_id",
+    "nurture_triggermatch": "contact_id",
+    "nurture_entryplace": "contact_id",
     "nurture_sending": "contact_id",
 }
 # Taken over only where something reads them, since they are many.

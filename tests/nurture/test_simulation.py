@@ -71,7 +71,7 @@ def nurturing(*, people: int = 24) -> Program:
 
 
 def version_of(program: Program) -> ProgramVersion:
-    return program.versions.select_related("program", "trigger_segment").get()
+    return program.versions.select_related("program").get()
 
 
 def traces(since: datetime) -> dict[str, list[Any]]:
@@ -90,7 +90,7 @@ def traces(since: datetime) -> dict[str, list[Any]]:
 def simulated(program: Program, assumptions: Assumptions) -> tuple[dict[str, list[Any]], list[datetime]]:
     """The traces of a simulation, and the moments of its beats."""
     version = version_of(program)
-    people = queries.people_of(program.pk, version.trigger_segment_id)
+    people = run.people_of(version, NOW)
     beats = []
     with tables.own_session():
         world = run.make_world(version, people, assumptions, now=NOW)
