@@ -186,6 +186,8 @@ FILE_UPLOAD_PERMISSIONS = 0o600
 
 # Mail: EMAIL_URL (smtp://user:password@host:587?tls=starttls) names the server; without it mail stays in the local outbox.
 EMAIL_URL = os.environ.get("EMAIL_URL", "")
+# Where bounces and mails that unsubscribe go; that mailbox is read by `manage.py take_mail`. Empty: bounces go to the sender's.
+INBOUND_ADDRESS = os.environ.get("INBOUND_ADDRESS", "")
 
 # Webhooks: inner receivers that programs may call although they are not on the public internet (host, host:port or network, with
 # commas), and what their signing secrets are made of, where they should outlive a new SECRET_KEY.

@@ -36,6 +36,9 @@ class Envelope:
     unsubscribe_url: str = ""  # empty: not marketing
     list_name: str = ""  # what the reader may leave, as `List-Id` and for their provider's own reports (Feedback-ID)
     campaign: str = ""
+    inbound: str = (
+        ""  # where bounces go and where mail leads that wants to leave; empty: to the sender, and by link only
+    )
     is_automatic: bool = False  # nobody wrote it: no out-of-office answer, please (RFC 3834)
 
 
@@ -89,7 +92,7 @@ def build(mail: Mail, envelope: Envelope, *, at: datetime) -> Message:
     if envelope.reply_to:
         readable.append(("Reply-To", ascii_address(envelope.reply_to)))
     if envelope.unsubscribe_url:
-        readable.append(("List-Unsubscribe", f"<{envelope.unsubscribe_url}>"))
+        readable.append(("List-Unsubscribe", ", ".join(_ways_out(envelope))))
         readable.append(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
     readable += _about(envelope, sender)
     boundary = f"=_{envelope.token.hex}"
@@ -98,11 +101,19 @@ def build(mail: Mail, envelope: Envelope, *, at: datetime) -> Message:
     parts = [_part("text/plain", mail.text, boundary), _part("text/html", mail.html, boundary)]
     return Message(
         identity,
-        sender,
+        ascii_address(envelope.inbound) if envelope.inbound else sender,
         recipient,
         readable,
         head.encode("ascii") + b"\r\n" + b"".join(parts) + f"--{boundary}--\r\n".encode(),
     )
+
+
+def _ways_out(envelope: Envelope) -> list[str]:
+    """The link, which one-click uses, and a mail for programs that know no other way (nurture/incoming.py reads it)."""
+    ways = [f"<{envelope.unsubscribe_url}>"]
+    if envelope.inbound:
+        ways.append(f"<mailto:{ascii_address(envelope.inbound)}?subject=unsubscribe%20{envelope.token}>")
+    return ways
 
 
 def _about(envelope: Envelope, sender: str) -> list[tuple[str, str]]:

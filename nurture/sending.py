@@ -260,6 +260,7 @@ def write(sending: Sending, home: Workspace, *, at: datetime) -> tuple[Message, 
         recipient=sending.address,
         reply_to=home.reply_to,
         unsubscribe_url="" if sending.is_operational else link,
+        inbound=settings.INBOUND_ADDRESS,
         list_name="" if sending.is_operational else sending.purpose,
         campaign=sending.template.slug,
         is_automatic=sending.is_operational and not sending.is_test,
@@ -375,11 +376,15 @@ def _try_again(sending_id: int, words: str, at: datetime, report: Report) -> Non
 
 
 def _bounce(sending_id: int, words: str, at: datetime, report: Report, *, is_mailbox: bool) -> None:
-    sending = Sending.objects.select_related("template").get(pk=sending_id)
+    bounce(Sending.objects.select_related("template").get(pk=sending_id), words, at, is_mailbox=is_mailbox)
+    report.bounced += 1
+
+
+def bounce(sending: Sending, words: str, at: datetime, *, is_mailbox: bool) -> None:
+    """The mail came back. Where it is about the mailbox the address goes on the suppression list: the caller holds its lock."""
     sending.state, sending.lease_until, sending.why_not = Sending.State.BOUNCED, None, words or "bounced"
     sending.save(update_fields=["state", "lease_until", "why_not"])
-    report.bounced += 1
-    if is_mailbox and not sending.is_test:
+    if is_mailbox and not sending.is_test and sending.address:
         suppress(sending.address, reason=Suppression.Reason.BOUNCED, source=f"smtp: {words}"[:200], now=at)
     if sending.contact_id is not None and not sending.is_test:
         activity = NewActivity(

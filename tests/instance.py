@@ -36,7 +36,16 @@ _sweep()
 _HOME = Path(tempfile.mkdtemp(prefix="ripen-test-"))
 _HOME.chmod(0o711)
 os.environ["RIPEN_HOME"] = str(_HOME)
-for _name in ("REDIS_URL", "EMAIL_URL", "PUBLIC_URL", "DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "BEHIND_PROXY"):
+for _name in (
+    "REDIS_URL",
+    "EMAIL_URL",
+    "INBOUND_ADDRESS",
+    "PUBLIC_URL",
+    "DEBUG",
+    "SECRET_KEY",
+    "ALLOWED_HOSTS",
+    "BEHIND_PROXY",
+):
     os.environ.pop(_name, None)  # tests say themselves what they need of these, and they empty the cache
 
 _services = ExitStack()

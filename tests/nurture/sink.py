@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from asyncio import AbstractServer
 from collections.abc import Awaitable, Iterator
@@ -23,13 +24,16 @@ PATIENCE_SECONDS = 60.0  # a busy machine is no failure
 class Sink:
     """`rcpt` and `data` map a recipient to what the server says after RCPT or DATA instead of 250.
 
-    In place of an answer: `drop` (takes the mail, closes before it says so), `cut` (closes in mid-DATA).
+    In place of an answer: `hang` (none, ever), `drop` (takes the mail, closes before it says so), `cut` (closes in mid-DATA),
+    `hang up` (takes the mail, says so, closes). `begin` is the same for DATA itself, before the mail.
     """
 
     port: int = 0
     greeting: str = ""  # instead of 220: the server turns everybody away
     received: list[tuple[list[str], bytes]] = field(default_factory=list)
+    senders: list[str] = field(default_factory=list)  # of envelopes
     rcpt: dict[str, str] = field(default_factory=dict)
+    begin: dict[str, str] = field(default_factory=dict)
     data: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -48,20 +52,39 @@ class Sink:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         answer = self.rcpt.get(address, "250 OK")
+        if answer == "hang":
+            await _silence(server)
         if answer.startswith("250"):
             envelope.rcpt_tos.append(address)
         return answer
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.senders.append(str(envelope.mail_from))
         answer = self.data.get(envelope.rcpt_tos[0], "250 OK")
         if answer == "drop":  # taken, but the answer never comes back
             self.received.append((list(envelope.rcpt_tos), bytes(envelope.original_content or b"")))
             assert server.transport is not None
             server.transport.close()
             return "250 OK"
+        if answer == "hang":  # taken, and the client waits
+            self.received.append((list(envelope.rcpt_tos), bytes(envelope.original_content or b"")))
+            await _silence(server)
+        if answer == "hang up":
+            assert server.transport is not None
+            asyncio.get_running_loop().call_soon(server.transport.close)  # after the answer, which is written first
+            answer = "250 OK"
         if answer.startswith("250"):
             self.received.append((list(envelope.rcpt_tos), bytes(envelope.original_content or b"")))
         return answer
+
+
+async def _silence(server: SMTP) -> None:
+    """Until the client has had enough and closes: then aiosmtpd ends whoever answers."""
+    assert server.transport is not None
+    try:
+        await asyncio.Event().wait()
+    finally:
+        server.transport.close()
 
 
 class Line(SMTP):
@@ -71,14 +94,19 @@ class Line(SMTP):
 
     async def push(self, status: AnyStr) -> None:
         if isinstance(status, str) and status.startswith("220") and self.event_handler.greeting:
-            await super().push(self.event_handler.greeting)
+            if self.event_handler.greeting == "hang":
+                await _silence(self)
+            else:
+                await super().push(self.event_handler.greeting)
         else:
             await super().push(status)
 
     async def smtp_DATA(self, arg: str) -> None:
         assert self.envelope is not None
         assert self.transport is not None
-        if any(self.event_handler.data.get(address) == "cut" for address in self.envelope.rcpt_tos):
+        if "hang" in (self.event_handler.begin.get(address) for address in self.envelope.rcpt_tos):
+            await _silence(self)
+        elif any(self.event_handler.data.get(address) == "cut" for address in self.envelope.rcpt_tos):
             await self.push("354 go on")
             await self._reader.readline()
             self.transport.close()

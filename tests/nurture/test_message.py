@@ -90,6 +90,10 @@ def test_addresses() -> None:
         "ä@b.test",
         "a\n@b.test",
         "<a>@b.test",
+        '"a b"@c.test',
+        '"a"@c.test',
+        "a@b.test, c@d.test",
+        "a@b.test\r\nRCPT TO:<c@d.test>",
         "a@" + "ü" * 300 + ".test",
     ):
         with pytest.raises(BadAddress):

@@ -16,9 +16,11 @@ from leads.actions import withdraw_consent
 from leads.addresses import address_hash
 from leads.models import Activity, ConsentEvent, Contact, Signal, Suppression
 from leads.suppression import suppress
+from leads.workspace import workspace
 from nurture import actions, queries_sending, sending
+from nurture.message import Message
 from nurture.models import Sending
-from nurture.smtp import Connection, Server
+from nurture.smtp import Answer, Connection, Server
 from nurture.turn import take_in
 from tests.makers import NOW, make_contact, make_user
 from tests.nurture.makers import (
@@ -32,7 +34,7 @@ from tests.nurture.makers import (
     wait,
     walk,
 )
-from tests.nurture.sink import Sink, sink
+from tests.nurture.sink import PATIENCE_SECONDS, Sink, sink
 
 pytestmark = pytest.mark.django_db
 
@@ -293,23 +295,105 @@ def test_a_server_that_fails_in_every_way(smtp: Sink, where: str, what: str, sta
     assert sorted(smtp.recipients) == sorted(str(person.email) for person in people if person != hit or leaves)
 
 
-@pytest.mark.parametrize(("stage", "state"), [("mail", "queued"), ("rcpt", "queued"), ("send", "uncertain")])
-def test_a_server_that_falls_silent(smtp: Sink, monkeypatch: pytest.MonkeyPatch, stage: str, state: str) -> None:
-    """The time-out of the socket, at each stage: only once the whole mail was offered may it have left."""
-    queue(*make_people(1))
+@pytest.mark.parametrize(
+    ("where", "impatient", "state", "came_in"),
+    [
+        ("rcpt", (smtplib.SMTP, "rcpt"), "queued", 0),
+        ("begin", (smtplib.SMTP, "docmd"), "queued", 0),
+        ("data", (Connection, "_reply_to_the_mail"), "uncertain", 1),
+    ],
+)
+def test_a_server_that_hangs(
+    smtp: Sink, monkeypatch: pytest.MonkeyPatch, where: str, impatient: tuple[type, str], state: str, came_in: int
+) -> None:
+    """It never answers, at each stage: only once the whole mail was offered may it have left. The others leave meanwhile."""
+    people = make_people(3)
+    queue(*people)
+    hit = str(people[1].email)
+    getattr(smtp, where)[hit] = "hang"
+    real = getattr(*impatient)
 
-    def silent(*_args: object) -> None:
-        raise TimeoutError("timed out")
+    def asked(self: smtplib.SMTP | Connection, *arguments: object) -> object:
+        """Short of patience where no answer will come, and only there: a busy machine is no silence."""
+        line = self._smtp if isinstance(self, Connection) else self
+        if line is not None and line.sock is not None:
+            line.sock.settimeout(0.3 if recipients[-1] == hit else PATIENCE_SECONDS)
+        return real(self, *arguments)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(smtplib.SMTP, stage, silent if stage != "send" else smtplib.SMTP.send)
-        if stage == "send":
-            patched.setattr(Connection, "_reply_to_the_mail", silent)
-        sending.send_due(NOW, server=smtp.server)
-    assert Sending.objects.get().state == state
+    recipients: list[str] = []
+    deliver = Connection.deliver
+
+    def told(self: Connection, message: Message) -> Answer:
+        recipients.append(message.recipient)
+        return deliver(self, message)
+
+    monkeypatch.setattr(Connection, "deliver", told)
+    monkeypatch.setattr(*impatient, asked)
+    report = sending.send_due(NOW, server=smtp.server)
+    assert (report.sent, report.again, report.uncertain) == (2, state == "queued", state == "uncertain")
+    row = Sending.objects.get(contact=people[1])
+    assert (row.state, row.why_not, smtp.recipients.count(hit)) == (
+        state,
+        "Connection unexpectedly closed: timed out",
+        came_in,
+    )
+    smtp.rcpt.clear()
+    smtp.begin.clear()
+    smtp.data.clear()
+    assert sending.send_due(NOW + timedelta(minutes=5), server=smtp.server).sent == (state == "queued")
+    assert sorted(smtp.recipients) == sorted(str(person.email) for person in people)
+
+
+def test_a_server_that_greets_nobody_loses_and_counts_nothing(smtp: Sink) -> None:
+    queue(*make_people(2))
+    smtp.greeting = "hang"
+    mute = Server(smtp.server.host, smtp.port, seconds=0.3)
+    assert "does not answer" in sending.send_due(NOW, server=mute).problem
+    assert set(Sending.objects.values_list("state", "tries", "claimed_at")) == {("queued", 0, None)}
+    smtp.greeting = ""
     cache.clear()
-    sending.send_due(NOW + timedelta(minutes=5), server=smtp.server)
-    assert len(smtp.received) == 1
+    assert sending.send_due(NOW + timedelta(minutes=3), server=smtp.server).sent == 2
+
+
+def test_a_server_that_takes_a_mail_and_hangs_up(smtp: Sink) -> None:
+    """Taken is taken; the next mail finds the line closed, goes over a new one, and uses up no try."""
+    people = make_people(3)
+    queue(*people)
+    smtp.data = {str(person.email): "hang up" for person in people}
+    report = sending.send_due(NOW, server=smtp.server)
+    assert (report.sent, report.again, report.uncertain, report.problem) == (3, 0, 0, "")
+    assert sorted(smtp.recipients) == sorted(str(person.email) for person in people)
+    assert set(Sending.objects.values_list("state", "tries")) == {("sent", 1)}
+
+
+def test_what_arrives_is_what_was_written_byte_by_byte(smtp: Sink) -> None:
+    """Ready for DKIM: nothing on the way has to encode or fold anything, in any language."""
+    words = ["안녕하세요, 반갑습니다", "مرحبا بكم في شركتنا", "Grüße — schön", "こんにちは", "Hello"]
+    people = [make_contact(f"reader{n}@x.test", first_name=word, last_name=".") for n, word in enumerate(words)]
+    body = "<p dir='auto'>{{ contact.first_name }}</p>\n.\n..\n<p>" + "long " * 400 + "</p>"
+    queue(*people, body=body, subject="{{ contact.first_name }} {{ contact.first_name }}")
+    assert sending.send_due(NOW, server=smtp.server).sent == 5
+    home = workspace()
+    rows = {row.address: row for row in Sending.objects.select_related("contact", "template")}
+    for (to, data), message in zip(smtp.received, smtp.messages, strict=True):
+        row = rows.pop(to[0])
+        written, _stored = sending.write(row, home, at=message["Date"].datetime)
+        assert data == written.data
+        assert max(map(len, data.split(b"\r\n"))) <= 998  # RFC 5322
+        assert data.isascii()
+        assert (message["Subject"], message.defects) == (row.subject, [])
+    assert not rows
+    assert {row.subject for row in Sending.objects.all()} == {f"{word} {word}" for word in words}
+
+
+def test_the_longest_address_there_can_be(smtp: Sink) -> None:
+    domain = ".".join(["d" * 63, "d" * 63, "d" * 63, "d" * 58, "test"])
+    address = f"{'a' * 64}@{domain}"
+    assert len(address) == 320
+    queue(make_contact(address, first_name="Ada", last_name="L" * 150))
+    assert sending.send_due(NOW, server=smtp.server).sent == 1
+    assert smtp.recipients == [address]
+    assert [one.addr_spec for one in smtp.messages[0]["To"].addresses] == [address]
 
 
 @pytest.mark.parametrize("greeting", ["421 4.3.2 too busy", "554 5.7.1 go away"])
