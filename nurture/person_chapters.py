@@ -20,7 +20,8 @@ def register() -> None:
         Chapter("steps", _("Steps of programs"), frozenset({"nurture_stepvisit"}), _visits, order=61),
         Chapter("mails", _("Mails"), frozenset({"nurture_sending"}), _mails, _forget_mails, 62, MACHINES),
         Chapter("entries", _("Programs that let them in later"), frozenset({"nurture_entryplace"}), _places, order=65),
-        Chapter("tasks", _("Tasks"), frozenset({"nurture_task"}), _tasks, order=63),
+        Chapter("webhook_calls", _("Told to other systems"), frozenset({"nurture_webhookcall"}), _calls, order=63),
+        Chapter("tasks", _("Tasks"), frozenset({"nurture_task"}), _tasks, order=64),
         Chapter("webhooks", _("Told to other systems"), frozenset({"nurture_webhookcall"}), _webhooks, order=64),
     ):
         register_chapter(chapter)
@@ -58,6 +59,12 @@ def _forget_mails(person: Person, now: datetime) -> None:
     waiting.update(state=Sending.State.NOT_SENT, lease_until=None)
     rows.filter(is_test=False).update(address="")
     rows.update(subject="", html="", text="", headers=[], why_not="erased")
+
+
+def _calls(person: Person) -> Iterable[Row]:
+    """They go with the contact; what a receiver made of them is for the receiver to say."""
+    rows = WebhookCall.objects.filter(contact=person.contact_id).order_by("queued_at", "id")
+    return rows.values("queued_at", "url", "state", "body", "answered_at", "status")
 
 
 def _tasks(person: Person) -> Iterable[Row]:
