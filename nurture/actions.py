@@ -29,6 +29,7 @@ from nurture.models import (
     Task,
     Template,
 )
+from nurture.patterns.pattern import Letter, Pattern
 from nurture.triggers import document as way_in
 from segments import graph
 from segments.models import Segment
@@ -92,6 +93,40 @@ def create_program(
         )
         audit(actor, "created", program, {}, now)
     return program
+
+
+def create_from_pattern(
+    pattern: Pattern, *, name: str, trigger_segment: Segment | None, notes: str, actor: User | None, now: datetime
+) -> Program:
+    """A draft of the pattern's steps, with templates of its own for its letters. Raises NurtureRefused."""
+    with transaction.atomic():
+        slugs = {letter.key: _template_of(letter, name, actor, now).slug for letter in pattern.letters}
+        program = create_program(
+            name=name,
+            trigger_segment=trigger_segment,
+            notes=notes,
+            document=pattern.with_templates(slugs),
+            actor=actor,
+            now=now,
+        )
+        if pattern.around:
+            draft = program.versions.get(state=ProgramVersion.State.DRAFT)
+            set_around(draft, edit_number=draft.edit_number, document=dict(pattern.around), now=now)
+            program.versions.filter(pk=draft.pk).update(past_edits=[])
+    return program
+
+
+def _template_of(letter: Letter, program: str, actor: User | None, now: datetime) -> Template:
+    return save_template(
+        None,
+        name=f"{program}: {letter.name}"[:200],
+        subject=letter.subject,
+        preheader=letter.preheader,
+        format=Template.Format.MJML,
+        body=letter.body(),
+        actor=actor,
+        now=now,
+    )
 
 
 def free_slug(name: str, model: type[Program] | type[Template]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.auth.models import User
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from leads.models import CustomField, Owner, Stage
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 else:
     Words = str
 
+NOWHERE = "//www.example.com/"  # links of starters and patterns, until somebody says where they lead
 START = "start"  # the id of the trigger, which everybody passes first
 
 # Fields of a contact that a step may set: plain text, owned by marketing (never keys, consent or the stage).
@@ -76,8 +78,20 @@ class Names:
     """What steps refer to by slug, read when first asked: one statement for each sort of thing, whatever the number of steps."""
 
     @cached_property
+    def _templates(self) -> tuple[dict[str, Template], frozenset[str]]:
+        rows = list(
+            Template.objects.filter(archived_at=None).annotate(leads_nowhere=Q(body__contains=NOWHERE)).defer("body")
+        )
+        return {row.slug: row for row in rows}, frozenset(row.slug for row in rows if row.leads_nowhere)
+
+    @property
     def templates(self) -> dict[str, Template]:
-        return {row.slug: row for row in Template.objects.filter(archived_at=None).defer("body")}
+        return self._templates[0]
+
+    @property
+    def templates_leading_nowhere(self) -> frozenset[str]:
+        """Those whose buttons still lead where a pattern's do."""
+        return self._templates[1]
 
     @cached_property
     def segments(self) -> dict[str, Segment]:

@@ -101,11 +101,11 @@ def program_new(request: HttpRequest) -> HttpResponse:
     form = ProgramForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
-            program = actions.create_program(
+            program = actions.create_from_pattern(
+                PATTERNS[form.cleaned_data["pattern"]],
                 name=form.cleaned_data["name"],
                 notes=form.cleaned_data["notes"],
                 trigger_segment=form.cleaned_data["trigger_segment"],
-                document=PATTERNS[form.cleaned_data["pattern"]].document,
                 actor=actor(request),
                 now=timezone.now(),
             )
@@ -113,7 +113,8 @@ def program_new(request: HttpRequest) -> HttpResponse:
             form.add_error(None, str(error))
         else:
             return redirect("nurture:program-detail", program.slug)
-    return render(request, "nurture/program_new.html", {"form": form}, status=422 if form.errors else 200)
+    context = {"form": form, "patterns": PATTERNS, "chosen": form["pattern"].value()}
+    return render(request, "nurture/program_new.html", context, status=422 if form.errors else 200)
 
 
 @require("see")

@@ -1,4 +1,4 @@
-"""What a new program or template may begin with: few steps that work, to be changed. Words are the company's to write."""
+"""What a new template may begin with: a mail that works, to be put in the company's own words."""
 
 from __future__ import annotations
 
@@ -7,18 +7,10 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy
 
-from nurture import tree
-
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 else:
     StrOrPromise = str
-
-
-@dataclass(frozen=True)
-class Pattern:
-    label: StrOrPromise
-    document: tree.Document
 
 
 @dataclass(frozen=True)
@@ -31,60 +23,7 @@ class Starter:
     body: str
 
 
-def _step(step_id: str, kind: str, **values: object) -> tree.Document:
-    return {"id": step_id, "kind": kind, **values}
-
-
-_HAS_CLICKED = {
-    "did": ["email_click", "page_view", "form_submit"],
-    "when": {"op": "in_last", "value": 7, "unit": "days"},
-}
-
-PATTERNS: dict[str, Pattern] = {
-    "simple": Pattern(
-        gettext_lazy("Three steps: mail, wait, mail"),
-        {
-            "steps": [
-                _step("first-mail", "send_email"),
-                _step("pause", "wait", **{"for": {"value": 3, "unit": "days"}}),
-                _step("second-mail", "send_email"),
-            ]
-        },
-    ),
-    "ripen": Pattern(
-        gettext_lazy("Warm up, then hand over: mail, wait, branch on interest, sales or one more mail"),
-        {
-            "steps": [
-                _step("first-mail", "send_email"),
-                _step("pause", "wait", **{"for": {"value": 3, "unit": "days"}}),
-                _step(
-                    "interested",
-                    "branch",
-                    conditions=_HAS_CLICKED,
-                    yes=[_step("to-sales", "hand_to_sales"), _step("handed", "end", label="handed over")],
-                    no=[
-                        _step("tuesday", "wait", until={"days": [2], "at": "09:00", "clock": "contact"}),
-                        _step("reminder", "send_email"),
-                    ],
-                ),
-            ]
-        },
-    ),
-    "welcome": Pattern(
-        gettext_lazy("Welcome: greet, tag, ask somebody to call"),
-        {
-            "steps": [
-                _step("greeting", "send_email"),
-                _step("tag", "add_tag", tag="welcomed"),
-                _step("pause", "wait", until={"days": [1, 2, 3, 4, 5], "at": "09:00", "clock": "workspace"}),
-                _step("call", "create_task", title="Call and ask what they came for", days=2),
-            ]
-        },
-    ),
-    "empty": Pattern(gettext_lazy("Nothing: I build it myself"), tree.empty()),
-}
-
-_HEAD = """<mjml>
+HEAD = """<mjml>
   <mj-head>
     <mj-attributes>
       <mj-all font-family="Helvetica, Arial, sans-serif" />
@@ -94,7 +33,7 @@ _HEAD = """<mjml>
   </mj-head>
   <mj-body background-color="#f4f6f5">
 """
-_FOOT = """    <mj-section padding="8px 0 24px">
+FOOT = """    <mj-section padding="8px 0 24px">
       <mj-column>
         <mj-text align="center" font-size="12px" color="#667085">
           {{ workspace.name }}<br />{{ workspace.postal_address | newline_to_br }}<br />
@@ -112,7 +51,7 @@ CONFIRMATION = Starter(
     gettext_lazy("Please confirm (double opt-in)"),
     "Please confirm: {{ purposes }}",
     "One press, and you are on the list.",
-    _HEAD
+    HEAD
     + """    <mj-section background-color="#ffffff" border-radius="8px" padding="24px 8px">
       <mj-column>
         <mj-text font-size="24px" line-height="1.3" font-weight="700">Is this you?</mj-text>
@@ -139,7 +78,7 @@ STARTERS: dict[str, Starter] = {
         gettext_lazy("A letter: plain words from one person"),
         'A question, {{ contact.first_name | default: "if you have a minute" }}',
         "It takes one minute to answer.",
-        _HEAD
+        HEAD
         + """    <mj-section background-color="#ffffff" border-radius="8px" padding="24px 8px">
       <mj-column>
         <mj-text>Hello {{ contact.first_name | default: "there" }},</mj-text>
@@ -152,13 +91,13 @@ STARTERS: dict[str, Starter] = {
       </mj-column>
     </mj-section>
 """
-        + _FOOT,
+        + FOOT,
     ),
     "story": Starter(
         gettext_lazy("A story with one button"),
         "How others solved it",
         "Three minutes to read.",
-        _HEAD
+        HEAD
         + """    <mj-section background-color="#ffffff" border-radius="8px 8px 0 0" padding="24px 8px 0">
       <mj-column>
         <mj-text font-size="24px" line-height="1.3" font-weight="700">The headline says what the reader wins</mj-text>
@@ -182,13 +121,13 @@ STARTERS: dict[str, Starter] = {
       </mj-column>
     </mj-section>
 """
-        + _FOOT,
+        + FOOT,
     ),
     "invitation": Starter(
         gettext_lazy("An invitation with a date"),
         "You are invited",
         "Save the date.",
-        _HEAD
+        HEAD
         + """    <mj-section background-color="#0f7657" border-radius="8px 8px 0 0" padding="24px 8px">
       <mj-column>
         <mj-text color="#ffffff" font-size="13px">Webinar · 45 minutes</mj-text>
@@ -202,6 +141,6 @@ STARTERS: dict[str, Starter] = {
       </mj-column>
     </mj-section>
 """
-        + _FOOT,
+        + FOOT,
     ),
 }
