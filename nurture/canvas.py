@@ -74,6 +74,7 @@ class Told:
 
     line: tree.Line
     count: StepCount
+    layer: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,13 +125,16 @@ def draw(
     layer = layer if layer in LAYERS and version.state != ProgramVersion.State.DRAFT else ""
     if layer:
         _lay(version, nodes, layer)
+    layers = {node.id: node.layer for node in _flat(nodes)}
     return Canvas(
         version=version,
         nodes=nodes,
         start=counts.get(START, StepCount()),
         problems=problems,
         outline=[
-            Told(line, counts.get(line.step.id, StepCount()) if line.step else StepCount())
+            Told(line, counts.get(line.step.id, StepCount()), layers[line.step.id])
+            if line.step
+            else Told(line, StepCount())
             for line in tree.outline(checked, names)
         ],
         who_enters=who_enters(version, names),

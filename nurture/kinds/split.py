@@ -116,12 +116,12 @@ class SplitForm(StepForm):
 
     weight_a, weight_b, weight_c, weight_d, weight_e, weight_f = (
         forms.IntegerField(
-            label=f"{letter.upper()}",
+            label=gettext_lazy("Weight of %(way)s") % {"way": letter.upper()},
             min_value=1,
             max_value=MOST_WEIGHT,
             required=letter in EVENLY,
             initial=EVENLY.get(letter),
-            help_text="" if letter in EVENLY else gettext_lazy("Empty: no such way."),
+            widget=forms.NumberInput(attrs={"placeholder": gettext_lazy("no such way")}),
         )
         for letter in LETTERS
     )

@@ -258,7 +258,7 @@ PATTERNS: dict[str, Pattern] = {
     ),
     "webinar": Pattern(
         _("Webinar invitation"),
-        _("Invite, remind those who did not register, thank those who did; the goal is a registration."),
+        _("Invite, and remind those who did not register; the goal is a registration."),
         _("people who fit and are not registered yet"),
         {
             "steps": [
@@ -299,7 +299,7 @@ PATTERNS: dict[str, Pattern] = {
     ),
     "post-demo": Pattern(
         _("After the demo"),
-        _("Thank within a day, answer what is asked most, ask for the decision, and tell the owner who went quiet."),
+        _("Thank within a day, answer what is asked most, and tell the owner who went quiet."),
         _("people who had a demo"),
         {
             "steps": [

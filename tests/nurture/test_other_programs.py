@@ -113,6 +113,22 @@ def test_a_ring_of_programs_is_refused_where_it_would_close() -> None:
     publish(last, intake="new")  # who was in the third does not come again: the ring ends by itself
 
 
+def test_a_ring_of_a_step_and_a_trigger_is_refused() -> None:
+    """The first starts the second, whose end lets people into the first."""
+    first, second = make_program(wait(1), name="First"), make_program(wait(1), name="Second")
+    again(second, 0)
+    draft = edited(actions.start_draft(first, actor=None, now=NOW), [step("start_program", "s", program=second.slug)])
+    draft = actions.set_around(draft, edit_number=draft.edit_number, document={"again": {"days": 0}}, now=NOW) or draft
+    draft.refresh_from_db()
+    triggers = [{"id": "t1", "kind": "program", "program": second.slug, "when": "finished"}]
+    actions.set_triggers(draft, edit_number=draft.edit_number, triggers=triggers, now=NOW)
+    with pytest.raises(actions.CannotStart) as caught:
+        publish(first, intake="new")
+    assert [(problem.step, "First → Second → First" in problem.message) for problem in caught.value.problems] == [
+        ("s", True)
+    ]
+
+
 def test_a_program_that_starts_itself_is_refused() -> None:
     program = make_program(wait(1), name="Own", live=False)
     draft = edited(program.versions.get(), [step("start_program", "s", program=program.slug)])
