@@ -3,6 +3,7 @@
 
 (() => {
   let place = null;
+  let isWhole = false; // the tree as small as it must be to show its whole width
 
   function scroller() {
     return document.querySelector("[data-flow-scroll]");
@@ -11,6 +12,27 @@
   function centre() {
     const box = scroller();
     if (box) box.scrollLeft = (box.scrollWidth - box.clientWidth) / 2;
+  }
+
+  function fit() {
+    const box = scroller();
+    const tree = box && box.querySelector(".flow-tree");
+    const button = document.querySelector("[data-flow-fit]");
+    if (!tree) return;
+    tree.style.zoom = "";
+    if (isWhole) tree.style.zoom = Math.max(0.15, Math.min(1, box.clientWidth / tree.scrollWidth));
+    if (!button) return;
+    button.setAttribute("aria-pressed", String(isWhole));
+    button.classList.toggle("active", isWhole);
+  }
+
+  // A line of the outline shows its card on the canvas.
+  function show(link) {
+    const found = link.pathname.match(/\/steps\/([^/]+)\/$/);
+    const card = document.getElementById(found ? `node-${found[1]}` : "node-start");
+    if (!card || !card.offsetParent) return;
+    choose(card);
+    card.scrollIntoView({ block: "nearest", inline: "center" });
   }
 
   function choose(id) {
@@ -65,6 +87,13 @@
   document.addEventListener("click", (event) => {
     const main = event.target.closest(".flow-main, .flow-add");
     if (main) choose(main.closest(".flow-card") || main);
+    const line = event.target.closest(".program-side .outline a");
+    if (line) show(line);
+    if (event.target.closest("[data-flow-fit]")) {
+      isWhole = !isWhole;
+      fit();
+      centre();
+    }
   });
 
   document.addEventListener("change", (event) => {
@@ -82,6 +111,7 @@
   });
 
   document.addEventListener("htmx:oobAfterSwap", () => {
+    fit();
     const box = scroller();
     if (box && place) {
       box.scrollLeft = place[0] + (box.scrollWidth - place[2]) / 2;
@@ -91,6 +121,19 @@
 
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.id === "program-panel") tidy(event.target);
+  });
+
+  // A printed tree is as wide as the page, not cut off at its edge.
+  const PAGE_WIDTH = 700; // CSS pixels between the margins of an upright A4 page
+
+  window.addEventListener("beforeprint", () => {
+    const tree = document.querySelector(".flow-tree");
+    if (tree) tree.style.zoom = Math.min(1, PAGE_WIDTH / tree.scrollWidth);
+  });
+
+  window.addEventListener("afterprint", () => {
+    const tree = document.querySelector(".flow-tree");
+    if (tree) tree.style.zoom = "";
   });
 
   // Ctrl+Z takes the last edit back, unless somebody is typing.
