@@ -35,7 +35,7 @@ from segments import graph
 from segments.models import Segment
 
 MOST_PAST_EDITS = 30  # of a draft that can be taken back
-RESERVED_SLUGS = frozenset({"new", "outbox", "templates", "tasks", "health", "budget", "webhooks", "u"})
+RESERVED_SLUGS = frozenset({"add", "new", "outbox", "templates", "tasks", "health", "budget", "webhooks", "u"})
 
 
 class NurtureRefused(Exception):

@@ -10,6 +10,7 @@ class NurtureConfig(AppConfig):
         from leads.importing.people import register_interest
         from leads.usage import register_usage
         from nurture import (
+            adding,
             consequences,
             contact_page,
             definition_kinds,
@@ -42,6 +43,7 @@ class NurtureConfig(AppConfig):
             definitions.register_definition_kind(kind)
         contact_page.register()
         merging.register()
+        adding.register()
         person_chapters.register()
         register_consequence("program", consequences.tell_program)
         register_consequence("steps", consequences.tell_steps)

@@ -79,7 +79,8 @@ class PublishForm(forms.Form):
         label=gettext_lazy("Since"),
         required=False,
         widget=forms.DateTimeInput(
-            attrs={"type": "datetime-local", "class": "form-control form-control-sm w-auto"}, format="%Y-%m-%dT%H:%M"
+            attrs={"type": "datetime-local", "class": "form-control form-control-sm publish-since"},
+            format="%Y-%m-%dT%H:%M",
         ),
     )
     per_day = forms.IntegerField(

@@ -163,6 +163,16 @@ def at_entry(guard: Guard, walkers: Sequence[Walker], *, now: datetime) -> dict[
     return outcomes
 
 
+def refusals(guard: Guard, contact_ids: Sequence[int], *, now: datetime) -> dict[int, str]:
+    """Those of these contacts who would be turned away at the entry -> why."""
+    walks = [Watched(contact_id, contact_id, guard.version_id, by_segment=False) for contact_id in contact_ids]
+    had = _met(guard.around.get("goal"), walks, now)
+    found = dict.fromkeys(had, "goal_before")
+    for why, ids in _leaving(guard, [walk for walk in walks if walk.contact_id not in had], now).items():
+        found |= dict.fromkeys(ids, why)
+    return found
+
+
 def is_held_out(program: Program, contact_id: int, share: int) -> bool:
     """The same answer each time: by a hash of program and contact, evenly spread."""
     if not share:

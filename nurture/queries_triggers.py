@@ -305,6 +305,47 @@ def at_no_moment(people: Sql) -> Sql:
     return sql("SELECT found.id, NULL::timestamptz FROM ({}) found (id)", people)
 
 
+# --- By hand ---------------------------------------------------------------------------------------------------------------------
+
+_BY_HAND: LiteralString = """
+    FROM (SELECT id AS contact_id, {}::timestamptz AS since FROM leads_contact WHERE id = ANY ({})) m
+    JOIN nurture_programversion v ON v.state = 'live' AND {} {} WHERE {}
+"""
+
+
+def _by_hand(version: Sql, contact_ids: Sequence[int], now: datetime) -> Sql:
+    at = bind(now, "timestamptz")
+    past = Sql(PAST.format(program="v.program_id"))
+    return sql(_BY_HAND, at, bind(list(contact_ids), "bigint[]"), version, past, _may_enter(at))
+
+
+def may_enter_by_hand(version_id: int, contact_ids: Sequence[int], *, now: datetime) -> set[int]:
+    """Those of these contacts who were never in the program, or are let in again by now. One statement."""
+    asked = _by_hand(sql("v.id = {}", bind(version_id, "bigint")), contact_ids, now)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT m.contact_id {asked.text}", list(asked.params))
+        return {contact_id for (contact_id,) in cursor.fetchall()}
+
+
+def enrol_by_hand(program_id: int, contact_ids: Sequence[int], *, now: datetime) -> int:
+    """Take these contacts in who may enter; how many. One statement; the caller holds the program's row."""
+    at = bind(now, "timestamptz")
+    statement = sql(
+        """
+        INSERT INTO nurture_enrolment
+            (program_id, version_id, contact_id, state, step, visit, next_step_at, entered_at, entered_why, ended_why, problem, round)
+        SELECT v.program_id, v.id, m.contact_id, 'active', 'start', 1, {}, {}, 'by_hand', '', '', coalesce(past.round, 0) + 1 {}
+        ORDER BY m.contact_id ON CONFLICT DO NOTHING
+        """,
+        at,
+        at,
+        _by_hand(sql("v.program_id = {}", bind(program_id, "bigint")), contact_ids, now),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement.text, list(statement.params))
+        return int(cursor.rowcount)
+
+
 # --- At publication --------------------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from nurture.views import (
+    adding,
     around,
     mails,
     programs,
@@ -30,6 +31,7 @@ urlpatterns = [
     path("webhooks/<int:pk>/retry/", webhooks.webhook_retry, name="webhook-retry"),
     path("tasks/", work.task_list, name="task-list"),
     path("tasks/<int:pk>/done/", work.task_done, name="task-done"),
+    path("add/", adding.people_add, name="people-add"),
     path("budget/", around.budget_edit, name="budget-edit"),
     path("health/", work.health_page, name="health"),
     path("templates/", templates.template_list, name="template-list"),
