@@ -1,12 +1,18 @@
 // A contact's total over time as steps; hovering one shows the ledger rows of it. A second line comes when it was worked out.
 (() => {
+  // As rgb(): the chart mixes colours for what is hovered, and a line whose colour it cannot read would vanish.
+  const pencil = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
   const resolved = (place, name) => {
     const probe = document.createElement("span");
     place.append(probe);
     probe.style.color = `var(${name})`;
     const colour = getComputedStyle(probe).color;
     probe.remove();
-    return colour;
+    pencil.clearRect(0, 0, 1, 1);
+    pencil.fillStyle = colour;
+    pencil.fillRect(0, 0, 1, 1);
+    const [red, green, blue, alpha] = pencil.getImageData(0, 0, 1, 1).data;
+    return `rgba(${red}, ${green}, ${blue}, ${alpha / 255})`;
   };
   const read = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
   const series = (name, stops, colour, more) => ({

@@ -14,6 +14,7 @@
     probe.remove();
     const chart = echarts.getInstanceByDom(place) ?? echarts.init(place, null, { renderer: "svg" });
     const axis = { axisLine: { lineStyle: { color: line } }, axisLabel: { color: grey, fontSize: 10 }, splitLine: { show: false } };
+    const emphasis = { disabled: true }; // the chart cannot mix a colour written as oklch(): what is hovered would vanish
     chart.setOption({
       animation: !matchMedia("(prefers-reduced-motion: reduce)").matches,
       textStyle: { fontFamily: colour("--tblr-body-font-family") || "sans-serif" },
@@ -31,9 +32,9 @@
         { type: "value", gridIndex: 1, minInterval: 1, splitNumber: 1, ...axis, axisLabel: { show: false } },
       ],
       series: [
-        { name: data.words.members, type: "line", step: "end", showSymbol: false, data: data.members, color: primary, areaStyle: { opacity: 0.12 } },
-        { name: data.words.joined, type: "bar", stack: "moves", xAxisIndex: 1, yAxisIndex: 1, data: data.joined, color: green },
-        { name: data.words.left, type: "bar", stack: "moves", xAxisIndex: 1, yAxisIndex: 1, data: data.left, color: red },
+        { name: data.words.members, type: "line", step: "end", showSymbol: false, data: data.members, color: primary, emphasis, areaStyle: { opacity: 0.12 } },
+        { name: data.words.joined, type: "bar", stack: "moves", xAxisIndex: 1, yAxisIndex: 1, data: data.joined, color: green, emphasis },
+        { name: data.words.left, type: "bar", stack: "moves", xAxisIndex: 1, yAxisIndex: 1, data: data.left, color: red, emphasis },
       ],
     }, true);
     // A day opens the people who joined or left on it.
