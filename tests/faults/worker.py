@@ -1,6 +1,6 @@
 """A worker of its own process for fault tests: walks or sends, and kills itself with SIGKILL at a marked point.
 
-python -m tests.faults.worker walk|send|both --now ISO [--kill MODULE:FUNCTION:before|after:N] [--port N] [--batch N] [--rounds N]
+python -m tests.faults.worker walk|send|both|take_in|call --now ISO [--kill MODULE:FUNCTION:before|after:N] [--port N] [--batch N] [--rounds N]
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def kill_at(point: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("job", choices=["walk", "send", "both", "take_in"])
+    parser.add_argument("job", choices=["walk", "send", "both", "take_in", "call"])
     parser.add_argument("--now", required=True)
     parser.add_argument("--kill")
     parser.add_argument("--port", type=int)
@@ -51,7 +51,7 @@ def main() -> None:
     django.setup()
     from django.conf import settings
 
-    from nurture import engine, sending, turn
+    from nurture import engine, sending, turn, webhooks
     from nurture.smtp import Server
 
     settings.LOGGING_CONFIG = None
@@ -68,6 +68,8 @@ def main() -> None:
             engine.run_due(at, batch=arguments.batch)
         if arguments.job in ("send", "both"):
             sending.send_due(at, server=server)
+        if arguments.job == "call":
+            webhooks.send_due(at, seconds=120.0)
         if arguments.rounds > 1:
             time.sleep(0.01)
 
