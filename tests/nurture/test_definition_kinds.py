@@ -20,7 +20,15 @@ pytestmark = pytest.mark.django_db
 
 def build() -> Program:
     branch = step("branch", "b", conditions={"field": "contact.title", "op": "is_known"}, yes=[step("end", "e")], no=[])
-    program = make_program(mail(make_template(), "m"), wait(3, "days", "w"), branch, name="Welcome", live=False)
+    split = step(
+        "split",
+        "s",
+        weights={"a": 2, "b": 1},
+        winner={"days": 5, "at_least": 40},
+        a=[step("notify", "n", whom="owner", text="{{ contact.full_name }}")],
+        b=[step("webhook", "h", url="https://hooks.example.com/in")],
+    )
+    program = make_program(mail(make_template(), "m"), wait(3, "days", "w"), split, branch, name="Welcome", live=False)
     around = {
         "goal": {"conditions": {"field": "contact.title", "op": "is_known"}},
         "again": {"days": 30},

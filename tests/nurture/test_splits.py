@@ -17,6 +17,7 @@ from nurture import actions, splits, tree, turn
 from nurture.kinds import KINDS, Names
 from nurture.models import Enrolment, Program, ProgramVersion, SplitPass, SplitTrial, StepVisit
 from nurture.queries_around import Arm
+from segments import graph
 from segments.models import Segment
 from segments.renaming import rename_segment
 from tests.makers import NOW, make_segment, make_user
@@ -240,6 +241,8 @@ def test_a_renamed_segment_takes_the_rule_along_and_the_comparison_goes_on() -> 
     program = make_program(step("split", "s", winner=winner, a=[inside], b=[]), intake="new")
     enter(program, 2)
     before = SplitTrial.objects.get().fingerprint
+    for slug in (segment.slug, inside["segment"]):
+        assert f"steps:{program.slug}" in {user.key for user in graph.used_by(f"segment:{slug}")}
     for old, new in ((inside["segment"], "moved"), (segment.slug, "fresh")):
         rename_segment(Segment.objects.get(slug=old), slug=new, actor=None, now=NOW)
     document = program.versions.get().tree["steps"][0]
