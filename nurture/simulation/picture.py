@@ -87,7 +87,7 @@ def _months(result: Mapping[str, Any]) -> Iterator[Month]:
     while (year, month) <= (last.year, last.month):
         weeks = [
             [_day(on, first <= on <= last and on.month == month, result["days"].get(on.isoformat(), {}), most) for on in week]
-            for week in calendar.Calendar().monthdatescalendar(year, month)
+            for week in calendar.Calendar().monthdatescalendar(year, month) if week[0] <= last and week[-1] >= first
         ]  # fmt: skip
         yield Month(date_format(date(year, month, 1), "F Y"), weeks)
         year, month = (year, month + 1) if month < 12 else (year + 1, 1)
@@ -107,12 +107,12 @@ def _doubts(version: ProgramVersion, result: Mapping[str, Any], names: Names) ->
     for step_id, step_words in words.items():
         outcomes = steps.get(step_id, {})
         if totals["people"] and not outcomes:
-            yield _("Nobody comes to “%(step)s”.") % {"step": step_words}
+            yield _("Nobody comes to this step: %(step)s") % {"step": step_words}
         elif outcomes and not set(outcomes) - {"here", "parked"}:
             n = sum(outcomes.values())
             text = ngettext(
-                "A dead end: %(n)d person comes to “%(step)s”, and nobody gets past it in this time.",
-                "A dead end: %(n)d people come to “%(step)s”, and nobody gets past it in this time.",
+                "A dead end: %(n)d person comes to a step, and nobody gets past it in this time: %(step)s",
+                "A dead end: %(n)d people come to a step, and nobody gets past it in this time: %(step)s",
                 n,
             )
             yield text % {"n": n, "step": step_words}
