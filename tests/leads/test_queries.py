@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 
-from leads import queries
+from leads import queries, queries_prepared
 from leads.models import Activity, Mark, Signal
 from tests.makers import NOW, make_contact
 
@@ -68,3 +68,14 @@ def test_assets_are_stored_once() -> None:
     first = queries.asset_ids({("/a", "", ""), ("/b", "Guide", "google"), ("", "", "")})
     assert first[("", "", "")] is None
     assert queries.asset_ids({("/a", "", "")}) == {("/a", "", ""): first[("/a", "", "")]}
+
+
+def test_a_prepared_statement_takes_values_by_place_or_by_name() -> None:
+    with queries_prepared.prepared_cursor() as cursor:
+        for _twice in range(2):
+            cursor.execute(
+                "SELECT %(a)s::int, %(b)s::text, %(a)s::int + 1, 7 %% 4", {"b": "%s", "a": 2, "unused": None}
+            )
+            assert cursor.fetchall() == [(2, "%s", 3, 3)]
+            cursor.execute("SELECT %s::text, %s::int[], 'a' LIKE '%%'", ["x", [1, 2]])
+            assert cursor.fetchall() == [("x", [1, 2], True)]
