@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 
 from leads.actions import NewActivity, audit, record_activities, withdraw_consent
 from leads.consent import Holder, withdraw_by_hash
-from leads.models import Contact, Purpose
+from leads.models import Contact, Mark, Purpose
+from leads.queries import mark
 from leads.queries_vocabulary import own_definitions
 from nurture import around, entering, moving, pausing, queries, rings, splits, tree
 from nurture.kinds import KINDS, Names, Problem
@@ -492,6 +493,7 @@ def release_person(enrolment: Enrolment, *, actor: User | None, now: datetime) -
             why_not=_("The contact was taken out of the program before."),
             lease_until=None,
         )
+        mark([row.contact_id], Mark.Facet.DEFINITION)  # a rule, or a trigger, may ask who left
         audit(actor, "took out", row.program, {"contact": row.contact_id}, now)
     return True
 

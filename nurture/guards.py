@@ -76,9 +76,10 @@ def apply(guard: Guard, walks: Sequence[Watched], *, now: datetime, names: Names
     for why, ids in leaving.items():
         queries.end_walks(ids, state="left", why=why, now=now)
     gone = ended | {key for ids in leaving.values() for key in ids}
-    if gone and f"program:{guard.program.slug}" in names.programs_read:
-        mark([walk.contact_id for walk in walks if walk.id in gone], Mark.Facet.DEFINITION)
-    return gone | {walk.id for walk in reached}
+    told = gone | {walk.id for walk in reached}
+    if told and f"program:{guard.program.slug}" in names.programs_read:
+        mark([walk.contact_id for walk in walks if walk.id in told], Mark.Facet.DEFINITION)
+    return told
 
 
 def step_named(document: tree.Document, step_id: str) -> Step | None:

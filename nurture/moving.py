@@ -9,6 +9,8 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
+from leads.models import Mark
+from leads.queries import mark
 from nurture import queries_around, queries_moving, tree
 from nurture.kinds import KINDS, START, Names, Step
 from nurture.models import Program, ProgramVersion
@@ -113,6 +115,7 @@ def _move(
         queries_moving.go_over(ids, version_id=draft.pk)
     elif choice == RELEASE:
         queries_around.end_walks(ids, state="left", why="released", now=now)
+        mark([contact_id for _id, contact_id, _arrived in people], Mark.Facet.DEFINITION)
     elif choice == RETIME:
         step = fresh[stop.step_id]
         due = due_from(step, ((contact_id, arrived) for _id, contact_id, arrived in people))

@@ -257,8 +257,10 @@ def test_another_program_lets_people_in_when_they_finish_it() -> None:
     for person in (finisher, leaver):
         reaches(person, "mql", now=NOW + MINUTE)
     turn.turn(NOW + 2 * MINUTE)
+    clear_marks()
     actions.release_person(Enrolment.objects.get(program=first, contact=leaver), actor=None, now=NOW + 3 * MINUTE)
     turn.turn(NOW + 4 * MINUTE)
+    assert set(inside(left)) == {leaver.pk}
     turn.turn(NOW + 20 * DAY)
     turn.turn(NOW + 20 * DAY + MINUTE)
     assert (set(inside(second)), set(inside(left))) == ({finisher.pk}, {leaver.pk})
