@@ -36,12 +36,12 @@ from tests.nurture.makers import (
 from tests.scoring.conftest import make_model
 
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "")
-ASSUMED = Assumptions(days=40, open_rate=60, click_rate=50, answer_rate=50, seed=7)
+ASSUMED = Assumptions(days=33, open_rate=60, click_rate=50, answer_rate=50, seed=7)
 OPENED = {"did": "email_open"}
 ANSWERED = {"did": "form_submit"}
 
 
-def nurturing(*, people: int = 24) -> Program:
+def nurturing(*, people: int = 16) -> Program:
     """A draft with mails, answers that decide, windows, the readers' own clocks, a budget and a goal; and people of four zones."""
     set_workspace(timezone="Europe/Berlin", mail_days=[1, 2, 3, 4, 5], mail_start=time(9), mail_end=time(17))
     MailBudget.objects.create(pk=1, mails=2, days=7)
