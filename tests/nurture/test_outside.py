@@ -96,7 +96,7 @@ def test_the_connection_goes_to_the_address_that_was_looked_at(
 
     monkeypatch.setattr(socket, "getaddrinfo", answer)
     with receiver(answering(200, "fine")) as found:
-        assert outside.post(f"http://hooks.test:{found.port}/x", b"{}", {}).status == 200
+        assert outside.post(f"http://hooks.test:{found.port}/x", b"{}", {}, seconds=MINUTE).status == 200
         assert found.heard[0].headers["Host"] == f"hooks.test:{found.port}"
     assert asked.count("hooks.test") == 1
 
@@ -123,7 +123,7 @@ def inner(settings: Settings) -> None:
 @pytest.mark.usefixtures("inner")
 def test_an_answer_with_its_words_and_wishes() -> None:
     with receiver(answering(503, "later\0", Retry_After="120")) as found:
-        answer = outside.post(found.url, b'{"a": 1}', {"Idempotency-Key": "k"})
+        answer = outside.post(found.url, b'{"a": 1}', {"Idempotency-Key": "k"}, seconds=MINUTE)
     assert answer == outside.Answer(503, "later�", 120)
     assert (found.heard[0].path, found.heard[0].body) == ("/hook?kind=lead", b'{"a": 1}')
     assert found.heard[0].headers["Idempotency-Key"] == "k"
@@ -143,21 +143,24 @@ def test_whoever_takes_long_is_left(behave: Any) -> None:
 @pytest.mark.usefixtures("inner")
 def test_a_text_that_never_ends_does_not_unsay_the_status() -> None:
     with receiver(dripping_text) as found:
-        answer = outside.post(found.url, b"{}", {}, seconds=0.5)
+        for seconds in (0.5, 5.0, MINUTE):  # a machine under load may need longer for the headers
+            answer = outside.post(found.url, b"{}", {}, seconds=seconds)
+            if answer.status is not None:
+                break
     assert (answer.status, set(answer.words) <= {"x"}) == (200, True)
 
 
 @pytest.mark.usefixtures("inner")
 def test_a_large_answer_is_cut() -> None:
     with receiver(endless) as found:
-        answer = outside.post(found.url, b"{}", {})
+        answer = outside.post(found.url, b"{}", {}, seconds=MINUTE)
     assert (answer.status, answer.words) == (200, "y" * outside.KEPT)
 
 
 @pytest.mark.usefixtures("inner")
 def test_a_redirect_is_not_followed() -> None:
     with receiver(answering(302, Location="http://169.254.169.254/latest/meta-data/")) as found:
-        answer = outside.post(found.url, b"{}", {})
+        answer = outside.post(found.url, b"{}", {}, seconds=MINUTE)
     assert answer.status == 302
     assert "169.254.169.254" in answer.words
     assert len(found.heard) == 1
@@ -166,7 +169,7 @@ def test_a_redirect_is_not_followed() -> None:
 @pytest.mark.usefixtures("inner")
 def test_a_receiver_that_dies_or_is_gone_or_speaks_no_tls() -> None:
     with receiver(dying) as found:
-        died = outside.post(found.url, b"{}", {})
+        died = outside.post(found.url, b"{}", {}, seconds=MINUTE)
         plain = outside.post(found.url.replace("http:", "https:"), b"{}", {}, seconds=MINUTE)
-    gone = outside.post(found.url, b"{}", {})
+    gone = outside.post(found.url, b"{}", {}, seconds=MINUTE)
     assert [(answer.status, answer.is_unreachable) for answer in (died, plain, gone)] == [(None, True)] * 3

@@ -67,8 +67,8 @@ def test_a_real_receiver_can_tell_that_the_call_is_ours(settings: Settings) -> N
     settings.WEBHOOK_INNER_HOSTS = ["127.0.0.1"]
     with receiver(answering(201, "made")) as found:
         (call,) = call_for(make_contact(), url=found.url)
-        assert webhooks.send_due(NOW) == webhooks.Report(sent=1)
-        assert webhooks.send_due(NOW + MINUTE) == webhooks.Report()
+        assert webhooks.send_due(NOW, seconds=60.0) == webhooks.Report(sent=1)
+        assert webhooks.send_due(NOW + MINUTE, seconds=60.0) == webhooks.Report()
     (heard,) = found.heard
     assert heard.headers["Content-Type"] == "application/json; charset=utf-8"
     moment, _comma, sent = heard.headers["Ripen-Signature"].partition(",v1=")
@@ -86,17 +86,17 @@ def test_failing_calls_are_tried_again_with_one_key_and_given_up_in_the_end(sett
         (call,) = call_for(make_contact(), url=found.url)
         moment = NOW
         for minutes in (*webhooks.BACK_OFF, 0):
-            webhooks.send_due(moment)
-            assert webhooks.send_due(moment) == webhooks.Report()
+            webhooks.send_due(moment, seconds=60.0)
+            assert webhooks.send_due(moment, seconds=60.0) == webhooks.Report()
             moment += timedelta(minutes=minutes)
         call.refresh_from_db()
         assert (call.state, call.status, call.tries, call.problem) == ("failed", 500, 8, "The receiver answered 500.")
-        assert webhooks.send_due(moment + timedelta(days=30)) == webhooks.Report()
+        assert webhooks.send_due(moment + timedelta(days=30), seconds=60.0) == webhooks.Report()
         assert queries.holds("webhooks_say_why")
         client.force_login(make_user())
         found.behave = answering(200)
         client.post(reverse("nurture:webhook-retry", args=[call.pk]))
-        assert webhooks.send_due(WebhookCall.objects.get().due_at) == webhooks.Report(sent=1)
+        assert webhooks.send_due(WebhookCall.objects.get().due_at, seconds=60.0) == webhooks.Report(sent=1)
     assert found.keys == [str(call.token)] * 9
     assert len({one.body for one in found.heard}) == 1
 
@@ -114,7 +114,7 @@ def test_failing_calls_are_tried_again_with_one_key_and_given_up_in_the_end(sett
 )
 def test_what_becomes_of_an_answer(answer: outside.Answer, state: str, after: timedelta | None) -> None:
     (call,) = call_for(make_contact())
-    webhooks.send_due(NOW, post=says(answer))
+    webhooks.send_due(NOW, seconds=60.0, post=says(answer))
     call.refresh_from_db()
     assert call.state == state
     assert call.problem
@@ -127,7 +127,7 @@ def test_an_inner_address_is_refused_at_the_moment_of_the_call() -> None:
         raise outside.Refused("inside")
 
     (call,) = call_for(make_contact())
-    assert webhooks.send_due(NOW, post=post) == webhooks.Report(failed=1)
+    assert webhooks.send_due(NOW, seconds=60.0, post=post) == webhooks.Report(failed=1)
     call.refresh_from_db()
     assert (call.state, call.status, call.problem) == ("failed", None, "inside")
 
@@ -141,7 +141,7 @@ def test_a_receiver_that_cannot_be_reached_rests_and_holds_nobody_up() -> None:
         asked.append(url)
         return outside.Answer(None, "down", None, True) if "down" in url else outside.Answer(200, "ok")
 
-    assert webhooks.send_due(NOW, post=post) == webhooks.Report(sent=2, again=1, put_back=4)
+    assert webhooks.send_due(NOW, seconds=60.0, post=post) == webhooks.Report(sent=2, again=1, put_back=4)
     assert sorted(asked) == ["https://down.example.com"] + ["https://up.example.com"] * 2
     down = WebhookCall.objects.filter(origin="https://down.example.com:443")
     assert sorted(down.values_list("tries", "due_at")) == [(0, NOW + MINUTE)] * 4 + [(1, NOW + MINUTE)]
@@ -156,10 +156,10 @@ def test_a_worker_that_died_leaves_a_lease_and_the_call_is_made_again() -> None:
 
     call_for(make_contact())
     with pytest.raises(SystemExit):
-        webhooks.send_due(NOW, post=dies)
+        webhooks.send_due(NOW, seconds=60.0, post=dies)
     assert WebhookCall.objects.get().state == "sending"
-    assert webhooks.send_due(NOW + MINUTE, post=fine) == webhooks.Report()
-    assert webhooks.send_due(NOW + webhooks.LEASE, post=fine) == webhooks.Report(sent=1)
+    assert webhooks.send_due(NOW + MINUTE, seconds=60.0, post=fine) == webhooks.Report()
+    assert webhooks.send_due(NOW + webhooks.LEASE, seconds=60.0, post=fine) == webhooks.Report(sent=1)
     assert keys == [str(WebhookCall.objects.get().token)]
 
 
@@ -169,7 +169,7 @@ def test_what_a_late_worker_heard_changes_nothing() -> None:
 
     (call,) = call_for(make_contact())
     (claimed,) = webhooks._claim(NOW)
-    webhooks.send_due(NOW + webhooks.LEASE, post=fine)
+    webhooks.send_due(NOW + webhooks.LEASE, seconds=60.0, post=fine)
     webhooks._record(claimed, late("", b"", {}), NOW, webhooks.Report())
     call.refresh_from_db()
     assert (call.state, call.status) == ("sent", 200)
@@ -189,7 +189,7 @@ def test_the_pages_show_status_and_secret_to_whom_they_may(
     rows: int, client: Client, django_assert_num_queries: Any
 ) -> None:
     calls = call_for(*make_people(rows))
-    webhooks.send_due(NOW, post=says(outside.Answer(404, "<b>nothing</b> here")))
+    webhooks.send_due(NOW, seconds=60.0, post=says(outside.Answer(404, "<b>nothing</b> here")))
     client.force_login(make_user(SALES))
     client.get(reverse("nurture:webhook-list"))
     with django_assert_num_queries(6):
