@@ -397,23 +397,26 @@ def estimated_rows(table: str) -> int:
 
 
 def frequent_values() -> dict[str, list[str]]:
-    """What a filter can suggest for source, country and tags: the planner's most common values and those of the newest contacts.
+    """What a filter can suggest for source, country and tags: the values of the newest contacts and the planner's most common ones.
 
-    One statement; it reads the statistics and 5,000 contacts by the index of the list's order, never everybody.
+    One statement; it reads 5,000 contacts by the index of the list's order, never everybody. The statistics add to those only
+    when there are more: they are as old as the last ANALYZE and may name what nobody has any more.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             """
             WITH newest AS MATERIALIZED (
                 SELECT source, country, tags FROM leads_contact ORDER BY created_at DESC, id DESC LIMIT 5000
+            ), common AS (
+                SELECT attname, most_common_vals, most_common_elems FROM pg_stats
+                WHERE schemaname = current_schema AND tablename = 'leads_contact' AND attname IN ('source', 'country', 'tags')
+                  AND (SELECT count(*) FROM newest) = 5000
             ), known (field, value) AS (
                 SELECT 'source', source FROM newest
                 UNION SELECT 'country', country FROM newest
                 UNION SELECT 'tags', unnest(tags) FROM newest
-                UNION SELECT attname::text, unnest(most_common_vals::text::text[]) FROM pg_stats
-                WHERE schemaname = current_schema AND tablename = 'leads_contact' AND attname IN ('source', 'country')
-                UNION SELECT 'tags', unnest(most_common_elems::text::text[]) FROM pg_stats
-                WHERE schemaname = current_schema AND tablename = 'leads_contact' AND attname = 'tags'
+                UNION SELECT attname::text, unnest(most_common_vals::text::text[]) FROM common WHERE attname <> 'tags'
+                UNION SELECT 'tags', unnest(most_common_elems::text::text[]) FROM common WHERE attname = 'tags'
             )
             SELECT field, array_agg(value ORDER BY lower(value), value) FROM known WHERE value <> '' GROUP BY field
             """

@@ -18,6 +18,7 @@ from leads import lists
 from leads.access import ADMIN, MARKETER, SALES
 from leads.lists import ContactQuery
 from leads.models import AuditEntry, Company, Contact, CustomField, Mark, StageMove
+from leads.queries import frequent_values
 from leads.workspace import workspace
 from segments.models import Membership, Segment
 from tests.makers import NOW, clear_marks, make_activity, make_company, make_contact, make_deal, make_owner, make_user
@@ -159,6 +160,14 @@ def test_filters_suggest_what_is_there(marketer: Client, people: dict[str, Any])
     assert shown["country"] == [("Atlantis", "Atlantis"), ("DE", "Germany")]
     assert [str(value) for value, _label in shown["tags"]] == ["VIP", "vip", "x"]
     assert [label for _value, label in shown["owner"]] == ["Nobody", "Ana"]
+
+
+def test_filters_of_few_contacts_suggest_nothing_that_nobody_has_any_more() -> None:
+    gone = [make_contact(source="stand", country="FR", tags=["fair"]) for _ in range(3)]
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE leads_contact")
+    Contact.objects.filter(pk__in=[one.pk for one in gone]).delete()
+    assert frequent_values() == {"source": [], "country": [], "tags": []}
 
 
 def test_a_rare_value_stays_choosable() -> None:
