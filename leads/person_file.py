@@ -35,17 +35,6 @@ else:
 LONGEST_SHOWN = 1_000  # characters of a value on the page to read; the JSON beside it holds all
 MOST_SHOWN = 2_000  # rows of a chapter there
 IN_MEMORY = 5_000_000  # bytes of a file before it goes to the disk
-# Beside the chapters: tables whose rows only repeat, sum up or schedule what a chapter tells.
-REPEATED = frozenset(
-    {
-        "leads_activitykey",
-        "leads_mark",
-        "leads_signal",
-        "nurture_triggermatch",
-        "scoring_graduationspared",
-        "scoring_scoredue",
-    }
-)
 Row = Mapping[str, Any]
 
 

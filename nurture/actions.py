@@ -218,12 +218,6 @@ def set_triggers(
     return row
 
 
-def set_trigger(draft: ProgramVersion, *, edit_number: int, segment: Segment | None, now: datetime) -> ProgramVersion:
-    """One segment lets people in, and nothing else; without one nobody enters."""
-    triggers = way_in.of_segment(segment.slug) if segment is not None else []
-    return set_triggers(draft, edit_number=edit_number, triggers=triggers, now=now)
-
-
 def _first_segment(triggers: way_in.Document) -> Segment | None:
     slugs = way_in.segments(triggers)
     return Segment.objects.filter(slug=slugs[0]).first() if slugs else None

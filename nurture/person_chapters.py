@@ -20,9 +20,8 @@ def register() -> None:
         Chapter("steps", _("Steps of programs"), frozenset({"nurture_stepvisit"}), _visits, order=61),
         Chapter("mails", _("Mails"), frozenset({"nurture_sending"}), _mails, _forget_mails, 62, MACHINES),
         Chapter("entries", _("Programs that let them in later"), frozenset({"nurture_entryplace"}), _places, order=65),
-        Chapter("webhook_calls", _("Told to other systems"), frozenset({"nurture_webhookcall"}), _calls, order=63),
-        Chapter("tasks", _("Tasks"), frozenset({"nurture_task"}), _tasks, order=64),
-        Chapter("webhooks", _("Told to other systems"), frozenset({"nurture_webhookcall"}), _webhooks, order=64),
+        Chapter("tasks", _("Tasks"), frozenset({"nurture_task"}), _tasks, order=63),
+        Chapter("webhook_calls", _("Told to other systems"), frozenset({"nurture_webhookcall"}), _calls, order=64),
     ):
         register_chapter(chapter)
 
@@ -70,11 +69,6 @@ def _calls(person: Person) -> Iterable[Row]:
 def _tasks(person: Person) -> Iterable[Row]:
     rows = Task.objects.filter(contact=person.contact_id).order_by("created_at", "id")
     return rows.values("created_at", "title", "due_at", "done_at")
-
-
-def _webhooks(person: Person) -> Iterable[Row]:
-    rows = WebhookCall.objects.filter(contact=person.contact_id).order_by("queued_at", "id")
-    return rows.values("queued_at", "url", "state", "answered_at", "body")
 
 
 def _places(person: Person) -> Iterable[Row]:

@@ -226,17 +226,22 @@ def insert(document: Document, place: Place, kind: str, values: Mapping[str, Any
     changed = copy.deepcopy(document)
     node: Document = {"id": new_id(), "kind": kind, **copy.deepcopy(dict(values))}
     node |= {way: [] for way in KINDS[kind].ways_for(values)}
+    _put(changed, place, node)
+    return changed, str(node["id"])
+
+
+def _put(document: Document, place: Place, node: Document) -> None:
+    """The node goes into the document itself. Raises NoSuchStep when the place is gone."""
     if place.step == START:
-        changed["steps"].insert(0, node)
-        return changed, str(node["id"])
-    siblings, index = _locate(changed["steps"], place.step)
+        document["steps"].insert(0, node)
+        return
+    siblings, index = _locate(document["steps"], place.step)
     if not place.way:
         siblings.insert(index + 1, node)
     elif place.way in _ways(siblings[index]):
         siblings[index].setdefault(place.way, []).insert(0, node)
     else:
         raise NoSuchStep(str(place))
-    return changed, str(node["id"])
 
 
 def replace(document: Document, step_id: str, values: Mapping[str, Any]) -> Document:
@@ -292,16 +297,7 @@ def paste(document: Document, place: Place, node: Document, *, moved: str = "") 
         if place.step in {child["id"] for child in _nodes_of(node)}:
             raise NoSuchStep(str(place))
         changed = remove(changed, moved)
-    if place.step == START:
-        changed["steps"].insert(0, node)
-        return changed, str(node["id"])
-    siblings, index = _locate(changed["steps"], place.step)
-    if not place.way:
-        siblings.insert(index + 1, node)
-    elif place.way in _ways(siblings[index]):
-        siblings[index].setdefault(place.way, []).insert(0, node)
-    else:
-        raise NoSuchStep(str(place))
+    _put(changed, place, node)
     return changed, str(node["id"])
 
 

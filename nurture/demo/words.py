@@ -252,7 +252,6 @@ DOWNLOADS = (
 WEBINARS = ("Downtime in numbers", "Energy cost per part", "From Excel to live OEE", "Retrofit an old line in a day")
 VIDEOS = ("Line Monitor in three minutes", "Customer story: Stahlberg Casting", "Sensor Kit unboxing")
 NEWSLETTERS = "Shop floor letter"
-FORMS = ("Contact us", "Request a quote", "Resource download", "Webinar sign-up")
 SALES_PEOPLE = (
     ("Mara Lindqvist", "DACH"),
     ("Jonas Albrecht", "DACH"),

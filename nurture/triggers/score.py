@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy
 from nurture.kinds import Names, StepForm
 from nurture.kinds.base import is_text
 from nurture.triggers.base import TriggerKind, Values, missing
+from scoring.grades import GRADES
 
-GRADES = [f"{fit}{behaviour}" for fit in "ABCD" for behaviour in "1234"]
 PARTS = {
     "total": gettext_lazy("total"),
     "fit": gettext_lazy("fit"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,10 @@ from tests.makers import NOW, make_activity, make_contact, make_deal, make_user
 pytestmark = pytest.mark.django_db
 
 ADA = "ada@example.test"
+# Tables whose rows only repeat, sum up or schedule what a chapter tells.
+REPEATED = {
+    "leads_activitykey", "leads_mark", "leads_signal", "nurture_triggermatch", "scoring_graduationspared", "scoring_scoredue",
+}  # fmt: skip
 REFUSED_TO_OTHERS = {MARKETER: 403, SALES: 403, ADMIN: 200}
 
 
@@ -45,14 +50,15 @@ def body_of(answer: Any) -> bytes:
     return b"".join(answer.streaming_content)
 
 
-def test_no_table_that_names_a_contact_is_left_out() -> None:
+def test_no_table_that_names_a_contact_is_left_out_or_told_twice() -> None:
     naming = {"leads_contact", "leads_mark"}
     for model in apps.get_models():
         for field in model._meta.get_fields():
             if isinstance(field, models.ForeignKey) and field.related_model is Contact:
                 naming.add(model._meta.db_table)
-    told = {table for chapter in person_file.chapters() for table in chapter.tables}
-    assert naming - told == person_file.REPEATED
+    told = Counter(table for chapter in person_file.chapters() for table in chapter.tables)
+    assert naming - told.keys() == REPEATED
+    assert [table for table, times in told.items() if times > 1] == []
 
 
 def test_the_file_holds_what_is_kept_to_read_and_for_machines(admin: Client) -> None:

@@ -15,6 +15,7 @@ from leads.models import Contact, StageMove
 from nurture import actions, consequences, engine, queries, turn
 from nurture.kinds import tags
 from nurture.models import Enrolment, Program, Sending, StepVisit, Task
+from nurture.triggers.document import of_segment
 from segments.models import Membership, Segment
 from segments.renaming import Rename
 from segments.turn import turn as segments_turn
@@ -349,8 +350,9 @@ def test_a_trigger_that_asks_about_its_own_program_is_refused() -> None:
     program = make_program(wait(1), live=False)
     loops = make_segment({"in_program": program.slug})
     draft = program.versions.get()
+    triggers = of_segment(loops.slug)
     with pytest.raises(actions.NurtureRefused, match="depends on this program"):
-        actions.set_trigger(draft, edit_number=draft.edit_number, segment=loops, now=NOW)
+        actions.set_triggers(draft, edit_number=draft.edit_number, triggers=triggers, now=NOW)
 
 
 def test_the_database_refuses_two_next_steps_and_none() -> None:
