@@ -138,6 +138,9 @@ def _postgres_command(home: Path, *, durable: bool) -> list[str]:
         settings["dynamic_shared_memory_type"] = "mmap"
     if not durable:
         settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+        settings["autovacuum"] = (
+            "off"  # when it looks is chance, and with its statistics change plans and the order of rows
+        )
     options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in settings.items())
     return [
         str(postgres_binary("pg_ctl")),
