@@ -8,34 +8,25 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections import Counter
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import QuerySet
+from pytest_django import Settings
 
-from leads.models import Contact, CustomField
-from nurture import engine, queries, sending, turn
-from nurture.kinds import KINDS
-from nurture.models import Enrolment, Program, Sending, SplitPass, StepVisit, Task, WebhookCall
-from scoring.models import HandOff, Notice, PointsGiven
-from segments.models import Membership
+from nurture import notices, sending
 from tests.database import wait_until_alone, wait_until_joined
+from tests.faults import everything
 from tests.faults.running import run, start
-from tests.makers import NOW, make_owner, make_user
-from tests.nurture import random_programs
-from tests.nurture.makers import make_people, make_program, make_template, put_in, segment_of, set_workspace, step, wait
+from tests.makers import NOW
+from tests.nurture.receiver import answering, receiver
 from tests.nurture.sink import sink
-from tests.scoring.conftest import make_model
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PEOPLE = int(os.environ.get("FAULT_PEOPLE", "12"))
 KILLS = int(os.environ.get("FAULT_KILLS", "2"))
-HOT = {"field": "contact.tags", "op": "includes_any", "value": [random_programs.HOT]}
 
 POINTS = [
     "nurture.kinds.give_points:give_points:after:1",
@@ -47,85 +38,24 @@ POINTS = [
 ]
 
 
-def build(people: int = PEOPLE) -> Program:
-    """Everybody has entered a program in which each kind of step stands, and nobody has moved."""
-    set_workspace(sender_email="ada@plant.test", postal_address="Hauptstr. 1")
-    CustomField.objects.create(of="contact", key="renewal", label="Renewal", type="date")
-    owner = make_owner("Olga", user=make_user())
-    make_template(slug="letter")
-    found = make_people(people, stage="inquiry", owner=owner)
-    make_model(rules=[("fit", "Hot", 1, HOT)])
-    other = make_program(wait(30), name="Other", intake="new")
-    Program.objects.filter(pk=other.pk).update(slug="other")
-    fixed = segment_of(other).slug
-    steps = [node | ({"segment": fixed} if "segment" in node else {}) for node in random_programs.every_kind().steps]
-    steps[:0] = [
-        step("split", "split", weights={"a": 1, "b": 1}, winner={"conditions": HOT, "days": 1}, a=[], b=[]),
-        step("notify", "notify", text="Look", whom="owner"),
-        step("webhook", "webhook", url="https://receiver.example/ripen"),
-    ]
-    assert {node["kind"] for node in steps} == set(KINDS)
-    program = make_program(*steps, name="Everything")
-    put_in(segment_of(program), found)
-    turn.take_in(NOW)
-    return program
-
-
-def finish(at: datetime = NOW) -> None:
-    """As the next beats do; the killed worker's locks fall with its connection."""
-    wait_until_alone()
-    until = time.monotonic() + 300
-    while Enrolment.objects.filter(state="active", next_step_at__lte=at).exists():
-        engine.run_due(at, batch=500)
-        assert time.monotonic() < until, "somebody is stuck"
-
-
-def assert_once(program: Program) -> None:
-    ids = sorted(Contact.objects.values_list("pk", flat=True))
-    once = dict.fromkeys(ids, 1)
-    visits = StepVisit.objects.filter(enrolment__program=program)
-    done = [key for key in ("start", *(node["id"] for node in program.versions.get().tree["steps"])) if key not in "we"]
-    assert Counter(visits.values_list("step", flat=True)) == dict.fromkeys(done, len(ids))
-    assert set(Enrolment.objects.filter(program=program).values_list("state", "step")) == {("active", "w")}
-    assert whose(Sending.objects.all()) == once
-    assert whose(Task.objects.all()) == once
-    assert whose(PointsGiven.objects.all()) == once
-    assert whose(HandOff.objects.all()) == once
-    assert whose(WebhookCall.objects.all()) == once
-    assert whose(Notice.objects.filter(kind=Notice.Kind.PROGRAM)) == once
-    assert (
-        whose(Enrolment.objects.filter(program__slug="other", state="left", ended_why=f"program:{program.slug}"))
-        == once
-    )
-    assert Counter(SplitPass.objects.values_list("enrolment__contact_id", flat=True)) == once
-    fixed = Membership.objects.filter(segment__triggered_versions__program__slug="other")
-    assert Counter(fixed.exclude(until=None).values_list("contact_id", flat=True)) == once
-    assert not fixed.filter(until=None).exists()
-    assert set(Contact.objects.values_list("stage", "source", "owner__name")) == {("mql", "x", "Olga")}
-    assert not any(tags for (tags,) in Contact.objects.values_list("tags"))
-    assert {name for name in queries.INVARIANTS if not queries.holds(name)} == set()
-
-
-def whose(rows: QuerySet[Any]) -> Counter[int]:
-    return Counter(rows.values_list("contact_id", flat=True))
-
-
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_at(point: str) -> None:
-    program = build()
+    program = everything.build(PEOPLE)
     assert run("walk", now=NOW, kill=point) == -9
-    finish()
-    assert_once(program)
+    everything.finish()
+    everything.assert_once(program)
 
 
-def test_killed_at_random_cut_off_and_the_cache_emptied() -> None:
+def test_killed_at_random_cut_off_and_the_cache_emptied(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when machines fail: workers die at any moment, all connections to the database are cut at once, Redis forgets everything."""
-    program = build()
+    settings.WEBHOOK_INNER_HOSTS = ["127.0.0.1"]
+    monkeypatch.setenv("WEBHOOK_INNER_HOSTS", "127.0.0.1")
     chance = random.Random(11)
-    with sink() as smtp:
+    with sink() as smtp, receiver(answering(200, "ok")) as http:
+        program = everything.build(PEOPLE, url=http.url)
         for number in range(KILLS):
             at = NOW + timedelta(minutes=10 * number)
-            worker = start("both", now=at, port=smtp.port, batch=max(10, PEOPLE // 50), rounds=200)
+            worker = start("all", now=at, port=smtp.port, batch=max(10, PEOPLE // 50), rounds=200)
             wait_until_joined()
             time.sleep(chance.uniform(0.0, 1.5))  # any moment will do
             if number % 3 == 1:
@@ -135,17 +65,12 @@ def test_killed_at_random_cut_off_and_the_cache_emptied() -> None:
             worker.communicate()
             wait_until_alone()
         over = NOW + timedelta(minutes=10 * KILLS)
-        finish(over)
-        assert_once(program)
-        for minutes in (0, 3, 6, 7):
-            sending.send_due(over + timedelta(minutes=minutes), server=smtp.server)
-        received = Counter(smtp.recipients)
-    assert max(received.values(), default=0) <= 1
-    sent = set(Sending.objects.filter(state="sent").values_list("address", flat=True))
-    uncertain = set(Sending.objects.filter(state="uncertain").values_list("address", flat=True))
-    assert sent <= set(received)
-    assert set(received) | uncertain == set(Contact.objects.values_list("email", flat=True))
-    assert len(uncertain) <= KILLS * 2 * sending.SLICE
+        everything.finish(over)
+        everything.finish_outside(over, smtp)
+        everything.assert_once(program)
+        assert everything.assert_mailed_once(smtp) <= KILLS * 2 * sending.SLICE
+        assert everything.assert_told_once(smtp) <= KILLS * notices.AT_ONCE
+        everything.assert_called_once(http)
 
 
 def cut_off() -> None:

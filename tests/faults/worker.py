@@ -1,6 +1,7 @@
 """A worker of its own process for fault tests: walks or sends, and kills itself with SIGKILL at a marked point.
 
-python -m tests.faults.worker walk|send|both|take_in|call --now ISO [--kill MODULE:FUNCTION:before|after:N] [--port N] [--batch N] [--rounds N]
+python -m tests.faults.worker walk|send|both|all|take_in|turn|call --now ISO [--kill MODULE:FUNCTION:before|after:N] [--port N] [--batch N] [--rounds N]
+python -m tests.faults.worker serve --now ISO --schedule FILE    the product's own Celery worker and beat
 """
 
 from __future__ import annotations
@@ -39,19 +40,34 @@ def kill_at(point: str) -> None:
     setattr(owner, name, dying)
 
 
+def serve(now: datetime, schedule: str) -> None:
+    """Celery's worker of two processes as the product starts it, with the beat inside; its clock begins at `now` and beats are short."""
+    from django.utils import timezone
+
+    from config.celery import app
+
+    began = time.monotonic()
+    timezone.now = lambda: now + timedelta(seconds=time.monotonic() - began)
+    for entry in app.conf.beat_schedule.values():
+        entry["schedule"] = 0.2
+    options = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--pool=prefork", "--concurrency=2"]
+    app.worker_main(["worker", "--queues=engine", "--beat", f"--schedule={schedule}", *options])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("job", choices=["walk", "send", "both", "take_in", "call"])
+    parser.add_argument("job", choices=["walk", "send", "both", "all", "take_in", "turn", "call", "serve"])
     parser.add_argument("--now", required=True)
     parser.add_argument("--kill")
     parser.add_argument("--port", type=int)
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--schedule")
     arguments = parser.parse_args()
     django.setup()
     from django.conf import settings
 
-    from nurture import engine, sending, turn, webhooks
+    from nurture import engine, notices, sending, turn, webhooks
     from nurture.smtp import Server
 
     settings.LOGGING_CONFIG = None
@@ -59,17 +75,23 @@ def main() -> None:
         kill_at(arguments.kill)
     turn.PAGE = 10
     now = datetime.fromisoformat(arguments.now)
+    if arguments.job == "serve":
+        serve(now, arguments.schedule)
     server = Server("127.0.0.1", arguments.port, seconds=60.0) if arguments.port else None
     for round_number in range(arguments.rounds):
         at = now + timedelta(seconds=round_number)
         if arguments.job == "take_in":
             turn.take_in(at)
-        if arguments.job in ("walk", "both"):
+        if arguments.job == "turn":
+            turn.turn(at)
+        if arguments.job in ("walk", "both", "all"):
             engine.run_due(at, batch=arguments.batch)
-        if arguments.job in ("send", "both"):
+        if arguments.job in ("send", "both", "all"):
             sending.send_due(at, server=server)
-        if arguments.job == "call":
+        if arguments.job in ("call", "all"):
             webhooks.send_due(at, seconds=120.0)
+        if arguments.job == "all":
+            notices.send_due(at, server=server)
         if arguments.rounds > 1:
             time.sleep(0.01)
 
