@@ -176,7 +176,8 @@ CSRF_COOKIE_SECURE = _tls
 SECURE_HSTS_SECONDS = 31_536_000 if _tls else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _tls
 SECURE_HSTS_PRELOAD = _tls
-if boolean("BEHIND_PROXY", default=False):
+BEHIND_PROXY = boolean("BEHIND_PROXY", default=False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # 300 mapped columns of an import make more fields than Django's default of 1,000 allows.

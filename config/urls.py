@@ -23,4 +23,5 @@ urlpatterns = [
     path("segments/", include("segments.urls")),
     path("scoring/", include("scoring.urls")),
     path("programs/", include("nurture.urls")),
+    path("e/", include("nurture.urls_tracked")),
 ]

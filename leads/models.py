@@ -553,12 +553,24 @@ class MailPreference(models.Model):
         WEEKLY = "weekly", _("at most once a week")
         MONTHLY = "monthly", _("at most once a month")
 
+    class Tracking(models.TextChoices):
+        YES = "yes", _("yes")
+        NO = "no", _("no")
+
     DAYS = {Pace.WEEKLY.value: 7, Pace.MONTHLY.value: 30}
 
     address_hash = models.CharField(max_length=64, primary_key=True)
     pace = models.CharField(max_length=7, choices=Pace, default=Pace.ANY)
     language = models.CharField(max_length=35, blank=True, default="")
     paused_until = models.DateTimeField(null=True)
+    tracking = models.CharField(
+        max_length=3,
+        choices=Tracking,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Whether opens and clicks may be noted; empty: they never said.",
+    )
     updated_at = models.DateTimeField()
 
     def __str__(self) -> str:

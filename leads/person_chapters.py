@@ -127,7 +127,7 @@ def _forget_asked(person: Person, now: datetime) -> None:
 
 def _wishes(person: Person) -> Iterable[Row]:
     rows = MailPreference.objects.filter(pk__in=person.digests).order_by("updated_at")
-    return rows.values("pace", "language", "paused_until", "updated_at")
+    return rows.values("pace", "language", "paused_until", "tracking", "updated_at")
 
 
 def _forget_wishes(person: Person, now: datetime) -> None:

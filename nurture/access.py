@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.core.cache import cache
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
@@ -64,9 +65,25 @@ def contact_named(text: str) -> Contact | None:
 
 def is_flooding(request: HttpRequest) -> bool:
     """Whether this address asked for too many public links within the minute. Two round trips to the cache."""
-    key = f"nurture:public:{request.META.get('REMOTE_ADDR', '')}"
+    return asks_too_often(request, "public", PUBLIC_TRIES)
+
+
+def asks_too_often(request: HttpRequest, what: str, most: int) -> bool:
+    """Whether this address asked for something more than so many times within the minute. Two round trips to the cache."""
+    return is_over(f"{what}:{client_address(request)}", most)
+
+
+def is_over(what: str, most: int) -> bool:
+    """Counts one more of it within the minute: whether that is more than allowed. Two round trips to the cache."""
+    key = f"nurture:{what}"
     cache.add(key, 0, timeout=60)
     try:
-        return int(cache.incr(key)) > PUBLIC_TRIES
+        return int(cache.incr(key)) > most
     except ValueError:  # it expired between the two
         return False
+
+
+def client_address(request: HttpRequest) -> str:
+    """Who asks: the connection's other end, or, behind a proxy of ours, whom that one names last."""
+    named = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() if settings.BEHIND_PROXY else ""
+    return named[:64] or str(request.META.get("REMOTE_ADDR", ""))

@@ -31,12 +31,15 @@ from nurture.models import (
     Template,
 )
 from nurture.patterns.pattern import Letter, Pattern
+from nurture.tracking.judging import note_unsubscribed
 from nurture.triggers import document as way_in
 from segments import graph
 from segments.models import Segment
 
 MOST_PAST_EDITS = 30  # of a draft that can be taken back
-RESERVED_SLUGS = frozenset({"add", "new", "outbox", "templates", "tasks", "health", "budget", "webhooks", "u"})
+RESERVED_SLUGS = frozenset(
+    {"add", "new", "outbox", "templates", "tasks", "health", "budget", "webhooks", "u", "results", "tracking"}
+)
 
 
 class NurtureRefused(Exception):
@@ -631,6 +634,8 @@ def unsubscribe(
             contact=sending.contact,
             proof={**proof, "sending": sending.pk},
         )
+        if is_news:
+            note_unsubscribed(sending, now=now)
         if is_news and sending.contact_id is not None:
             activity = NewActivity(
                 sending.contact_id,

@@ -119,13 +119,14 @@ class Written:
     text: str
     headers: list[tuple[str, str]]
     opens_at: datetime | None = None
+    is_tracked: bool = False
 
 
 # Those who wait for the same place come back in the order of their programs' priority, a millisecond apart.
 _CLAIM = f"""
     WITH written AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%(mails)s::json)
-            row (id bigint, message_id text, subject text, html text, text text, headers json, opens_at timestamptz)
+            row (id bigint, message_id text, subject text, html text, text text, headers json, opens_at timestamptz, is_tracked boolean)
     ), verdict AS MATERIALIZED (
         SELECT s.id, s.address, s.due_at, s.queued_at, w.opens_at, p.state IS NOT DISTINCT FROM 'paused' AS is_held,
             lower(split_part(s.address, '@', -1) COLLATE "pg_c_utf8") AS domain,
@@ -198,7 +199,7 @@ _CLAIM = f"""
         claimed_at = CASE f.state WHEN 'sending' THEN %(now)s::timestamptz END,
         tries = s.tries + CASE f.state WHEN 'sending' THEN 1 ELSE 0 END,
         carrier = %(carrier)s, message_id = w.message_id, subject = w.subject, html = w.html, text = w.text,
-        headers = w.headers::jsonb
+        headers = w.headers::jsonb, is_tracked = w.is_tracked
     FROM final f JOIN written w USING (id) WHERE s.id = f.id
     RETURNING s.id, s.state
 """

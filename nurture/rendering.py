@@ -20,6 +20,7 @@ from liquid.exceptions import LiquidError
 
 from leads.models import Company, Contact, Owner, Workspace
 from nurture.models import Template
+from nurture.tracking.links import hosts_in
 
 LARGEST_BODY = 500_000  # characters of a template's source
 LONGEST_SUBJECT = 250  # characters; a longer one is cut, since no reader shows more
@@ -97,6 +98,7 @@ class Compiled:
     subject: BoundTemplate
     html: BoundTemplate
     text: BoundTemplate
+    hosts: frozenset[str] = frozenset()  # that the template itself names: links to them may lead by us
 
     def fill(self, context: Mapping[str, Any]) -> Mail:
         """Raises BadTemplate when a placeholder or loop fails for this person."""
@@ -128,6 +130,7 @@ def compile_source(format: str, subject: str, preheader: str, body: str) -> Comp
             _TEXT.from_string(subject, name="subject"),
             _HTML.from_string(html, name="body"),
             _TEXT.from_string(to_text(html), name="text"),
+            hosts_in(html),
         )
     except (LiquidError, RecursionError) as error:
         raise BadTemplate(_liquid_words(error)) from error

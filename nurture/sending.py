@@ -38,6 +38,7 @@ from nurture.message import BadAddress, Envelope, Message, build
 from nurture.models import Sending
 from nurture.rendering import BadTemplate, compiled, context_for
 from nurture.smtp import Answer, Connection, Server, Verdict, configured
+from nurture.tracking import plans as tracking
 
 log = logging.getLogger(__name__)
 
@@ -215,11 +216,12 @@ def _prepare(clock: _Clock, report: Report) -> _Slice | None:
     if not rows:
         return None
     home = workspace()
+    tracked = tracking.plans(rows)
     failed: dict[str, list[int]] = {}
     prepared = _Slice(reserved_until, sorted({row.address for row in rows}), [], {})
     for sending in rows:
         try:
-            message, written = write(sending, home, at=at)
+            message, written = write(sending, home, at=at, plan=tracked.get(sending.pk))
         except (BadTemplate, BadAddress) as error:
             failed.setdefault(str(error)[:300], []).append(sending.pk)
         except Exception as error:  # one mail must not stop the others, nor come back for ever
@@ -237,8 +239,11 @@ def _prepare(clock: _Clock, report: Report) -> _Slice | None:
     return prepared
 
 
-def write(sending: Sending, home: Workspace, *, at: datetime) -> tuple[Message, queries_sending.Written]:
-    """The mail of one sending, as bytes and as it is stored. Raises BadTemplate or BadAddress."""
+def write(
+    sending: Sending, home: Workspace, *, at: datetime, plan: tracking.Plan | None = None
+) -> tuple[Message, queries_sending.Written]:
+    """The mail of one sending, as bytes and as it is stored. Raises BadTemplate or BadAddress. One statement without its plan."""
+    plan = plan or tracking.plans([sending]).get(sending.pk, tracking.UNTOUCHED)
     link = unsubscribe_url(sending)
     context = context_for(
         sending.contact,
@@ -249,7 +254,8 @@ def write(sending: Sending, home: Workspace, *, at: datetime) -> tuple[Message, 
     )
     if sending.consent_request is not None:
         context |= confirmations.placeholders(sending.consent_request)
-    mail = compiled(sending.template).fill(context)
+    template = compiled(sending.template)
+    mail = plan.with_values(template.fill(context), template.hosts)
     if sending.is_test:
         mail = type(mail)(_("[Test] %(subject)s") % {"subject": mail.subject}, mail.html, mail.text)
     envelope = Envelope(
@@ -265,7 +271,7 @@ def write(sending: Sending, home: Workspace, *, at: datetime) -> tuple[Message, 
         campaign=sending.template.slug,
         is_automatic=sending.is_operational and not sending.is_test,
     )
-    message = build(mail, envelope, at=at)
+    message = build(plan.leading_by_us(mail, template.hosts), envelope, at=at)
     stored = queries_sending.Written(
         sending.pk,
         message.message_id,
@@ -274,6 +280,7 @@ def write(sending: Sending, home: Workspace, *, at: datetime) -> tuple[Message, 
         _storable(mail.text),
         message.headers,
         None if sending.is_operational else window.opens_at(home, sending.contact, at),
+        plan.is_on,
     )
     return message, stored
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from nurture import confirmations, notices, sending, splits, webhooks
 from nurture.simulation import jobs
+from nurture.tracking import judging
 from nurture.turn import turn
 
 log = logging.getLogger(__name__)
@@ -80,3 +81,12 @@ def run_simulations() -> int:
     if finished:
         log.info("simulations", extra={"finished": finished})
     return finished
+
+
+@shared_task(name="nurture.judge_hits")
+def judge_hits() -> int:
+    """Each second: opens and clicks that have settled; safe to run twice, late or never. Hits judged."""
+    judged = judging.judge_due(timezone.now())
+    if judged:
+        log.info("opens and clicks", extra={"hits": judged})
+    return judged

@@ -154,6 +154,8 @@ def _keep(request: HttpRequest, holder: consent.Holder) -> str:
         wanted["pace"] = pace
     if (language := request.POST.get("language")) in dict(settings.LANGUAGES):
         wanted["language"] = language
+    if (tracking := request.POST.get("tracking")) in MailPreference.Tracking.values:
+        wanted["tracking"] = tracking
     if wanted:
         consent.set_wish(holder.digest, now=now, **wanted)
     return "saved"
