@@ -65,7 +65,7 @@ app.conf.beat_schedule = {
     # Another system hears of it soon; one statement over two partial indexes while nothing is due.
     "webhooks": _every("nurture.send_webhooks", 2.0),
     # Opens and clicks: sales hears of a click within seconds after it has settled; one partial index while nothing is due.
-    "hits": _every("nurture.judge_hits", 1.0),
+    "hits": _every("nurture.judge_hits", 2.0),
     # A comparison takes days: a minute is soon. One partial index while none is due.
     "splits": _every("nurture.decide_splits", 60.0),
 }

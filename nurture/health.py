@@ -20,6 +20,7 @@ BEATS = {
     "scoring.escalate_late": 10.0,
     "nurture.send_notices": 5.0,
     "nurture.send_webhooks": 2.0,
+    "nurture.judge_hits": 2.0,
     "nurture.decide_splits": 60.0,
 }
 LATE_AFTER = 60.0  # seconds: a turn over a large instance may take that long

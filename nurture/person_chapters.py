@@ -9,7 +9,17 @@ from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from leads.person_file import Chapter, Person, Row, register_chapter
-from nurture.models import Enrolment, EntryPlace, Sending, StepVisit, Task, WebhookCall
+from nurture.models import (
+    Enrolment,
+    EntryPlace,
+    MailClick,
+    MailHit,
+    MailResponse,
+    Sending,
+    StepVisit,
+    Task,
+    WebhookCall,
+)
 
 MACHINES = frozenset({"html", "headers"})  # the words of a mail are in its text
 
@@ -19,6 +29,11 @@ def register() -> None:
         Chapter("programs", _("Programs"), frozenset({"nurture_enrolment"}), _enrolments, order=60),
         Chapter("steps", _("Steps of programs"), frozenset({"nurture_stepvisit"}), _visits, order=61),
         Chapter("mails", _("Mails"), frozenset({"nurture_sending"}), _mails, _forget_mails, 62, MACHINES),
+        Chapter("mail_responses", _("Opens and clicks"), frozenset({"nurture_mailresponse"}), _responses, order=66),
+        Chapter("links", _("Links they followed"), frozenset({"nurture_mailclick"}), _clicks, _forget_clicks, order=67),
+        Chapter(
+            "hits", _("Requests for links and pictures"), frozenset({"nurture_mailhit"}), _hits, _forget_hits, order=68
+        ),
         Chapter("entries", _("Programs that let them in later"), frozenset({"nurture_entryplace"}), _places, order=65),
         Chapter("tasks", _("Tasks"), frozenset({"nurture_task"}), _tasks, order=63),
         Chapter("webhook_calls", _("Told to other systems"), frozenset({"nurture_webhookcall"}), _calls, order=64),
@@ -49,6 +64,32 @@ def _mails(person: Person) -> Iterable[Row]:
     return rows.values(
         "queued_at", "sent_at", "state", "why_not", "address", "purpose", "subject", "text", "html", "headers"
     )
+
+
+def _responses(person: Person) -> Iterable[Row]:
+    rows = MailResponse.objects.filter(sending__in=_sendings(person), sending__is_test=False).order_by("pk")
+    opened = ("opens", "opened_first_at", "opened_last_at", "machine_opens")
+    clicked = ("clicks", "clicked_first_at", "clicked_last_at", "machine_clicks")
+    return rows.values(*opened, *clicked, "unsubscribed_at", mail=F("sending__subject"))
+
+
+def _clicks(person: Person) -> Iterable[Row]:
+    rows = MailClick.objects.filter(sending__in=_sendings(person)).order_by("sending_id", "place")
+    return rows.values("url", "clicks", "first_at", "last_at", "machine_clicks", mail=F("sending__subject"))
+
+
+def _forget_clicks(person: Person, now: datetime) -> None:
+    """That a link was pressed stays for the counts; an address may hold their name."""
+    MailClick.objects.filter(sending__in=_sendings(person)).update(url="")
+
+
+def _hits(person: Person) -> Iterable[Row]:
+    rows = MailHit.objects.filter(sending__in=_sendings(person)).order_by("at", "id")
+    return rows.values("at", "url", "agent", "verdict", mail=F("sending__subject"))
+
+
+def _forget_hits(person: Person, now: datetime) -> None:
+    MailHit.objects.filter(sending__in=_sendings(person)).delete()
 
 
 def _forget_mails(person: Person, now: datetime) -> None:

@@ -85,7 +85,7 @@ def run_simulations() -> int:
 
 @shared_task(name="nurture.judge_hits")
 def judge_hits() -> int:
-    """Each second: opens and clicks that have settled; safe to run twice, late or never. Hits judged."""
+    """Each two seconds: opens and clicks that have settled; safe to run twice, late or never. Hits judged."""
     judged = judging.judge_due(timezone.now())
     if judged:
         log.info("opens and clicks", extra={"hits": judged})

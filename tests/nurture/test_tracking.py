@@ -39,7 +39,7 @@ from nurture.tracking import codes, judging, links
 from nurture.tracking.codes import PIXEL, TRAP, Place
 from nurture.turn import take_in, turn
 from nurture.views import tracked
-from tests.makers import NOW, make_company, make_contact
+from tests.makers import NOW, make_company, make_contact, make_user
 from tests.nurture.makers import mail, make_template, make_walk, put_in, segment_of, set_workspace, step, walk
 
 pytestmark = pytest.mark.django_db
@@ -96,10 +96,17 @@ def path_of(row: Sending, number: int) -> str:
     return f"/e/{codes.seal(Place(row.pk, number))}" + (".gif" if number == PIXEL else "")
 
 
-def ask(path: str, at: datetime = LATER, *, agent: str = BROWSER, method: str = "get", **headers: str) -> str:
+def ask(
+    path: str,
+    at: datetime = LATER,
+    *,
+    agent: str = BROWSER,
+    method: str = "get",
+    headers: dict[str, str] | None = None,
+) -> str:
     """Ask as somebody's browser; where it is led, else the status."""
     with mock.patch("django.utils.timezone.now", return_value=at):
-        client = Client(headers={"user-agent": agent, **headers})
+        client = Client(headers={"user-agent": agent, **(headers or {})})
         answer = getattr(client, method)(path)
     return str(answer.get("Location") or answer.status_code)
 
@@ -274,7 +281,7 @@ def test_tracking_can_be_off(off: str) -> None:
         Sending.objects.update(is_operational=True)
     if off == "test":
         Sending.objects.all().delete()
-        actions.send_test(template, to="me@ripen.test", contact=person, actor=None, now=NOW)
+        actions.send_test(template, to="me@ripen.test", contact=person, actor=make_user(), now=NOW)
     sending.send_due(NOW)
     row = Sending.objects.get()
     assert row.state == "sent"
@@ -306,8 +313,8 @@ def test_who_said_no_after_the_mail_left_is_noted_no_more() -> None:
 @pytest.mark.parametrize("headers", [{"sec-gpc": "1"}, {"dnt": "1"}])
 def test_a_browser_may_say_no(headers: dict[str, str]) -> None:
     row = send()
-    assert ask(path_of(row, 1), **headers) == PRICING
-    assert ask(path_of(row, PIXEL), **headers) == "200"
+    assert ask(path_of(row, 1), headers=headers) == PRICING
+    assert ask(path_of(row, PIXEL), headers=headers) == "200"
     assert not MailHit.objects.exists()
 
 
@@ -379,7 +386,7 @@ def test_machines_are_told_from_people() -> None:
     rows = send_all([make_contact() for _each in ASKED])
     for row, (number, agent, method, headers, after, _verdict) in zip(rows, ASKED, strict=True):
         assert row.sent_at is not None
-        ask(path_of(row, number), row.sent_at + timedelta(seconds=after), agent=agent, method=method, **headers)
+        ask(path_of(row, number), row.sent_at + timedelta(seconds=after), agent=agent, method=method, headers=headers)
     judge()
     verdicts = dict(MailHit.objects.values_list("sending", "verdict"))
     expected = [verdict for *_rest, verdict in ASKED]
@@ -517,7 +524,7 @@ def test_floods_are_led_on_and_noted_no_more(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_after_the_contact_went_nothing_is_noted_of_them_and_the_link_still_leads() -> None:
     row = send()
-    person = Contact.objects.get(pk=row.contact_id)
+    person = Contact.objects.get(sendings=row)
     ask(path_of(row, 1))
     delete_contact(person, actor=None, now=LATER)
     assert ask(path_of(row, 2), LATER + timedelta(seconds=30)) == "https://ripen.test/demo"
