@@ -68,9 +68,18 @@ def _mails(person: Person) -> Iterable[Row]:
 
 def _responses(person: Person) -> Iterable[Row]:
     rows = MailResponse.objects.filter(sending__in=_sendings(person), sending__is_test=False).order_by("pk")
-    opened = ("opens", "opened_first_at", "opened_last_at", "machine_opens")
-    clicked = ("clicks", "clicked_first_at", "clicked_last_at", "machine_clicks")
-    return rows.values(*opened, *clicked, "unsubscribed_at", mail=F("sending__subject"))
+    return rows.values(
+        "opens",
+        "opened_first_at",
+        "opened_last_at",
+        "clicks",
+        "clicked_first_at",
+        "clicked_last_at",
+        "machine_opens",
+        "machine_clicks",
+        "unsubscribed_at",
+        mail=F("sending__subject"),
+    )
 
 
 def _clicks(person: Person) -> Iterable[Row]:
