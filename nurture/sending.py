@@ -2,8 +2,9 @@
 
 A sending is *queued*, then *reserved* by a worker that prepares it (still queued: a crash gives it back), then *claimed*: in one
 statement that looks at suppression, consent and program again it becomes “being sent”, committed before the server hears of it.
-The answer makes it sent, bounced, queued again or not sent. A worker that dies in between leaves it “being sent” with a lease;
-past the lease it is uncertain, shown in the outbox, and a person decides.
+The answer makes it sent, bounced, queued again or not sent. A worker that dies in between leaves its journal, from which the next one
+goes on; the mail that was on its way, or all past their lease where there is no journal, are uncertain, shown in the outbox, and a
+person decides.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache as cache_of_functions
+from pathlib import Path
 
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Greatest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -33,7 +37,7 @@ from leads.consent import preference_token
 from leads.models import Suppression, Workspace
 from leads.suppression import suppress
 from leads.workspace import workspace
-from nurture import confirmations, queries_sending, window
+from nurture import confirmations, journal, queries_sending, window
 from nurture.message import BadAddress, Envelope, Message, build
 from nurture.models import Sending
 from nurture.rendering import BadTemplate, compiled, context_for
@@ -42,12 +46,13 @@ from nurture.tracking import plans as tracking
 
 log = logging.getLogger(__name__)
 
-SLICE = 16  # mails between two commits: at most twice as many are uncertain after a crash; fewer cost more statements a mail
+SLICE = 64  # mails between two commits; at most twice as many are uncertain after the loss of a whole machine
 RESERVED = timedelta(minutes=2)  # to prepare a slice
 LEASE = timedelta(minutes=5)  # to send it; no mail of it is begun after half of that
 BACK_OFF = (1, 5, 15, 60, 240, 720, 1440)  # minutes after each temporary refusal; past the last the mail is given up
 LONGEST_WAIT = 10  # days that a mail waits for a pause or the frequency budget; after that its moment is over
 SERVER_DOWN = "nurture:mail-server-down"
+JOURNALS = "sending"  # folder in RIPEN_HOME
 SERVER_REST = 15  # seconds without a new try after the server could not be reached
 
 WHY = {
@@ -152,6 +157,7 @@ def send_due(now: datetime, *, seconds: float = 50.0, server: Server | None = No
     Safe in many processes at once. While one slice is offered to the server, the next is prepared and claimed.
     """
     clock, report = _Clock(now, time.monotonic()), Report()
+    _take_up(clock.at(), report)
     report.uncertain += queries_sending.give_up_leases(now=now)
     server = server or configured()
     if server is None:
@@ -163,15 +169,43 @@ def send_due(now: datetime, *, seconds: float = 50.0, server: Server | None = No
     if report_problem := problem_of_setup(server, workspace()):
         report.problem = report_problem
         return report
-    connection = Connection(server)
-    with _brisk_threads(), ThreadPoolExecutor(max_workers=1, thread_name_prefix="smtp") as post:
-        try:
-            _pipeline(clock, seconds, report, connection, post)
-        finally:
-            connection.close()
+    with (
+        journal.kept(_journals()) as notes,
+        closing(_Line(Connection(server), notes)) as line,
+        _brisk_threads(),
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="smtp") as post,
+    ):
+        _pipeline(clock, seconds, report, line, post)
     if report.problem:
         cache.set(SERVER_DOWN, {"host": f"{server.host}:{server.port}", "words": report.problem}, SERVER_REST)
     return report
+
+
+def _journals() -> Path:
+    return Path(settings.RIPEN_HOME) / JOURNALS
+
+
+def _take_up(at: datetime, report: Report) -> None:
+    """Finish what runs that died on this machine had begun: only mails that still are under their lease."""
+    for slices in journal.left_behind(_journals()):
+        for one in slices:
+            with transaction.atomic():
+                still = Sending.objects.filter(
+                    pk__in=one.answers, state=Sending.State.SENDING, lease_until=one.lease_until
+                )
+                mine = set(still.values_list("pk", flat=True))
+                _record({key: answer for key, answer in one.answers.items() if key in mine}, at, report)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The way to the server of one run, and its journal."""
+
+    connection: Connection
+    notes: journal.Journal
+
+    def close(self) -> None:
+        self.connection.close()
 
 
 @contextmanager
@@ -185,15 +219,15 @@ def _brisk_threads() -> Iterator[None]:
         sys.setswitchinterval(usual)
 
 
-def _pipeline(clock: _Clock, seconds: float, report: Report, connection: Connection, post: ThreadPoolExecutor) -> None:
+def _pipeline(clock: _Clock, seconds: float, report: Report, line: _Line, post: ThreadPoolExecutor) -> None:
     """Claim the next slice while one is offered, so that the line to the server never rests: at most two slices are under way."""
     under_way: deque[Future[dict[int, Answer]]] = deque()
     while True:
         has_time = time.monotonic() - clock.began < seconds and not report.problem
         prepared = _prepare(clock, report) if has_time else None
-        if prepared and (claimed := _claim(prepared, clock.at(), Sending.Carrier.SMTP, report)):
+        if prepared and (claimed := _claim(prepared, clock.at(), Sending.Carrier.SMTP, report, line.notes)):
             last_begin = time.monotonic() + LEASE.total_seconds() / 2
-            under_way.append(post.submit(_offer, connection, claimed, last_begin))
+            under_way.append(post.submit(_offer, line, claimed, last_begin))
         if under_way and (len(under_way) > 1 or not prepared):
             _record(under_way.popleft().result(), clock.at(), report)
         elif not prepared:
@@ -289,9 +323,13 @@ def _storable(text: str) -> str:
     return text.replace("\0", "")
 
 
-def _claim(prepared: _Slice, at: datetime, carrier: str, report: Report) -> list[tuple[int, Message]]:
+def _claim(
+    prepared: _Slice, at: datetime, carrier: str, report: Report, notes: journal.Journal | None = None
+) -> list[tuple[int, Message]]:
     if not prepared.written:
         return []
+    if notes:
+        notes.claims(list(prepared.messages), at + LEASE)
     with transaction.atomic():
         queries_consent.lock_addresses_in_clear(prepared.addresses)
         states = queries_sending.claim_sendings(
@@ -308,7 +346,7 @@ def _claim(prepared: _Slice, at: datetime, carrier: str, report: Report) -> list
     return [(sending_id, message) for sending_id, message in prepared.messages.items() if sending_id in mine]
 
 
-def _offer(connection: Connection, mails: Sequence[tuple[int, Message]], last_begin: float) -> dict[int, Answer]:
+def _offer(line: _Line, mails: Sequence[tuple[int, Message]], last_begin: float) -> dict[int, Answer]:
     """Runs beside the main thread and touches no database. No mail is begun after `last_begin`: its lease could end meanwhile."""
     answers: dict[int, Answer] = {}
     down = Answer(Verdict.NOT_TRIED)
@@ -316,12 +354,14 @@ def _offer(connection: Connection, mails: Sequence[tuple[int, Message]], last_be
         if down.verdict is Verdict.SERVER_DOWN or time.monotonic() > last_begin:
             answers[sending_id] = Answer(Verdict.NOT_TRIED)
             continue
+        line.notes.offers(sending_id)
         try:
-            answers[sending_id] = connection.deliver(message)
+            answers[sending_id] = line.connection.deliver(message)
         except Exception as error:  # whatever it was, the mail may be out: say so instead of sending it again
             log.exception("delivery failed", extra={"sending": sending_id})
             answers[sending_id] = Answer(Verdict.UNCERTAIN, type(error).__name__)
-            connection.close()
+            line.connection.close()
+        line.notes.answered(sending_id, answers[sending_id])
         if answers[sending_id].verdict is Verdict.SERVER_DOWN:
             down = answers[sending_id]
     return answers
@@ -349,12 +389,10 @@ def _record(answers: dict[int, Answer], at: datetime, report: Report) -> None:
         report.sent += len(sent)
     for sending_id in by_verdict.get(Verdict.TEMPORARY, []):
         _try_again(sending_id, answers[sending_id].words, at, report)
-    waiting = [*by_verdict.get(Verdict.SERVER_DOWN, []), *by_verdict.get(Verdict.NOT_TRIED, [])]
-    if waiting:
-        for sending in Sending.objects.filter(pk__in=waiting, state=Sending.State.SENDING):
-            sending.state, sending.lease_until, sending.tries = Sending.State.QUEUED, None, max(0, sending.tries - 1)
-            sending.claimed_at = None
-            sending.save(update_fields=["state", "lease_until", "tries", "claimed_at"])
+    if waiting := [*by_verdict.get(Verdict.SERVER_DOWN, []), *by_verdict.get(Verdict.NOT_TRIED, [])]:
+        Sending.objects.filter(pk__in=waiting, state=Sending.State.SENDING).update(
+            state=Sending.State.QUEUED, lease_until=None, claimed_at=None, tries=Greatest(F("tries") - 1, 0)
+        )
     for sending_id in by_verdict.get(Verdict.SERVER_DOWN, []):
         report.problem = _("The mail server does not answer: %(why)s") % {"why": answers[sending_id].words}
     for sending_id in by_verdict.get(Verdict.UNCERTAIN, []):

@@ -17,6 +17,8 @@ from typing import Any
 
 import django
 
+SLICE = 16  # mails between two commits: fewer than usual, so that few people make several slices
+
 
 def kill_at(point: str) -> None:
     """Replace the function by one that dies before or after its nth call."""
@@ -73,7 +75,7 @@ def main() -> None:
     settings.LOGGING_CONFIG = None
     if arguments.kill:
         kill_at(arguments.kill)
-    turn.PAGE = 10
+    turn.PAGE, sending.SLICE = 10, SLICE
     now = datetime.fromisoformat(arguments.now)
     if arguments.job == "serve":
         serve(now, arguments.schedule)
