@@ -206,12 +206,15 @@ def claim_due(program_id: int, *, now: datetime, limit: int, passing: Sequence[P
                 SELECT id, contact_id, version_id, step, visit, round FROM nurture_enrolment
                 WHERE program_id = %(program)s AND state = 'active' AND next_step_at <= %(now)s
                 ORDER BY next_step_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
-            ), moved AS MATERIALIZED (
-                SELECT due.id, due.version_id, due.step, due.visit, way.next_step, way.next_at, way.why
-                FROM due JOIN unnest(
+            ), looked AS MATERIALIZED (  -- told apart here: “due but not moved” by a join of the two compares each with each in a batch of 10,000
+                SELECT due.id, due.contact_id, due.version_id, due.step, due.visit, way.next_step, way.next_at, way.why,
+                    way.step IS NOT NULL AS moves
+                FROM due LEFT JOIN unnest(
                     %(versions)s::bigint[], %(steps)s::text[], %(next_steps)s::text[], %(next_at)s::timestamptz[], %(why)s::text[]
-                ) way (version_id, step, next_step, next_at, why) USING (version_id, step)
-                WHERE due.step <> 'start' OR due.round = 1  -- whoever comes anew is counted first
+                ) way (version_id, step, next_step, next_at, why) ON way.version_id = due.version_id AND way.step = due.step
+                    AND (due.step <> 'start' OR due.round = 1)  -- whoever comes anew is counted first
+            ), moved AS (
+                SELECT * FROM looked WHERE moves
             ), visited AS (
                 INSERT INTO nurture_stepvisit (enrolment_id, version_id, step, visit, done_at, outcome)
                 SELECT id, version_id, step, visit, %(now)s, 'done' FROM moved
@@ -226,7 +229,7 @@ def claim_due(program_id: int, *, now: datetime, limit: int, passing: Sequence[P
                     ended_why = moved.why
                 FROM moved WHERE e.id = moved.id
             )
-            SELECT id, contact_id, version_id, step, visit, 0 FROM due WHERE NOT EXISTS (SELECT FROM moved WHERE moved.id = due.id)
+            SELECT id, contact_id, version_id, step, visit, 0 FROM looked WHERE NOT moves
             UNION ALL SELECT NULL, NULL, version_id, step, NULL, count(*) FROM moved GROUP BY version_id, step
             """,
             {

@@ -122,11 +122,15 @@ class Written:
     is_tracked: bool = False
 
 
-# Those who wait for the same place come back in the order of their programs' priority, a millisecond apart.
-_CLAIM = f"""
+def decided(*, written: str, mine: str) -> str:
+    """What becomes of mails, as `final` (id, state, why_not, waits_for, waits_until): everything that may hold one back or refuse it.
+
+    `written` selects the mails (id, opens_at …), `mine` says which sendings `s` of them count. Those who wait for the same place come
+    back in the order of their programs' priority, a millisecond apart.
+    """
+    return f"""
     WITH written AS MATERIALIZED (
-        SELECT * FROM json_to_recordset(%(mails)s::json)
-            row (id bigint, message_id text, subject text, html text, text text, headers json, opens_at timestamptz, is_tracked boolean)
+        {written}
     ), verdict AS MATERIALIZED (
         SELECT s.id, s.address, s.due_at, s.queued_at, w.opens_at, p.state IS NOT DISTINCT FROM 'paused' AS is_held,
             lower(split_part(s.address, '@', -1) COLLATE "pg_c_utf8") AS domain,
@@ -142,7 +146,7 @@ _CLAIM = f"""
         LEFT JOIN nurture_program p ON p.id = e.program_id
         CROSS JOIN LATERAL (SELECT leads_address_hash(s.address) AS hash OFFSET 0) h
         LEFT JOIN leads_mailpreference wish ON wish.address_hash = h.hash
-        WHERE s.state = 'queued' AND s.lease_until = %(reserved)s
+        WHERE {mine}
         FOR NO KEY UPDATE OF s
     ), ready AS (
         SELECT *, row_number() OVER (PARTITION BY address ORDER BY priority, due_at, id) AS place FROM verdict
@@ -191,6 +195,15 @@ _CLAIM = f"""
             ELSE 'sending' END AS state
         FROM decided
     )
+    """
+
+
+_WRITTEN = """
+    SELECT * FROM json_to_recordset(%(mails)s::json)
+        row (id bigint, message_id text, subject text, html text, text text, headers json, opens_at timestamptz, is_tracked boolean)
+"""
+_CLAIM = f"""
+    {decided(written=_WRITTEN, mine="s.state = 'queued' AND s.lease_until = %(reserved)s")}
     UPDATE nurture_sending s SET
         state = f.state,
         why_not = CASE f.state WHEN 'not_sent' THEN f.why_not WHEN 'queued' THEN f.waits_for ELSE '' END,

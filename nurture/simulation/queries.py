@@ -11,7 +11,9 @@ from psycopg import sql
 
 from leads.models import Mark
 from leads.queries import ACTIVITY_COLUMNS, STORE_ACTIVITIES
+from nurture.queries_sending import decided
 from nurture.simulation.assumptions import Assumptions
+from nurture.simulation.reading import Kinds
 
 # Answers are taken in by the quarter of the day: a beat costs 15 ms, and no program asks to the minute when a mail was opened (2026-11-22).
 ANSWERS_EVERY_HOURS = 3
@@ -41,10 +43,14 @@ def copy_whole(table: str) -> None:
     _copy(table, sql.SQL("true"))
 
 
-def copy_of_people(table: str, column: str) -> None:
-    """The rows of those who take part."""
+def copy_of_people(table: str, column: str, *, kinds: Kinds = None) -> None:
+    """The rows of those who take part; of activities those of the kinds that are read."""
+    those = sql.SQL("{} IN (SELECT contact_id FROM simulation_people)").format(sql.Identifier(column))
+    if kinds is not None:
+        of_kinds = sql.SQL("{} AND kind_id IN (SELECT id FROM leads_activitykind WHERE slug = ANY({}))")
+        those = of_kinds.format(those, sql.Literal(sorted(kinds)))
     _make(table)
-    _copy(table, sql.SQL("{} IN (SELECT contact_id FROM simulation_people)").format(sql.Identifier(column)))
+    _copy(table, those)
 
 
 def make_empty(table: str) -> None:
@@ -69,16 +75,13 @@ INDEXES = {
     "nurture_enrolment": [
         "CREATE UNIQUE INDEX ON {} (id)",
         "CREATE UNIQUE INDEX ON {} (program_id, contact_id) WHERE state IN ('active', 'parked')",
-        "CREATE UNIQUE INDEX ON {} (program_id, contact_id, round)",
+        "CREATE UNIQUE INDEX ON {} (contact_id, program_id, round)",
         "CREATE INDEX ON {} (program_id, next_step_at) WHERE state = 'active'",
-        "CREATE INDEX ON {} (contact_id)",
     ],
     "nurture_stepvisit": ["CREATE UNIQUE INDEX ON {} (enrolment_id, visit)"],
     "nurture_sending": [
         "CREATE UNIQUE INDEX ON {} (id)",
-        "CREATE UNIQUE INDEX ON {} (key)",
         "CREATE INDEX ON {} (enrolment_id)",
-        "CREATE INDEX ON {} (contact_id)",
         "CREATE INDEX ON {} (due_at, id) WHERE state = 'queued'",
         "CREATE INDEX ON {} (address, claimed_at DESC) WHERE claimed_at IS NOT NULL AND NOT is_operational",
     ],
@@ -131,9 +134,25 @@ def make_answers() -> None:
 
 
 def analyze(tables: Iterable[str]) -> None:
+    """An empty table must not be among them: one that was never analyzed is taken for a few pages, an empty one for ever for none."""
     with connection.cursor() as cursor:
         for table in tables:
             cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("pg_temp", table)))
+
+
+def sizes(tables: Sequence[str]) -> dict[str, int]:
+    """Table -> bytes. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, pg_relation_size('pg_temp.' || name) FROM unnest(%s::text[]) name", [list(tables)])
+        return dict(cursor.fetchall())
+
+
+def mark_everybody(facets: Sequence[int]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO leads_mark (contact_id, facet) SELECT contact_id, facet FROM simulation_people CROSS JOIN unnest(%s::smallint[]) facet",
+            [list(facets)],
+        )
 
 
 def read_only() -> None:
@@ -209,15 +228,16 @@ def drawn(sending_ids: Sequence[int], assumptions: Assumptions) -> list[tuple[in
         return list(cursor.fetchall())
 
 
-def draw(sending_ids: Sequence[int], assumptions: Assumptions, *, program_id: int, is_read: bool) -> None:
-    """The same, kept for when it is due; where nothing reads behaviour it is only counted. One statement."""
+def draw(sending_ids: Sequence[int], assumptions: Assumptions, *, program_id: int, kinds: Kinds) -> None:
+    """The same, kept for when it is due; what no rule reads is only counted. One statement."""
     own = "EXISTS (SELECT FROM nurture_enrolment w WHERE w.id = s.enrolment_id AND w.program_id = %(program)s)"
+    is_unread = "false" if kinds is None else "NOT said.kind = ANY(%(kinds)s::text[])"
     text = _DRAWN.replace(
         "SELECT s.contact_id, said.kind, said.due_at",
-        f"SELECT s.contact_id, said.kind, said.due_at, {own}, %(stored)s",
+        f"SELECT s.contact_id, said.kind, said.due_at, {own}, {is_unread}",
         1,
     )
-    values = _chances(sending_ids, assumptions) | {"program": program_id, "stored": not is_read}
+    values = _chances(sending_ids, assumptions) | {"program": program_id, "kinds": sorted(kinds or ())}
     with connection.cursor() as cursor:
         cursor.execute(f"INSERT INTO simulation_answer {text}", values)
 
@@ -256,6 +276,63 @@ def store_mails_sent(sending_ids: Sequence[int], *, now: datetime) -> None:
         )
 
 
+# --- Mail that leaves for nowhere --------------------------------------------------------------------------------------
+
+
+def due_mails(*, now: datetime, limit: int) -> list[tuple[int, int, str | None]]:
+    """(sending, which of its address it is, zone of its reader; None: no window holds it) of due mails, longest due first. One statement.
+
+    Nobody else takes them, so nothing is reserved.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT s.id, row_number() OVER (PARTITION BY s.address ORDER BY s.due_at, s.id),
+                CASE WHEN NOT s.is_operational THEN coalesce(c.timezone, '') END
+            FROM (
+                SELECT id, address, due_at, contact_id, is_operational FROM nurture_sending
+                WHERE state = 'queued' AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s) ORDER BY due_at, id LIMIT %s
+            ) s LEFT JOIN leads_contact c ON c.id = s.contact_id
+            """,
+            [now, now, limit],
+        )
+        return list(cursor.fetchall())
+
+
+_LEAVING = """
+    SELECT mail.id, place.opens_at FROM unnest(%(ids)s::bigint[], %(places)s::int[]) mail (id, place)
+    LEFT JOIN unnest(%(opens)s::timestamptz[]) WITH ORDINALITY place (opens_at, number) ON place.number = mail.place + 1
+"""
+_LEAVE = f"""
+    {decided(written=_LEAVING, mine="true")}
+    UPDATE nurture_sending s SET
+        state = CASE f.state WHEN 'sending' THEN 'sent' ELSE f.state END,
+        why_not = CASE f.state WHEN 'not_sent' THEN f.why_not WHEN 'queued' THEN f.waits_for ELSE '' END,
+        due_at = CASE f.state WHEN 'queued' THEN f.waits_until ELSE s.due_at END,
+        claimed_at = CASE f.state WHEN 'sending' THEN %(now)s::timestamptz END,
+        sent_at = CASE f.state WHEN 'sending' THEN %(now)s::timestamptz END,
+        lease_until = NULL
+    FROM final f WHERE s.id = f.id
+    RETURNING s.id, s.state, s.why_not
+"""
+
+
+def leave(
+    mails: Sequence[tuple[int, int | None]], opens: Sequence[datetime | None], *, now: datetime, wait_days: int
+) -> list[tuple[int, str, str]]:
+    """Let these mails go as far as the product would: (sending, its state now, why it waits or never leaves). One statement.
+
+    A mail is its id and which of `opens` is the moment at which the window of its reader opens. All that holds one back is decided by
+    the text of nurture.queries_sending; it leaves in the row version in which it is claimed. Bound on the client, so that the planner
+    knows how many there are: it plans ten mails and ten thousand differently.
+    """
+    ids, places = [key for key, _place in mails], [place for _key, place in mails]
+    values: dict[str, Any] = {"ids": ids, "places": places, "opens": list(opens), "now": now, "wait_days": wait_days}
+    with connection.cursor() as cursor:
+        cursor.execute(_LEAVE, values)
+        return list(cursor.fetchall())
+
+
 # --- The clock -----------------------------------------------------------------------------------------------------------
 
 
@@ -284,15 +361,6 @@ def marks_wait() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT FROM leads_mark)")
         return bool(cursor.fetchone()[0])
-
-
-def waits_of(sending_ids: Sequence[int]) -> list[tuple[str, int]]:
-    """Why those of these mails that stay in the queue wait, and how many. One statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT why_not, count(*) FROM nurture_sending WHERE id = ANY(%s) GROUP BY 1", [list(sending_ids)]
-        )
-        return list(cursor.fetchall())
 
 
 # --- What came of it -----------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ from typing import Any
 from django.db import connections
 from django.utils.translation import gettext as _
 
+from leads.models import Contact
 from leads.queries import mark
 from leads.workspace import workspace, zone
-from nurture import around, engine, entering, queries_triggers, sending, tree, turn, window
-from nurture import queries_sending as outbox
+from nurture import around, engine, entering, queries_triggers, sending, splits, tree, turn, window
 from nurture.kinds import KINDS
 from nurture.models import EntryQueue, Program, ProgramVersion, Sending
 from nurture.simulation import queries, reading, results, tables
@@ -30,8 +30,8 @@ from segments.nodes import Clock, SegmentNode, time_changed
 # Nobody else waits for these rows, so batches are as large as the memory of statements likes (measured 2026-11-22).
 BATCH = 10_000
 MAILS = 10_000
-FOLLOWERS = frozenset({"enrolments", "guards", "wakes"})
-OF_SCORES = frozenset({"hand_offs", "graduates"})
+FOLLOWERS = frozenset({"enrolments", "guards", "splits", "wakes"})
+OF_SCORES = frozenset({"hand_offs", "looks_again", "graduates"})
 IN_PARTS_FROM = 20_000  # people; for fewer a second session costs more than it saves
 PARTS = 2
 MOST_BEATS_AT_ONCE = 50  # at the same moment; what goes round longer than that waits for the next minute
@@ -55,6 +55,7 @@ class World:
     nodes: list[Node]
     delays: Counter[str] = field(default_factory=Counter)
     beats: int = 0
+    sizes: dict[str, int] = field(default_factory=dict)
     looked_on: datetime | None = None
 
     @property
@@ -121,8 +122,8 @@ def _simulate_part(
 def make_world(version: ProgramVersion, people: Sequence[int], assumptions: Assumptions, *, now: datetime) -> World:
     """The tables, filled; in them the version is live, and everybody who enters does so by the assumptions."""
     versions = [version, *(one for one in reading.walked_versions() if one.pk != version.pk)]
-    reads = reading.reading_of(versions)
-    tables.take_over(people, behaviour=reads.behaviour, scores=reads.scores)
+    reads = reading.reading_of(versions, now)
+    tables.take_over(people, reads)
     Segment.objects.update(stale_since=None)
     began_at = now.replace(second=0, microsecond=0)
     world = World(version.program, version, assumptions, began_at, reads, reads.nodes())
@@ -178,19 +179,26 @@ def _next_day(at: datetime) -> datetime | None:
 def beat(world: World, now: datetime) -> None:
     """What is due at this moment, in the order of every beat, until nothing is left of it."""
     world.beats += 1
-    if (
-        world.beats.bit_count() == 1
-    ):  # the first, second, fourth …: tables grow, and nobody else looks after their statistics
-        queries.analyze(tables.GROWING)
     if world.reads.behaviour:
         queries.store_answers(now=now)
     _look_at_time(world, now)
     for _each in range(MOST_BEATS_AT_ONCE):
         segments_turn.work_marks(world.nodes, now, followers=world.followers)
         turn.take_in(now)
+        _keep_statistics(world)
         engine.run_due(now, seconds=3600.0, batch=BATCH)
+        splits.decide(now)
+        _keep_statistics(world)
         if not _post(world, now) and not queries.marks_wait():
             return
+
+
+def _keep_statistics(world: World) -> None:
+    """Of tables that have doubled: nobody else looks after them, and a plan for ten rows takes minutes over 50,000. One statement."""
+    for table, size in queries.sizes(tables.GROWING).items():
+        if size > 2 * world.sizes.get(table, 0):
+            queries.analyze([table])
+            world.sizes[table] = size
 
 
 def _look_at_time(world: World, now: datetime) -> None:
@@ -202,7 +210,9 @@ def _look_at_time(world: World, now: datetime) -> None:
     for node in world.nodes:
         if isinstance(node, SegmentNode) and node.rule is not None:
             changed = time_changed([node.rule], Clock(), since, now)
-            if changed:
+            if changed is None:
+                queries.mark_everybody(sorted(node.facets))
+            elif changed:
                 mark(changed, *sorted(node.facets))
 
 
@@ -210,58 +220,31 @@ def _look_at_time(world: World, now: datetime) -> None:
 
 
 def _post(world: World, now: datetime) -> int:
-    """Due mails leave as nurture/sending.py lets them: the same claim with the same limits, without the writing and the server."""
-    sent = 0
-    reserved_until = now + sending.RESERVED
-    while reserved := outbox.reserve_sendings(now=now, lease_until=reserved_until, limit=MAILS):
-        sent += sum(_let_go(world, some, reserved_until, now) for some in _one_each(reserved))
+    """Due mails leave as nurture/sending.py lets them: by the same text with the same limits, without the writing and the server."""
+    sent, home = 0, workspace()
+    while due := queries.due_mails(now=now, limit=MAILS):
+        zones = sorted({name for _key, _round, name in due if name is not None})
+        opens = [window.opens_at(home, Contact(timezone=name), now) for name in zones]
+        places: dict[str | None, int | None] = {None: None} | {name: place for place, name in enumerate(zones)}
+        # In rounds, none of which holds two mails to one address: a limit counts the earlier one as it came out, not as it might.
+        rounds: defaultdict[int, list[tuple[int, int | None]]] = defaultdict(list)
+        for key, number, name in due:
+            rounds[number].append((key, places[name]))
+        sent += sum(_let_go(world, rounds[number], opens, now) for number in sorted(rounds))
     return sent
 
 
-def _one_each(reserved: Sequence[Sending]) -> list[list[Sending]]:
-    """In rounds, none of which holds two mails to one address: a limit counts the earlier one as it came out, not as it might."""
-    rounds: list[list[Sending]] = []
-    places: Counter[str] = Counter()
-    for mail in reserved:
-        place = places[mail.address]
-        places[mail.address] += 1
-        if place == len(rounds):
-            rounds.append([])
-        rounds[place].append(mail)
-    return rounds
-
-
-def _let_go(world: World, mails: Sequence[Sending], reserved_until: datetime, now: datetime) -> int:
-    states = outbox.claim_sendings(
-        _blank(mails, now),
-        now=now,
-        reserved_until=reserved_until,
-        lease_until=now + sending.LEASE,
-        carrier=Sending.Carrier.OUTBOX,
-        wait_days=sending.LONGEST_WAIT,
-    )
-    leaving = [key for key, state in states.items() if state == Sending.State.SENDING]
-    if later := [key for key, state in states.items() if state == Sending.State.QUEUED]:
-        world.delays.update(dict(queries.waits_of(later)))
+def _let_go(
+    world: World, mails: Sequence[tuple[int, int | None]], opens: Sequence[datetime | None], now: datetime
+) -> int:
+    found = queries.leave(mails, opens, now=now, wait_days=sending.LONGEST_WAIT)
+    world.delays.update(why for _key, state, why in found if state == Sending.State.QUEUED)
+    leaving = [key for key, state, _why in found if state == Sending.State.SENT]
     if leaving:
-        outbox.set_sent(leaving, sent_at=now)
-        queries.draw(leaving, world.assumptions, program_id=world.program.pk, is_read=world.reads.behaviour)
-        if world.reads.behaviour:
+        queries.draw(leaving, world.assumptions, program_id=world.program.pk, kinds=world.reads.kinds)
+        if world.reads.kinds is None or "email_sent" in world.reads.kinds:
             queries.store_mails_sent(leaving, now=now)
     return len(leaving)
-
-
-def _blank(reserved: Sequence[Sending], now: datetime) -> list[outbox.Written]:
-    """Mails without words; each with the moment at which the window of its reader opens. One statement."""
-    home = workspace()
-    opens: dict[str, datetime | None] = {}
-    written = []
-    for mail in reserved:
-        name = mail.contact.timezone if mail.contact else ""
-        if name not in opens:
-            opens[name] = window.opens_at(home, mail.contact, now)
-        written.append(outbox.Written(mail.pk, "", "", "", "", [], None if mail.is_operational else opens[name]))
-    return written
 
 
 def problem_words(error: Exception) -> str:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from django.db import connections
 
 from nurture.simulation import queries
+from nurture.simulation.reading import Reading
 
 ALIAS = "default"
 
@@ -22,6 +23,7 @@ DEFINITIONS = (
     "nurture_programversion",
     "nurture_domainpace",
     "nurture_splittrial",
+    "nurture_splitpass",
     "nurture_trigger",
     "nurture_entryqueue",
     "segments_segment",
@@ -56,7 +58,6 @@ DEFINITIONS_OF_SCORES = ("scoring_scoreversion", "scoring_rule")
 EMPTY = (
     "nurture_stepvisit",
     "nurture_task",
-    "nurture_splitpass",
     "nurture_webhookcall",
     "leads_mark",
     "leads_auditentry",
@@ -93,17 +94,21 @@ def outside() -> Iterator[None]:
         fresh.close()
 
 
-def take_over(contact_ids: Sequence[int], *, behaviour: bool, scores: bool) -> None:
+def take_over(contact_ids: Sequence[int], reads: Reading) -> None:
     """Make the tables and fill them with what is true now about these people; from then on the session only reads what is live."""
-    people = PEOPLE | (BEHAVIOUR if behaviour else {}) | (SCORES if scores else {})
-    definitions = (*DEFINITIONS, *(DEFINITIONS_OF_SCORES if scores else ()))
+    definitions = (*DEFINITIONS, *(DEFINITIONS_OF_SCORES if reads.scores else ()))
     queries.make_people(contact_ids)
     for table in definitions:
         queries.copy_whole(table)
+    people = PEOPLE | (SCORES if reads.scores else {})
     for table, column in people.items():
         queries.copy_of_people(table, column)
-    for table in (*EMPTY, *(EMPTY_OF_SCORES if scores else ())):
+    behaviour = BEHAVIOUR if reads.behaviour else {}
+    for table, column in behaviour.items():
+        queries.copy_of_people(table, column, kinds=reads.kinds)
+    for table in (*EMPTY, *(EMPTY_OF_SCORES if reads.scores else ())):
         queries.make_empty(table)
     queries.make_answers()
-    queries.analyze([*people, *definitions])
+    filled = [table for table, size in queries.sizes([*definitions, *people, *behaviour]).items() if size]
+    queries.analyze(filled)
     queries.read_only()

@@ -17,7 +17,7 @@ from leads.models import Contact, Mark
 from nurture import sending, turn
 from nurture.kinds import KINDS
 from nurture.models import Enrolment, MailBudget, Program, ProgramVersion, Sending, Simulation, StepVisit
-from nurture.simulation import jobs, queries, run, tables
+from nurture.simulation import jobs, queries, reading, run, tables
 from nurture.simulation.assumptions import Assumptions, rates
 from tests.makers import NOW, make_contact, make_owner, make_user
 from tests.nurture import random_programs
@@ -171,7 +171,7 @@ def test_every_kind_of_step_walks_without_touching_a_live_row() -> None:
     assert found["totals"]["hand_offs"] == 6
     assert {step for step, _outcome in walked(found)} == {"start", *(node["id"] for node in steps)}
     with tables.own_session():
-        tables.take_over([], behaviour=True, scores=True)
+        tables.take_over([], reading.Reading(frozenset(), None, scores=True))
         for statement in ("UPDATE leads_owner SET name = name", "SELECT FROM public.leads_contact FOR NO KEY UPDATE"):
             with pytest.raises(DatabaseError, match="read-only"), connection.cursor() as cursor:
                 cursor.execute(statement)
