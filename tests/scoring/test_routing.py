@@ -74,7 +74,7 @@ def test_the_first_rule_that_holds_decides(model: ScoreModel, anna: Owner, ben: 
     leads = hand_over(one, two, own)
     assert [lead.owner for lead in leads] == [anna, ben, ben]
     assert leads[0].routing_rule == german
-    assert [event.note for event in HandOffEvent.objects.order_by("hand_off_id")] == [
+    assert [event.note for event in HandOffEvent.objects.order_by("hand_off__contact")] == [
         "by the rule “Germany”",
         "by the rule “The rest”",
         "the contact's own owner",
