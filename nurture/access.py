@@ -52,6 +52,10 @@ def task_or_404(pk: int) -> Task:
     return get_object_or_404(Task, pk=pk)
 
 
+def contact_or_404(pk: int) -> Contact:
+    return get_object_or_404(Contact.objects.select_related("company"), pk=pk)
+
+
 def contact_named(text: str) -> Contact | None:
     """By e-mail, external id or number. One statement."""
     words = text.strip()

@@ -64,7 +64,7 @@ def register() -> None:
 
 def _panel(contact: Contact, user: User, now: datetime) -> dict[str, Any]:
     """Programs and open tasks of a contact. Two statements, and the names that their steps mention."""
-    enrolments = (
+    enrolments = list(
         Enrolment.objects.filter(contact=contact)
         .select_related("program", "version")
         .order_by(Coalesce("ended_at", "next_step_at").desc(), "-id")[:MOST_SHOWN]
@@ -74,6 +74,7 @@ def _panel(contact: Contact, user: User, now: datetime) -> dict[str, Any]:
         "places": [place(enrolment, names) for enrolment in enrolments],
         "open_tasks": list(Task.objects.filter(contact=contact, done_at=None).order_by("due_at", "id")[:MOST_SHOWN]),
         "may_answer_tasks": can(user, "edit_contacts"),
+        "is_inside": any(enrolment.is_inside for enrolment in enrolments),
     }
 
 

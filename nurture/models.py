@@ -328,6 +328,10 @@ class Enrolment(models.Model):
     def __str__(self) -> str:
         return f"{self.program_id}:{self.contact_id}"
 
+    @property
+    def is_inside(self) -> bool:
+        return self.state in (self.State.ACTIVE, self.State.PARKED)
+
 
 class MailBudget(models.Model):
     """The one budget over all programs (row 1): so many marketing mails to a person within so many days. Without the row there is none."""

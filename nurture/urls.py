@@ -4,6 +4,7 @@ from django.urls import path
 
 from nurture.views import (
     adding,
+    ahead,
     around,
     mails,
     programs,
@@ -34,6 +35,7 @@ urlpatterns = [
     path("add/", adding.people_add, name="people-add"),
     path("budget/", around.budget_edit, name="budget-edit"),
     path("health/", work.health_page, name="health"),
+    path("contacts/<int:pk>/ahead/", ahead.contact_ahead, name="contact-ahead"),
     path("templates/", templates.template_list, name="template-list"),
     path("templates/new/", templates.template_new, name="template-new"),
     path("templates/preview/", templates.template_preview, name="template-preview"),

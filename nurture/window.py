@@ -13,7 +13,7 @@ def opens_at(home: Workspace, contact: Contact | None, at: datetime) -> datetime
     """The next moment inside the window, or None while it is open (or there is none)."""
     if not home.mail_days and home.mail_start is None and home.mail_end is None:
         return None
-    zone = _zone(contact.timezone if contact else "") or _zone(home.timezone) or ZoneInfo("UTC")
+    zone = their_zone(contact) or _zone(home.timezone) or ZoneInfo("UTC")
     days = set(home.mail_days) or set(range(1, 8))
     start, end = home.mail_start or time.min, home.mail_end or time.max
     today = at.astimezone(zone).date()
@@ -27,6 +27,11 @@ def opens_at(home: Workspace, contact: Contact | None, at: datetime) -> datetime
         if at < begin:
             return begin.astimezone(at.tzinfo)
     return None
+
+
+def their_zone(contact: Contact | None) -> ZoneInfo | None:
+    """The contact's own, where it names one that exists."""
+    return _zone(contact.timezone if contact else "")
 
 
 @lru_cache(maxsize=512)

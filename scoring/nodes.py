@@ -113,6 +113,11 @@ class ScoreNode:
         self._broken = broken
 
     @property
+    def timed_rules(self) -> list[ReadableRule]:
+        """Rules whose answer time alone may change."""
+        return [readable for _, readable in self.once]
+
+    @property
     def awaits_all(self) -> bool:
         return self.model.stale_since is not None
 

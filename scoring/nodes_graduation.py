@@ -47,6 +47,11 @@ class StagesNode:
         if any(graph.is_definition(read) for read in self.reads):
             self.facets |= {int(Mark.Facet.DEFINITION)}
 
+    @property
+    def timed_rules(self) -> list[ReadableRule]:
+        """Rules whose answer time alone may change."""
+        return [readable for _, readable in self._readable]
+
     def is_stale(self, now: datetime) -> bool:
         """Like GraduationRuleQuerySet.waiting."""
         return any(

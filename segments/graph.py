@@ -29,7 +29,8 @@ class Node(Protocol):
     Optional: `failed(error, now)` stores a failure, `make_stale(now)` asks for a look at everybody, `due_by(at)` for a look at a
     moment (somebody has an activity dated ahead); `part(contacts, now)` and `write_difference(rows, now)` are refresh in two
     steps, so that the turn reads several small differences in one statement. `awaits_all`: the row says that everybody must be looked
-    at; `mark_facet`: what marks a look at everybody leaves for each change, DEFINITION unless the turn sets another.
+    at; `mark_facet`: what marks a look at everybody leaves for each change, DEFINITION unless the turn sets another; `timed_rules`:
+    those of its rules whose answer time alone may change.
     """
 
     @property

@@ -137,6 +137,11 @@ class SegmentNode:
         self._broken = broken
 
     @property
+    def timed_rules(self) -> list[Rule]:
+        """Rules whose answer time alone may change."""
+        return [self.rule] if self.rule is not None else []
+
+    @property
     def awaits_all(self) -> bool:
         return self.segment.stale_since is not None
 
@@ -288,6 +293,11 @@ class PersonasNode:
         self.facets = frozenset[int]()
         if not any(persona.problem for persona in self.personas):
             self.facets = _facets(frozenset[int]().union(*(rule.facets for _, rule in self._rules)), self.reads)
+
+    @property
+    def timed_rules(self) -> list[Rule]:
+        """Rules whose answer time alone may change."""
+        return [rule for _, rule in self._rules]
 
     @property
     def awaits_all(self) -> bool:

@@ -44,6 +44,7 @@ IMPATIENT = {
     "segments.conditions.suggestions": ("SECONDS",),
     "scoring.trial": ("SECONDS",),
     "scoring.views.contact_score": ("SECONDS",),
+    "nurture.simulation.ahead": ("SECONDS", "READING_SECONDS"),
     "nurture.views.work": ("PAGE_SECONDS",),
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 from django.db import connection
@@ -14,6 +15,7 @@ from leads.queries import ACTIVITY_COLUMNS, STORE_ACTIVITIES
 from nurture.queries_sending import decided
 from nurture.simulation.assumptions import Assumptions
 from nurture.simulation.reading import Kinds
+from segments.conditions import Sql
 
 # Answers are taken in by the quarter of the day: a beat costs 15 ms, and no program asks to the minute when a mail was opened (2026-11-22).
 ANSWERS_EVERY_HOURS = 3
@@ -113,15 +115,17 @@ def _index(table: str) -> None:
 
 
 def _go_on_counting(table: str) -> None:
-    """New rows get ids past all live ones."""
+    """New rows get ids past all live ones, as the live sequence counts them: the highest id of a partitioned table is a scan. One statement."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_get_serial_sequence(%s, attname) FROM pg_attribute WHERE attrelid = %s::regclass AND attidentity <> ''",
-            [f"pg_temp.{table}", f"pg_temp.{table}"],
+            """
+            SELECT setval(
+                pg_get_serial_sequence(%(own)s, attname),
+                coalesce(pg_sequence_last_value(pg_get_serial_sequence(%(live)s, attname)::regclass), 0) + 1, false
+            ) FROM pg_attribute WHERE attrelid = %(own)s::regclass AND attidentity <> ''
+            """,
+            {"own": f"pg_temp.{table}", "live": f"public.{table}"},
         )
-        for (sequence,) in cursor.fetchall():
-            highest = sql.SQL("SELECT setval(%s, (SELECT coalesce(max(id), 0) + 1 FROM {}), false)")
-            cursor.execute(highest.format(sql.Identifier("public", table)), [sequence])
 
 
 def make_answers() -> None:
@@ -161,6 +165,12 @@ def read_only() -> None:
         cursor.execute("SET default_transaction_read_only = on")
 
 
+def bound_statements(seconds: float) -> None:
+    """None of the session's statements takes longer from now on: the database itself breaks it off. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('statement_timeout', %s, false)", [str(max(1, round(seconds * 1000)))])
+
+
 def share_paces(parts: int) -> None:
     """Each part of the people has its part of what a domain takes a minute. One statement."""
     with connection.cursor() as cursor:
@@ -178,6 +188,43 @@ def walkers_of(program_id: int) -> list[int]:
             [program_id],
         )
         return [contact_id for (contact_id,) in cursor.fetchall()]
+
+
+@dataclass(frozen=True)
+class QueuePlace:
+    """Where somebody stands in the queue in front of a program, and what the queue lets in."""
+
+    program_id: int
+    ahead: int
+    per_day: int
+    let_in: int
+    day: date | None
+    is_held: bool
+
+
+def queue_places(contact_id: int) -> list[QueuePlace]:
+    """The person's places in live queues. One statement over those who stand before them, along an index."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT p.program_id, (
+                SELECT count(*) FROM public.nurture_entryplace o
+                WHERE o.program_id = p.program_id AND (o.since, o.contact_id) < (p.since, p.contact_id)
+            ), q.per_day, q.let_in, q.day, q.is_held
+            FROM public.nurture_entryplace p JOIN public.nurture_entryqueue q ON q.program_id = p.program_id
+            WHERE p.contact_id = %s ORDER BY p.program_id
+            """,
+            [contact_id],
+        )
+        return [QueuePlace(*row) for row in cursor.fetchall()]
+
+
+def first_moment(people: Sql) -> datetime | None:
+    """The earliest moment of a SELECT of (contact_id, moment). One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT min(found.moment) FROM ({people.text}) found (contact_id, moment)", people.params)
+        moment: datetime | None = cursor.fetchone()[0]
+        return moment
 
 
 # --- What people answer --------------------------------------------------------------------------------------------------

@@ -157,12 +157,12 @@ def moments(world: World) -> Iterable[datetime]:
         yield at
         due = [queries.next_moment(), _next_day(at)]
         after = at + timedelta(minutes=1)
-        at = max(after, _to_the_minute(min((one for one in due if one is not None), default=world.ends_at)))
+        at = max(after, to_the_minute(min((one for one in due if one is not None), default=world.ends_at)))
         if at > world.ends_at and not any(due):
             return
 
 
-def _to_the_minute(at: datetime) -> datetime:
+def to_the_minute(at: datetime) -> datetime:
     whole = at.replace(second=0, microsecond=0)
     return whole if whole == at else whole + timedelta(minutes=1)
 

@@ -23,13 +23,13 @@ DEFINITIONS = (
     "nurture_programversion",
     "nurture_domainpace",
     "nurture_splittrial",
-    "nurture_splitpass",
     "nurture_trigger",
     "nurture_entryqueue",
     "segments_segment",
     "segments_persona",
     "scoring_scoremodel",
 )
+TRIALS = ("nurture_splitpass",)
 # Rows of the people who take part, by the column that names them.
 PEOPLE = {
     "leads_contact": "id",
@@ -94,9 +94,12 @@ def outside() -> Iterator[None]:
         fresh.close()
 
 
-def take_over(contact_ids: Sequence[int], reads: Reading) -> None:
-    """Make the tables and fill them with what is true now about these people; from then on the session only reads what is live."""
-    definitions = (*DEFINITIONS, *(DEFINITIONS_OF_SCORES if reads.scores else ()))
+def take_over(contact_ids: Sequence[int], reads: Reading, *, trials: bool = True) -> None:
+    """Make the tables and fill them with what is true now about these people; from then on the session only reads what is live.
+
+    `trials`: with everybody whom the trials of splits watch, who are many, so that winners are found.
+    """
+    definitions = (*DEFINITIONS, *(TRIALS if trials else ()), *(DEFINITIONS_OF_SCORES if reads.scores else ()))
     queries.make_people(contact_ids)
     for table in definitions:
         queries.copy_whole(table)
@@ -106,7 +109,7 @@ def take_over(contact_ids: Sequence[int], reads: Reading) -> None:
     behaviour = BEHAVIOUR if reads.behaviour else {}
     for table, column in behaviour.items():
         queries.copy_of_people(table, column, kinds=reads.kinds)
-    for table in (*EMPTY, *(EMPTY_OF_SCORES if reads.scores else ())):
+    for table in (*EMPTY, *(() if trials else TRIALS), *(EMPTY_OF_SCORES if reads.scores else ())):
         queries.make_empty(table)
     queries.make_answers()
     filled = [table for table, size in queries.sizes([*definitions, *people, *behaviour]).items() if size]

@@ -102,6 +102,11 @@ def next_look(now: datetime) -> datetime:
     return start + QUARTER
 
 
+def look_at(moment: datetime) -> datetime:
+    """The look that finds whoever comes at that moment."""
+    return next_look(moment - timedelta(microseconds=1))
+
+
 class DayTriggerForm(WaitForDateForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
