@@ -220,6 +220,8 @@ class Contact(models.Model):
             models.Index(fields=["-created_at", "-id"], name="leads_contact_newest"),
             models.Index(Lower("last_name"), Lower("first_name"), "id", name="leads_contact_by_name"),
             models.Index(fields=["stage", "-created_at", "-id"], name="leads_contact_by_stage"),
+            # which zones there are: nurture asks each quarter of an hour whose clock shows what a trigger waits for
+            models.Index(fields=["timezone"], condition=~models.Q(timezone=""), name="leads_contact_zones"),
             GinIndex(
                 OpClass(
                     Lower(

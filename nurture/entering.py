@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -111,8 +111,21 @@ def whom_to_look_at(triggers: Sequence[Trigger], now: datetime) -> list[int]:
 
 
 def take_due(now: datetime) -> int:
-    """Triggers that time alone made due: days that came, activities that were dated ahead; how many entered. One statement when none is."""
-    return sum(_take_due(row, now) for row in queries_triggers.live_triggers(due=now))
+    """Triggers that time alone made due: days that came, activities that were dated ahead; how many entered. One statement when none is.
+
+    Where no clock shows the hour of a day, which is so at most quarters of an hour, one statement passes over all such triggers.
+    """
+    nobody: dict[int, datetime] = {}
+    entered = 0
+    for row in queries_triggers.live_triggers(due=now):
+        moments = TRIGGERS[row.kind].moments
+        if moments is not None and row.looked_until is not None and moments(row.values, row.looked_until, now) is None:
+            nobody[row.pk] = row.looked_until
+        else:
+            entered += _take_due(row, now)
+    if nobody:
+        queries_triggers.pass_over(nobody, until=now, due_at=day.next_look(now))
+    return entered
 
 
 def _take_due(due: Trigger, now: datetime) -> int:
@@ -121,16 +134,17 @@ def _take_due(due: Trigger, now: datetime) -> int:
         row = (
             Trigger.objects.select_for_update(no_key=True, skip_locked=True).filter(pk=due.pk, due_at__lte=now).first()
         )
-        if row is None:
+        if row is None or row.due_at is None:
             return 0
         kind = TRIGGERS[row.kind]
-        if kind.moments is None:  # an activity that was dated ahead exists now: everybody is looked at
-            Program.objects.filter(versions=row.version_id, stale_since=None).update(stale_since=now)
-            Trigger.objects.filter(pk=row.pk).update(due_at=None)
-            return 0
+        if kind.moments is None:  # what was dated ahead exists now, and nothing else happened at these moments
+            found = [replace(one, since=max(row.since or row.due_at, row.due_at)) for one in _arrivals([row], now)]
+            entered = queries_triggers.enrol_arrivals(found, contacts=None, now=now)
+            Trigger.objects.filter(pk=row.pk).update(due_at=queries_triggers.next_activity_ahead(now))
+            return entered
         people = kind.moments(row.values, row.looked_until or now, now)
-        arrivals = Arrivals(row.pk, why(row.kind, row.key, row.values), people, row.since)
-        entered = queries_triggers.enrol_arrivals([arrivals], contacts=None, now=now)
+        found = [] if people is None else [Arrivals(row.pk, why(row.kind, row.key, row.values), people, row.since)]
+        entered = queries_triggers.enrol_arrivals(found, contacts=None, now=now)
         Trigger.objects.filter(pk=row.pk).update(looked_until=now, due_at=day.next_look(now))
     return entered
 

@@ -44,7 +44,7 @@ class TriggerKind:
     when. Its last argument is that moment; without one, those who match now are meant. None: nobody can have come.
     `condition` gives a document of the rule language for what has no history: who meets it is remembered (TriggerMatch), and who meets
     it anew, or with `on_leaving` no longer, came in.
-    `moments` gives such a SELECT for a span of time (after, until], where time alone lets people in.
+    `moments` gives such a SELECT for a span of time (after, until], where time alone lets people in. None: nobody's moment lies in it.
     """
 
     key: str
@@ -60,7 +60,7 @@ class TriggerKind:
     arrivals: Callable[[Values, Asked, datetime | None], Sql | None] | None = None
     condition: Callable[[Values], dict[str, Any]] | None = None
     on_leaving: Callable[[Values], bool] = lambda values: False
-    moments: Callable[[Values, datetime, datetime], Sql] | None = None
+    moments: Callable[[Values, datetime, datetime], Sql | None] | None = None
     is_dated_ahead: bool = False  # its history may hold moments that are still to come
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from nurture import queries_triggers
 from nurture.kinds import Names, clock
 from nurture.kinds.clock import zone_named
 from nurture.kinds.wait_for_date import COLUMNS, WAIT_FOR_DATE, WaitForDateForm, day_labels
+from nurture.queries_triggers import DayDue
 from nurture.triggers.base import TriggerKind, Values
 from segments.conditions import Sql
 
@@ -41,29 +43,57 @@ def _problems(values: Values, names: Names) -> Iterator[tuple[str, bool]]:
         yield _("“%(field)s” is no field that holds a day.") % {"field": names.field_label(key)}, True
 
 
-def _moments(values: Values, after: datetime, until: datetime) -> Sql:
-    """People whose moment lies in (after, until]. One statement for the time zones that contacts have, one for the workspace."""
-    home = zone()
-    key = values["field"]
-    custom = key.removeprefix("custom.") if key.startswith("custom.") else None
+def _moments(values: Values, after: datetime, until: datetime) -> Sql | None:
+    """People whose moment lies in (after, until]. One statement for the time zones that contacts have, one for the workspace.
+
+    Where no clock shows the hour in that time, nobody is looked at.
+    """
+    home, key, yearly = zone(), values["field"], bool(values.get("yearly"))
     by_zone = values.get("clock") == "contact"
     names = queries_triggers.zones_in_use() if by_zone else [""]
     clocks = {name: zone_named(name, otherwise=home) for name in names}
-    days: list[tuple[str, str, datetime]] = []
-    for own, written in _by_clock(clocks).items():
-        for day, moment in days_due(values, own, after, until):
-            days += [
-                (name, text, moment) for name in written for text in day_texts(day, yearly=bool(values.get("yearly")))
-            ]
-    column = None if custom else (key if key in COLUMNS else COLUMNS[0])
-    return queries_triggers.days_of_contacts(
-        column,
-        custom,
-        days,
-        home=str(home),
-        by_zone=by_zone,
-        yearly=bool(values.get("yearly")),
-    )
+    due = [
+        DayDue(name, day, moment)
+        for own, written in _by_clock(clocks).items()
+        for day, moment in days_due(values, own, after, until)
+        for name in written
+    ]
+    if not due:
+        return None
+    if key in COLUMNS:
+        return _known_since(due, home, until, by_zone=by_zone, yearly=yearly)
+    days = [(one.zone, text, one.moment) for one in due for text in day_texts(one.day, yearly=yearly)]
+    custom = key.removeprefix("custom.")
+    return queries_triggers.days_of_contacts(custom, days, home=str(home), by_zone=by_zone, yearly=yearly)
+
+
+def _known_since(due: list[DayDue], home: ZoneInfo, until: datetime, *, by_zone: bool, yearly: bool) -> Sql | None:
+    """Those who became known on one of these days at home; yearly: of any year since there are contacts, which one more statement tells."""
+    years: list[int] = []
+    if yearly:
+        first = queries_triggers.first_known_at()
+        if first is None:
+            return None
+        years = list(range(first.astimezone(home).year, until.astimezone(home).year + 1))
+    spans = []
+    for one in due:
+        texts = day_texts(one.day, yearly=yearly)
+        for day in days_of(texts, years) if yearly else [one.day]:
+            start = datetime.combine(day, time(), home)
+            end = datetime.combine(day + timedelta(days=1), time(), home)
+            spans.append((one.zone, start.astimezone(UTC), end.astimezone(UTC), one.moment))
+    return queries_triggers.known_since(spans, by_zone=by_zone) if spans else None
+
+
+def days_of(texts: list[str], years: list[int]) -> list[date]:
+    """The days “MM-DD” of these years; 29 February only where there is one."""
+    found = []
+    for year in years:
+        for text in texts:
+            month, day = int(text[:2]), int(text[3:])
+            if day <= monthrange(year, month)[1]:
+                found.append(date(year, month, day))
+    return found
 
 
 def _by_clock(clocks: dict[str, ZoneInfo]) -> dict[ZoneInfo, list[str]]:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 
 from leads import actions as facts
 from leads import queries as fact_queries
@@ -176,22 +177,29 @@ def test_a_late_activity_scores_but_starts_nothing_and_one_dated_ahead_starts_in
     program = make_triggered(
         {"kind": "activity", "activity": {"did": "form_submit"}, "late_hours": 2}, now=NOW - 9 * DAY
     )
-    late, ahead, prompt = make_people(3)
+    late, ahead, prompt, further_ahead = make_people(4)
     kind = fact_queries.kind_ids(["form_submit"])["form_submit"]
 
     def told(contact: Contact, at: datetime) -> fact_queries.ActivityRow:
         return fact_queries.ActivityRow(contact.pk, kind, at, ("", "", ""), None)
 
     fact_queries.store_activities(
-        [told(late, NOW - 3 * timedelta(hours=1)), told(prompt, NOW - timedelta(hours=1)), told(ahead, NOW + DAY)],
+        [
+            told(late, NOW - 3 * timedelta(hours=1)),
+            told(prompt, NOW - timedelta(hours=1)),
+            told(ahead, NOW + DAY),
+            told(further_ahead, NOW + 2 * DAY),
+        ],
         now=NOW,
     )
     turn.turn(NOW + MINUTE)
     assert set(inside(program)) == {prompt.pk}
     assert Trigger.objects.get().due_at == NOW + DAY
     turn.turn(NOW + DAY)
-    turn.turn(NOW + DAY)
     assert set(inside(program)) == {prompt.pk, ahead.pk}
+    assert Trigger.objects.get().due_at == NOW + 2 * DAY
+    turn.turn(NOW + 2 * DAY + MINUTE)
+    assert set(inside(program)) == {prompt.pk, ahead.pk, further_ahead.pk}
     assert Trigger.objects.get().due_at is None
 
 
@@ -369,6 +377,66 @@ def test_a_day_comes_on_the_contacts_own_clock_once_and_is_not_lost_while_nobody
     turn.turn(datetime(2026, 3, 3, 10, tzinfo=UTC))  # three days without a beat
     assert set(inside(program)) == {tokyo.pk, leap.pk, odd.pk}
     assert turn.turn(datetime(2026, 3, 3, 10, 16, tzinfo=UTC)).enrolled == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "comes"),
+    [
+        ({"days": 30}, {"a month"}),
+        ({"yearly": True}, {"today", "a year", "four years"}),
+        ({"yearly": True, "days": 1, "at": "00:15"}, {"yesterday", "29 February"}),  # whoever came on the 29th counts for the 28th
+        ({"clock": "contact", "at": "17:00"}, {"today"}),  # noon in UTC: only in Karachi has the hour come
+    ],
+)  # fmt: skip
+def test_the_day_on_which_somebody_became_known(values: dict[str, Any], comes: set[str]) -> None:
+    set_workspace(timezone="Europe/Berlin")
+    now = datetime(2027, 3, 1, 12, 59, tzinfo=UTC)
+    known = {
+        "today": datetime(2027, 2, 28, 23, 0, tzinfo=UTC),  # the first minute of the day in Berlin
+        "yesterday": datetime(2027, 2, 28, 22, 59, 59, tzinfo=UTC),
+        "tomorrow": datetime(2027, 3, 1, 23, 0, tzinfo=UTC),
+        "a month": datetime(2027, 1, 30, 3, tzinfo=UTC),
+        "a year": datetime(2026, 3, 1, 22, tzinfo=UTC),
+        "four years": datetime(2023, 2, 28, 23, tzinfo=UTC),
+        "29 February": datetime(2024, 2, 29, 12, tzinfo=UTC),
+    }
+    people = {name: make_contact(timezone="Asia/Karachi" if name == "today" else "") for name in known}
+    for name, person in people.items():
+        Contact.objects.filter(pk=person.pk).update(created_at=known[name])
+    trigger = {"kind": "day", "field": "created_at", "at": "13:00", "clock": "workspace", **values}
+    program = make_triggered(trigger, now=now - DAY + MINUTE)
+    Trigger.objects.update(due_at=now - timedelta(hours=15), looked_until=now - timedelta(hours=15))
+    assert entering.take_due(now) == len(comes)
+    assert set(inside(program)) == {people[name].pk for name in comes}
+
+
+def test_at_a_quarter_at_which_no_clock_shows_the_hour_nobody_is_looked_at(
+    django_assert_num_queries: Callable[..., Any],
+) -> None:
+    """Three statements however many such triggers: what is due, the workspace, up to when time was looked at; the zones for contacts' clocks."""
+    set_workspace(timezone="UTC")
+    make_contact(timezone="Asia/Kolkata")
+    for clock in ("workspace", "contact"):
+        make_triggered(
+            *({"kind": "day", "field": "created_at", "days": days, "clock": clock} for days in (1, 2, 3)), name=clock
+        )
+    Trigger.objects.update(due_at=NOW + 15 * MINUTE, looked_until=NOW)
+    with django_assert_num_queries(11):  # the workspace six times, the zones three times
+        assert entering.take_due(NOW + 15 * MINUTE) == 0
+    assert set(Trigger.objects.values_list("looked_until", "due_at")) == {(NOW + 15 * MINUTE, NOW + 30 * MINUTE)}
+
+
+def test_zones_in_use_and_days_of_becoming_known_are_read_from_an_index(settings: Any) -> None:
+    make_contact(timezone="Asia/Tokyo")
+    make_contact(timezone="Asia/Tokyo")
+    make_contact(timezone="America/New_York")
+    make_contact()
+    assert queries_triggers.zones_in_use() == ["", "America/New_York", "Asia/Tokyo"]
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        found = queries_triggers.known_since([("", NOW, NOW + DAY, NOW)], by_zone=False)
+        cursor.execute(f"EXPLAIN {found.text}", list(found.params))
+        assert "leads_contact_newest" in str(cursor.fetchall())
 
 
 def test_days_that_came_during_a_long_pause_let_nobody_in() -> None:
