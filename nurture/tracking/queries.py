@@ -142,3 +142,99 @@ def forget_hits(*, before: datetime, limit: int) -> int:
             [before, limit],
         )
         return int(cursor.rowcount)
+
+
+# --- Figures ----------------------------------------------------------------------------------------------------------------------
+
+_WHO = "coalesce(s.contact_id, -s.id)"  # whoever was deleted counts once a mail
+# Of one person over all mails that are looked at.
+_SIGNS = """
+    bool_or(s.state = 'sent') AS delivered,
+    bool_or(s.state = 'sent' AND s.is_tracked) AS tracked,
+    bool_or(coalesce(r.opens + r.clicks > 0, false)) AS opened,
+    bool_or(coalesce(r.clicks > 0, false)) AS clicked,
+    bool_or(r.unsubscribed_at IS NOT NULL) AS unsubscribed,
+    bool_or(coalesce(r.machine_opens + r.machine_clicks > 0, false)) AS by_machine
+"""
+WHICH = {  # number -> what holds for the people behind it
+    "sent": "true",
+    "delivered": "delivered",
+    "tracked": "tracked",
+    "opened": "opened",
+    "clicked": "clicked",
+    "unsubscribed": "unsubscribed",
+    "machines": "by_machine AND NOT opened",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which mails are looked at: of a template, of a program, of both, or all."""
+
+    template_id: int | None = None
+    program_id: int | None = None
+
+    @property
+    def where(self) -> str:
+        """Tests were for colleagues; a mail that never left has no result."""
+        found = "FROM nurture_sending s LEFT JOIN nurture_mailresponse r ON r.sending_id = s.id"
+        found += " JOIN nurture_enrolment e ON e.id = s.enrolment_id" if self.program_id is not None else ""
+        found += " WHERE NOT s.is_test AND s.state IN ('sent', 'bounced')"
+        found += " AND s.template_id = %(template)s" if self.template_id is not None else ""
+        return found + (" AND e.program_id = %(program)s" if self.program_id is not None else "")
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {"template": self.template_id, "program": self.program_id}
+
+
+def people_by_template(scope: Scope) -> dict[int, dict[str, int]]:
+    """Template -> number -> people. One statement over the mails of the scope."""
+    counts = ", ".join(f"count(*) FILTER (WHERE {holds})" for holds in WHICH.values())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH one AS (SELECT s.template_id, {_WHO} AS who, {_SIGNS} {scope.where} GROUP BY 1, 2)
+            SELECT template_id, {counts} FROM one GROUP BY 1
+            """,
+            scope.values,
+        )
+        return {row[0]: dict(zip(WHICH, row[1:], strict=True)) for row in cursor.fetchall()}
+
+
+def last_mails(scope: Scope, which: str, *, before: int | None, limit: int) -> list[int]:
+    """Of each person behind a number their newest mail, newest first. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH one AS (SELECT {_WHO} AS who, max(s.id) AS last, {_SIGNS} {scope.where} GROUP BY 1)
+            SELECT last FROM one WHERE {WHICH[which]} AND (%(before)s::bigint IS NULL OR last < %(before)s)
+            ORDER BY last DESC LIMIT %(limit)s
+            """,
+            {**scope.values, "before": before, "limit": limit},
+        )
+        return [last for (last,) in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFigures:
+    """One address in the mails of a scope."""
+
+    url: str
+    people: int
+    clicks: int
+    machine_clicks: int
+
+
+def links_pressed(scope: Scope, *, limit: int) -> list[LinkFigures]:
+    """Addresses by the people who pressed them; those of erased people share the empty one. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT c.url, count(DISTINCT {_WHO}) FILTER (WHERE c.clicks > 0) AS people, sum(c.clicks), sum(c.machine_clicks)
+            {scope.where.replace("FROM nurture_sending s", "FROM nurture_mailclick c JOIN nurture_sending s ON s.id = c.sending_id")}
+            GROUP BY c.url ORDER BY people DESC, 3 DESC, c.url LIMIT %(limit)s
+            """,
+            {**scope.values, "limit": limit},
+        )
+        return [LinkFigures(*row) for row in cursor.fetchall()]

@@ -16,12 +16,14 @@ from django.views.decorators.http import require_GET, require_POST
 from leads.access import require
 from leads.workspace import workspace
 from nurture import access, actions
-from nurture.models import Sending
+from nurture.models import MailResponse, Sending
 from nurture.sending import SERVER_DOWN, problem_of_setup, why_words
 from nurture.smtp import configured
+from nurture.tracking.scanners import WHY
 from nurture.views.programs import actor
 
 PAGE = 50
+MOST_HITS = 50  # of machines, shown for one mail
 # What a mail brings along may show itself, and nothing else: no scripts, no forms, no frames, no origin of ours.
 MAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src https: data:"
 
@@ -76,8 +78,17 @@ def sending_list(request: HttpRequest) -> HttpResponse:
 @require("see")
 @require_GET
 def sending_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Four statements."""
     sending = access.sending_or_404(pk)
-    context = {"sending": sending, "why": why_words(sending.why_not), "width": request.GET.get("width", "")}
+    machines = sending.hits.exclude(verdict__in=["", "person"]).order_by("at", "pk")[:MOST_HITS]
+    context = {
+        "sending": sending,
+        "why": why_words(sending.why_not),
+        "width": request.GET.get("width", ""),
+        "response": MailResponse.objects.filter(pk=sending.pk).first(),
+        "clicked": sending.clicked_links.order_by("place"),
+        "hits": [(hit, WHY.get(hit.verdict, hit.verdict)) for hit in machines],
+    }
     return render(request, "nurture/sending_detail.html", context)
 
 
