@@ -90,9 +90,9 @@ def test_each_number_counts_people_and_opens_as_many(letter: tuple[Program, list
             )
             expected = number + (more if which in ("sent", "delivered", "tracked") else 0)
             assert (page.context["total"], len(page.context["rows"])) == (expected, expected), (scope, which)
-    page = client.get(reverse("nurture:result-list"), {"program": program.slug}).content.decode()
-    assert "40 %" in page  # two of five
-    assert "20 %" in page
+    listed = client.get(reverse("nurture:result-list"), {"program": program.slug}).content.decode()
+    assert "40 %" in listed  # two of five
+    assert "20 %" in listed
     delete_contact(Contact.objects.get(sendings=rows[0]), actor=None, now=LATER)
     cache.clear()
     assert queries.people_by_template(queries.Scope(template.pk))[template.pk]["opened"] == 2
