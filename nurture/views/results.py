@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -140,9 +140,11 @@ def result_map(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def result_people(request: HttpRequest) -> HttpResponse:
     """The people behind a number, with their newest mail of the scope; by keyset. Four statements whatever the rows."""
-    slug, which = request.GET.get("template", ""), request.GET.get("which", "sent")
-    template, program = access.template_or_404(slug) if slug else None, _program(request)
-    if which not in queries.WHICH or template is None:
+    which = request.GET.get("which", "sent")
+    if not (slug := request.GET.get("template", "")):
+        return redirect("nurture:result-list")
+    template, program = access.template_or_404(slug), _program(request)
+    if which not in queries.WHICH:
         raise Http404
     scope = _scope(template, program)
     after = request.GET.get("after", "")
