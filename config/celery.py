@@ -68,6 +68,8 @@ app.conf.beat_schedule = {
     "hits": _every("nurture.judge_hits", 2.0),
     # A comparison takes days: a minute is soon. One partial index while none is due.
     "splits": _every("nurture.decide_splits", 60.0),
+    # What must always hold, one check a minute and each once a day, so that the page of health need not sum over everybody.
+    "health": _every("nurture.check_health", 60.0, queue="imports"),
 }
 
 

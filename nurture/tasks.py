@@ -7,7 +7,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from nurture import confirmations, notices, sending, splits, webhooks
+from nurture import confirmations, health, notices, sending, splits, webhooks
 from nurture.simulation import jobs
 from nurture.tracking import judging
 from nurture.turn import turn
@@ -90,3 +90,12 @@ def judge_hits() -> int:
     if judged:
         log.info("opens and clicks", extra={"hits": judged})
     return judged
+
+
+@shared_task(name="nurture.check_health")
+def check_health() -> str:
+    """Each minute: the next of what must always hold, each once a day; safe to run twice, late or never. What was checked."""
+    name = health.check_next(timezone.now())
+    if name:
+        log.info("checked", extra={"invariant": name})
+    return name

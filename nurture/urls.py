@@ -37,6 +37,7 @@ urlpatterns = [
     path("add/", adding.people_add, name="people-add"),
     path("budget/", around.budget_edit, name="budget-edit"),
     path("health/", work.health_page, name="health"),
+    path("health/checks/", work.health_checks, name="health-checks"),
     path("contacts/<int:pk>/ahead/", ahead.contact_ahead, name="contact-ahead"),
     path("templates/", templates.template_list, name="template-list"),
     path("templates/new/", templates.template_new, name="template-new"),

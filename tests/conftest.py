@@ -45,7 +45,7 @@ IMPATIENT = {
     "scoring.trial": ("SECONDS",),
     "scoring.views.contact_score": ("SECONDS",),
     "nurture.simulation.ahead": ("SECONDS", "READING_SECONDS"),
-    "nurture.views.work": ("PAGE_SECONDS",),
+    "nurture.health": ("PAGE_SECONDS",),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
@@ -21,6 +21,8 @@ from nurture.triggers import TRIGGERS, day
 from scoring.models import HandOff, ScoreDue
 from segments import conditions
 from segments.graph import Node
+from segments.nodes import SegmentNode
+from segments.queries import differences_among
 
 NOBODY_ANSWERS = Assumptions(open_rate=0.0, click_rate=0.0, answer_rate=0.0)
 SECONDS = (
@@ -29,6 +31,7 @@ SECONDS = (
 READING_SECONDS = 2.0  # for each of the five statements that read what was found
 MINUTE = timedelta(minutes=1)
 STILL_TO_COME = (Sending.State.QUEUED, Sending.State.HELD)
+DAYS_IN_A_WEEK = 7
 _CANCELED = "57014"
 
 
@@ -192,21 +195,25 @@ class _Walk:
                 Trigger.objects.filter(pk=row.pk).update(due_at=due or self.until + timedelta(days=1))
 
     def _first_change(self, world: run.World, after: datetime, until: datetime) -> datetime | None:
-        """When time alone first changes what a definition says of the person, to the minute: looked at each midnight, then halved.
+        """When time alone first changes what a definition says of the person, to the minute: looked at now and then, the span halved.
 
-        Who joins and leaves again within one day is not seen. A few statements a look, twelve looks for a change.
+        Segments are looked at each midnight (one prepared statement), personas, scores and stages, which cost ten times that, each week.
+        What changes and changes back between two looks is not seen.
         """
         timed = self._timed(world)
-        if not timed:
-            return None
-        low = after
-        for high in _midnights(after, until):
+        segments = [node for node in timed if isinstance(node, SegmentNode)]
+        others = [node for node in timed if not isinstance(node, SegmentNode)]
+        low = seen = after
+        for number, high in enumerate(_midnights(after, until) if timed else (), start=1):
             if not self._bound():
                 return None
-            if self._would_change(timed, high):
-                while high - low > MINUTE and (middle := run.to_the_minute(low + (high - low) / 2)) < high:
-                    low, high = (low, middle) if self._would_change(timed, middle) else (middle, high)
-                return max(after + MINUTE, run.to_the_minute(high))
+            joins = bool(segments) and self._would_join(segments, high)
+            if others and (joins or high == until or number % DAYS_IN_A_WEEK == 0):
+                if self._would_change(others, high):
+                    return max(after + MINUTE, _halve(seen, high, lambda at: self._would_change(others, at)))
+                seen = high
+            if joins:
+                return max(after + MINUTE, _halve(low, high, lambda at: self._would_join(segments, at)))
             low = high
         return None
 
@@ -227,6 +234,12 @@ class _Walk:
             )
         ]
 
+    def _would_join(self, segments: Sequence[SegmentNode], at: datetime) -> bool:
+        """Whether the person would join or leave one of them. One statement, planned once."""
+        parts = [node.part([self.contact_id], at) for node in segments]
+        has_overrides = any(node.has_overrides for node in segments)
+        return any(differences_among(parts, [self.contact_id], has_overrides=has_overrides))
+
     def _would_change(self, timed: Sequence[Node], at: datetime) -> bool:
         """Looked at as the engine would, and taken back."""
         with transaction.atomic():
@@ -246,6 +259,13 @@ class _Walk:
         found.moves = list(moves.order_by("moved_at", "id"))
         hand_offs = HandOff.objects.filter(contact=self.contact_id).exclude(pk__in=self.past_hand_offs)
         found.hand_offs = list(hand_offs.order_by("id"))
+
+
+def _halve(low: datetime, high: datetime, is_changed: Callable[[datetime], bool]) -> datetime:
+    """The minute from which on it is changed, between a moment when it is not and one when it is."""
+    while high - low > MINUTE and (middle := run.to_the_minute(low + (high - low) / 2)) < high:
+        low, high = (low, middle) if is_changed(middle) else (middle, high)
+    return run.to_the_minute(high)
 
 
 def _midnights(after: datetime, until: datetime) -> Iterator[datetime]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from leads.access import require
-from nurture import access, actions, health
+from leads.views import is_fragment
+from nurture import access, actions, health, queries
 from nurture.models import Task
 from nurture.views.programs import actor
 
 PAGE = 100
-PAGE_SECONDS = 2.0  # for each invariant
 
 
 @require("see")
@@ -42,6 +45,18 @@ def task_done(request: HttpRequest, pk: int) -> HttpResponse:
 @require("configure")
 @require_GET
 def health_page(request: HttpRequest) -> HttpResponse:
-    found = health.examine(timezone.now(), seconds=PAGE_SECONDS)
-    rows = [(health.WORDS[name], name, holds) for name, holds in found.invariants.items()]
-    return render(request, "nurture/health.html", {"health": found, "invariants": rows})
+    """Queues and beats at once; the checks come after the page, some at a time. Nine statements."""
+    now = timezone.now()
+    context: dict[str, Any] = {"queues": queries.queue_depths(now, exact=False), "beats": health.beats(now)}
+    return render(request, "nurture/health.html", context)
+
+
+@require("configure")
+@never_cache
+@require_GET
+def health_checks(request: HttpRequest) -> HttpResponse:
+    """The checks from a place on; asks for the next ones by itself. Without HTMX a page that leads on by a link."""
+    asked = request.GET.get("from", "")
+    found, onward = health.checks(int(asked) if asked.isdigit() else 0)
+    template = "nurture/_health_checks.html" if is_fragment(request) else "nurture/health_checks.html"
+    return render(request, template, {"checks": found, "onward": onward})

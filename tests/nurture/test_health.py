@@ -10,10 +10,14 @@ import pytest
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
+from leads.access import ADMIN
 from nurture import health, queries
 from nurture.models import Sending
-from tests.makers import NOW, make_contact
+from tests.makers import NOW, make_contact, make_user
 from tests.nurture.makers import mail, make_template, make_walk, wait, walk
 
 pytestmark = pytest.mark.django_db
@@ -95,3 +99,55 @@ def test_depths_tell_the_oldest() -> None:
     )
     depths = queries.queue_depths(NOW)
     assert depths["sendings_queued"] == {"count": 1, "oldest_seconds": 3600.0}
+
+
+def test_each_check_is_made_once_a_day_the_oldest_first() -> None:
+    names = list(queries.INVARIANTS)
+    assert [health.check_next(NOW + timedelta(seconds=place)) for place in range(len(names))] == names
+    assert health.check_next(NOW + timedelta(minutes=1)) == ""
+    tomorrow = NOW + timedelta(days=1, seconds=1)
+    assert [health.check_next(tomorrow), health.check_next(tomorrow), health.check_next(tomorrow)] == [*names[:2], ""]
+
+
+def test_the_page_tells_what_a_worker_found_where_it_cannot_wait_itself(client: Client) -> None:
+    long, broken = "ledger_sums", "no_orphans"
+    for name, holds, took in ((long, True, 590.5), (broken, False, 400.0)):
+        cache.set(f"health:{name}", {"at": NOW.timestamp(), "holds": holds, "took": took})
+    client.force_login(make_user(ADMIN))
+    page = client.get(reverse("nurture:health")).content.decode()
+    assert reverse("nurture:health-checks") in page
+    shown, seen = "", list[str]()
+    place: int | None = 0
+    while place is not None:
+        found, onward = health.checks(place)
+        seen += [check.name for check in found]
+        part = client.get(reverse("nurture:health-checks"), {"from": place}, headers={"HX-Request": "true"})
+        shown += part.content.decode()
+        assert (f"?from={onward}" in shown) is (onward is not None)
+        place = onward
+    assert seen == list(queries.INVARIANTS)
+    assert "in 590.5 s" in shown
+    assert shown.count("broken") == 1
+    assert "<html" in client.get(reverse("nurture:health-checks")).content.decode()
+
+
+def test_no_part_of_the_page_asks_more_than_fifteen_statements(client: Client) -> None:
+    build()
+    client.force_login(make_user(ADMIN))
+    for url in (reverse("nurture:health"), reverse("nurture:health-checks")):
+        client.get(url)
+        with CaptureQueriesContext(connection) as asked:
+            assert client.get(url, headers={"HX-Request": "true"}).status_code == 200
+        statements = [one["sql"] for one in asked if "SAVEPOINT" not in one["sql"]]
+        assert len(statements) <= 15, statements
+
+
+def test_estimates_of_what_is_over_are_said_to_be_such() -> None:
+    build()
+    depths = queries.queue_depths(NOW, exact=False)
+    assert {name for name, depth in depths.items() if depth.get("is_estimate")} == {
+        "sendings_sent", "sendings_not_sent", "sendings_bounced",
+    }  # fmt: skip
+    exact = queries.queue_depths(NOW)
+    assert exact.keys() == depths.keys()
+    assert exact["sendings_sent"] == {"count": 0}

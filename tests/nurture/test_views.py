@@ -85,6 +85,7 @@ PAGES = {
     "program-publish": (["slug"], "publish"),
     "budget-edit": ([], "publish"),
     "health": ([], "configure"),
+    "health-checks": ([], "configure"),
 }
 POSTS = {
     "program-draft": "edit_rules",
