@@ -11,14 +11,16 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from nurture.models import ProgramVersion, Simulation
-from nurture.simulation import run, tables
+from nurture.simulation import run
 from nurture.simulation.assumptions import Assumptions
 
 log = logging.getLogger(__name__)
 
 State = Simulation.State
 
-LEASE = timedelta(minutes=2)  # renewed with each word on the progress; one beat over a million people takes seconds
+LEASE = timedelta(minutes=2)  # renewed while the worker lives, however long one beat takes
+RENEWED = timedelta(seconds=20)
+WORTH_TELLING = 0.01
 TRIES = 3
 KEPT = 10  # results a version; older ones go
 
@@ -74,15 +76,15 @@ def _claim(now: datetime) -> Simulation | None:
 
 def _run(simulation: Simulation, clock: Callable[[], datetime]) -> None:
     mine = Simulation.objects.filter(pk=simulation.pk, state=State.RUNNING, tries=simulation.tries)
-    last_told = [0.0]
+    told: list[tuple[float, datetime]] = []
 
     def tell(share: float) -> None:
-        if share - last_told[0] < 0.01:
+        at = clock()
+        if told and share - told[-1][0] < WORTH_TELLING and at - told[-1][1] < RENEWED:
             return
-        last_told[0] = share
-        with tables.outside():
-            if not mine.update(share_done=share, lease_until=clock() + LEASE):
-                raise run.Stopped
+        told.append((share, at))
+        if not mine.update(share_done=share, lease_until=at + LEASE):
+            raise run.Stopped
 
     try:
         found = run.simulate(simulation.version_id, Assumptions.read(simulation.assumptions), now=clock(), tell=tell)
@@ -92,4 +94,11 @@ def _run(simulation: Simulation, clock: Callable[[], datetime]) -> None:
         log.exception("simulation broke off", extra={"simulation": simulation.pk})
         mine.update(state=State.FAILED, problem=run.problem_words(error), finished_at=clock(), lease_until=None)
         return
-    mine.update(state=State.DONE, result=found, share_done=1.0, finished_at=clock(), lease_until=None)
+    mine.update(
+        state=State.DONE,
+        result=found,
+        edit_number=found["edit_number"],
+        share_done=1.0,
+        finished_at=clock(),
+        lease_until=None,
+    )

@@ -15,6 +15,7 @@ from leads.queries import ACTIVITY_COLUMNS, STORE_ACTIVITIES
 from nurture.queries_sending import decided
 from nurture.simulation.assumptions import Assumptions
 from nurture.simulation.reading import Kinds
+from nurture.splits import LOOK_EVERY
 from segments.conditions import Sql
 
 # Answers are taken in by the quarter of the day: a beat costs 15 ms, and no program asks to the minute when a mail was opened (2026-11-22).
@@ -79,6 +80,12 @@ INDEXES = {
         "CREATE UNIQUE INDEX ON {} (program_id, contact_id) WHERE state IN ('active', 'parked')",
         "CREATE UNIQUE INDEX ON {} (contact_id, program_id, round)",
         "CREATE INDEX ON {} (program_id, next_step_at) WHERE state = 'active'",
+    ],
+    "nurture_splitpass": [
+        "CREATE UNIQUE INDEX ON {} (trial_id, enrolment_id)",
+        "CREATE INDEX ON {} (enrolment_id)",
+        "CREATE INDEX ON {} (trial_id, until)",
+        "CREATE INDEX ON {} (until) WHERE reached_at IS NULL",
     ],
     "nurture_stepvisit": ["CREATE UNIQUE INDEX ON {} (enrolment_id, visit)"],
     "nurture_sending": [
@@ -384,7 +391,8 @@ def leave(
 
 
 def next_moment() -> datetime | None:
-    """When something is due next: a step, a mail, an answer, a trigger. One statement over partial indexes."""
+    """When something is due next: a step, a mail, an answer, a trigger, a look at a split in which somebody's days are over since the
+    last one. One statement over partial indexes."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -396,9 +404,13 @@ def next_moment() -> datetime | None:
                 (SELECT due_at FROM nurture_sending WHERE state = 'queued' ORDER BY due_at LIMIT 1),
                 (SELECT due_at FROM simulation_answer WHERE NOT is_stored ORDER BY due_at LIMIT 1),
                 (SELECT min(t.due_at) FROM nurture_trigger t JOIN nurture_programversion v ON v.id = t.version_id AND v.state = 'live'
-                 JOIN nurture_program p ON p.id = v.program_id AND p.state = 'live')
+                 JOIN nurture_program p ON p.id = v.program_id AND p.state = 'live'),
+                (SELECT min(greatest(t.next_look_at, ripe.at)) FROM nurture_splittrial t CROSS JOIN LATERAL (
+                    SELECT min(s.until) AS at FROM nurture_splitpass s WHERE s.trial_id = t.id AND s.until > t.next_look_at - make_interval(secs => %s)
+                ) ripe WHERE t.winner = '' AND ripe.at IS NOT NULL)
             )
-            """
+            """,
+            [LOOK_EVERY.total_seconds()],
         )
         moment: datetime | None = cursor.fetchone()[0]
         return moment

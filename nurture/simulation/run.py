@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
+from threading import Event
 from typing import Any
 
 from django.db import connections
@@ -19,7 +20,7 @@ from leads.queries import mark
 from leads.workspace import workspace, zone
 from nurture import around, engine, entering, queries_triggers, sending, splits, tree, turn, window
 from nurture.kinds import KINDS
-from nurture.models import EntryQueue, Program, ProgramVersion, Sending
+from nurture.models import EntryQueue, Program, ProgramVersion, Sending, Trigger
 from nurture.simulation import queries, reading, results, tables
 from nurture.simulation.assumptions import Assumptions
 from segments import turn as segments_turn
@@ -35,6 +36,9 @@ OF_SCORES = frozenset({"hand_offs", "looks_again", "graduates"})
 IN_PARTS_FROM = 20_000  # people; for fewer a second session costs more than it saves
 PARTS = 2
 MOST_BEATS_AT_ONCE = 50  # at the same moment; what goes round longer than that waits for the next minute
+
+TELL_SECONDS = 0.5  # between two words on the progress; a worker's lease is renewed with them
+BEATS_A_DAY = 48  # a day of the clock with more of them goes on by whole hours: thousands of people inside may each have a minute of their own
 
 Tell = Callable[[float], None]
 
@@ -75,24 +79,43 @@ def simulate(
     Each part has a session of its own; two parts use two processors, and nobody belongs to two.
     """
     began = time.monotonic()
-    people = people_of(ProgramVersion.objects.get(pk=version_id), now)
-    parts = [people] if len(people) < IN_PARTS_FROM else [people[first::PARTS] for first in range(PARTS)]
+    version = ProgramVersion.objects.select_related("program").get(pk=version_id)
+    people = people_of(version, now)
+    parts = _parts(people, reading.reading_of(_together_with(version), now))
     shares = [0.0] * len(parts)
-
-    def tell_of(place: int) -> Tell:
-        def tell_part(share: float) -> None:
-            shares[place] = share
-            tell(min(shares))
-
-        return tell_part
-
+    is_stopped = Event()
     with ThreadPoolExecutor(len(parts), thread_name_prefix="simulation") as threads:
         under_way = [
-            threads.submit(_simulate_part, version_id, part, assumptions, place, len(parts), now, tell_of(place))
+            threads.submit(_simulate_part, version, part, assumptions.part(place, len(parts)), len(parts), now, _teller(shares, place, is_stopped))
             for place, part in enumerate(parts)
-        ]
-        found = results.together([part.result() for part in under_way])
-    return found | {"seconds": round(time.monotonic() - began, 1)}
+        ]  # fmt: skip
+        try:
+            while wait(under_way, timeout=TELL_SECONDS, return_when=FIRST_EXCEPTION).not_done:
+                if any(part.done() and part.exception() for part in under_way):
+                    break
+                tell(min(shares))
+            found = results.together([part.result() for part in under_way])
+        finally:
+            is_stopped.set()
+    return found | {"seconds": round(time.monotonic() - began, 1), "edit_number": version.edit_number}
+
+
+def _parts(people: list[int], reads: reading.Reading) -> list[list[int]]:
+    """Who walks in which session. Where a split may find its winner all walk together: it is found among all of them."""
+    if len(people) < IN_PARTS_FROM or reads.has_open_splits:
+        return [people]
+    return [people[first::PARTS] for first in range(PARTS)]
+
+
+def _teller(shares: list[float], place: int, is_stopped: Event) -> Tell:
+    """A part only notes how far it is: whoever waits for it tells, also while one beat takes minutes."""
+
+    def note(share: float) -> None:
+        shares[place] = share
+        if is_stopped.is_set():
+            raise Stopped
+
+    return note
 
 
 def people_of(version: ProgramVersion, now: datetime) -> list[int]:
@@ -102,13 +125,12 @@ def people_of(version: ProgramVersion, now: datetime) -> list[int]:
 
 
 def _simulate_part(
-    version_id: int, people: Sequence[int], assumptions: Assumptions, place: int, parts: int, now: datetime, tell: Tell
+    version: ProgramVersion, people: Sequence[int], assumptions: Assumptions, parts: int, now: datetime, tell: Tell
 ) -> dict[str, Any]:
     """In a thread, whose sessions end with it."""
     try:
         with tables.own_session():
-            version = ProgramVersion.objects.select_related("program").get(pk=version_id)
-            world = make_world(version, people, assumptions.part(place, parts), now=now)
+            world = make_world(version, people, assumptions, now=now)
             if parts > 1:
                 queries.share_paces(parts)
             for at in moments(world):
@@ -120,9 +142,11 @@ def _simulate_part(
 
 
 def make_world(version: ProgramVersion, people: Sequence[int], assumptions: Assumptions, *, now: datetime) -> World:
-    """The tables, filled; in them the version is live, and everybody who enters does so by the assumptions."""
-    versions = [version, *(one for one in reading.walked_versions() if one.pk != version.pk)]
-    reads = reading.reading_of(versions, now)
+    """The tables, filled; in them the version is live, and everybody who enters does so by the assumptions.
+
+    The version is simulated as it was given, whoever edits it meanwhile.
+    """
+    reads = reading.reading_of(_together_with(version), now)
     tables.take_over(people, reads)
     Segment.objects.update(stale_since=None)
     began_at = now.replace(second=0, microsecond=0)
@@ -131,17 +155,25 @@ def make_world(version: ProgramVersion, people: Sequence[int], assumptions: Assu
     return world
 
 
+def _together_with(version: ProgramVersion) -> list[ProgramVersion]:
+    """The version and all others in which somebody may walk meanwhile. One statement."""
+    return [version, *(one for one in reading.walked_versions() if one.pk != version.pk)]
+
+
 def _go_live(world: World) -> None:
     """As a publication makes it, on the simulation's rows."""
-    version, per_day = world.version, world.assumptions.per_day
+    version = world.version
     past = ProgramVersion.objects.filter(program=world.program, state=ProgramVersion.State.LIVE).first()
     if past is not None and past.pk != version.pk:
         ProgramVersion.objects.filter(pk=past.pk).update(state=ProgramVersion.State.PAST)
-    which = ProgramVersion.Intake.NEW if per_day == 0 else ProgramVersion.Intake.ALL
-    entering.settle(version, past, entering.Intake(which, None, per_day or None), world.began_at)
+    _let_enter(world, past)
     enters_from, enters_until = around.bounds(version.around)
     ProgramVersion.objects.filter(pk=version.pk).update(
         state=ProgramVersion.State.LIVE,
+        tree=version.tree,
+        triggers=version.triggers,
+        around=version.around,
+        edit_number=version.edit_number,
         listens=any(KINDS[step.kind].wake for step in tree.check(version.tree).walk()),
         enters_from=enters_from,
         enters_until=enters_until,
@@ -150,16 +182,37 @@ def _go_live(world: World) -> None:
     Program.objects.filter(pk=world.program.pk).update(state=Program.State.LIVE, stale_since=world.began_at)
 
 
+def _let_enter(world: World, past: ProgramVersion | None) -> None:
+    """The triggers as the assumptions say; a version that is live already has rows of its own, which stay where nobody else is to enter."""
+    version, per_day = world.version, world.assumptions.per_day
+    which = ProgramVersion.Intake.NEW if per_day == 0 else ProgramVersion.Intake.ALL
+    if past is not None and past.pk == version.pk:
+        if which == ProgramVersion.Intake.NEW:
+            return
+        Trigger.objects.filter(version=version).delete()
+        past = None
+    entering.settle(version, past, entering.Intake(which, None, per_day or None), world.began_at)
+
+
 def moments(world: World) -> Iterable[datetime]:
-    """The beats: where something is due, and each day while people wait to be let in; by the minute, each later than the one before."""
-    at = world.began_at
+    """The beats: where something is due, and each day while people wait to be let in; by the minute, each later than the one before, by
+    the hour on days that have very many."""
+    at, beats_on = world.began_at, Counter[date]()
     while at <= world.ends_at:
         yield at
+        beats_on[at.date()] += 1
         due = [queries.next_moment(), _next_day(at)]
         after = at + timedelta(minutes=1)
         at = max(after, to_the_minute(min((one for one in due if one is not None), default=world.ends_at)))
+        if beats_on[at.date()] >= BEATS_A_DAY:
+            at = _to_the_hour(at)
         if at > world.ends_at and not any(due):
             return
+
+
+def _to_the_hour(at: datetime) -> datetime:
+    whole = at.replace(minute=0)
+    return whole if whole == at else whole + timedelta(hours=1)
 
 
 def to_the_minute(at: datetime) -> datetime:

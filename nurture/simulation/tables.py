@@ -63,7 +63,7 @@ EMPTY = (
     "leads_auditentry",
     "scoring_notice",
 )
-GROWING = ("nurture_enrolment", "nurture_stepvisit", "nurture_sending", "simulation_answer")
+GROWING = ("nurture_enrolment", "nurture_stepvisit", "nurture_sending", "nurture_splitpass", "simulation_answer")
 EMPTY_OF_SCORES = ("scoring_handoffevent",)
 
 
@@ -75,19 +75,6 @@ def own_session() -> Iterator[None]:
     connections[ALIAS] = fresh
     try:
         queries.prepare_session()
-        yield
-    finally:
-        connections[ALIAS] = before
-        fresh.close()
-
-
-@contextmanager
-def outside() -> Iterator[None]:
-    """A word to the live tables in between, such as the progress: another session for the time of the block."""
-    before = connections[ALIAS]
-    fresh = connections.create_connection(ALIAS)
-    connections[ALIAS] = fresh
-    try:
         yield
     finally:
         connections[ALIAS] = before

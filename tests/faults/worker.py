@@ -1,6 +1,7 @@
 """A worker of its own process for fault tests: walks or sends, and kills itself with SIGKILL at a marked point.
 
-python -m tests.faults.worker walk|send|both|all|take_in|turn|call --now ISO [--kill MODULE:FUNCTION:before|after:N] [--port N] [--batch N] [--rounds N]
+python -m tests.faults.worker walk|send|both|all|take_in|turn|call|simulate --now ISO [--kill MODULE:FUNCTION:before|after:N] [--port N]
+    [--batch N] [--rounds N]
 python -m tests.faults.worker serve --now ISO --schedule FILE    the product's own Celery worker and beat
 """
 
@@ -58,7 +59,7 @@ def serve(now: datetime, schedule: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("job", choices=["walk", "send", "both", "all", "take_in", "turn", "call", "serve"])
+    parser.add_argument("job", choices=["walk", "send", "both", "all", "take_in", "turn", "call", "simulate", "serve"])
     parser.add_argument("--now", required=True)
     parser.add_argument("--kill")
     parser.add_argument("--port", type=int)
@@ -70,6 +71,7 @@ def main() -> None:
     from django.conf import settings
 
     from nurture import engine, notices, sending, turn, webhooks
+    from nurture.simulation import jobs
     from nurture.smtp import Server
 
     settings.LOGGING_CONFIG = None
@@ -94,6 +96,8 @@ def main() -> None:
             webhooks.send_due(at, seconds=120.0)
         if arguments.job == "all":
             notices.send_due(at, server=server)
+        if arguments.job == "simulate":
+            jobs.run_due(lambda: now)
         if arguments.rounds > 1:
             time.sleep(0.01)
 
