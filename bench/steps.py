@@ -88,7 +88,7 @@ def measure(people: int) -> dict[str, Any]:
     from django.db import connection
 
     from leads.models import Contact
-    from nurture import actions, engine
+    from nurture import actions, engine, publishing
     from nurture.models import Template
 
     if Contact.objects.exists():
@@ -112,7 +112,7 @@ def measure(people: int) -> dict[str, Any]:
             name=kind, slug=kind, trigger_segment=segment, document={"steps": steps}, actor=None, now=NOW
         )
         draft = program.versions.get()
-        version = actions.publish(draft, edit_number=1, intake="new", since=None, actor=None, now=NOW)
+        version = publishing.publish(draft, edit_number=1, intake="new", since=None, actor=None, now=NOW)
         values = {"program": program.pk, "version": version.pk, "step": kind, "now": NOW, "template": template.pk,
                   "later": NOW + timedelta(days=364), "batch": BATCH}  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -17,8 +17,8 @@ from leads.consent import Holder, withdraw_by_hash
 from leads.models import Contact, Mark, Purpose
 from leads.queries import mark
 from leads.queries_vocabulary import own_definitions
-from nurture import around, entering, moving, pausing, queries, rings, splits, tree
-from nurture.kinds import KINDS, Names, Problem
+from nurture import around, effects, entering, pausing, queries, rings, splits, tree
+from nurture.kinds import Names, Problem
 from nurture.models import (
     Enrolment,
     EntryPlace,
@@ -53,6 +53,13 @@ class EditedMeanwhile(NurtureRefused):
         super().__init__(
             _("Somebody else changed this meanwhile. Here is how it stands now; please make your change again.")
         )
+
+
+class BeingPublished(NurtureRefused):
+    """A publication of the program is carried out or taken back."""
+
+    def __init__(self) -> None:
+        super().__init__(_("A publication of this program is under way; wait until it is done."))
 
 
 class CannotStart(NurtureRefused):
@@ -164,7 +171,8 @@ def set_budget(*, mails: int | None, days: int, actor: User | None, now: datetim
 def start_draft(program: Program, *, actor: User | None, now: datetime) -> ProgramVersion:
     """The draft, made from the live (else the newest) version when there is none. People inside notice nothing."""
     with transaction.atomic():
-        Program.objects.select_for_update(no_key=True).get(pk=program.pk)
+        if Program.objects.select_for_update(no_key=True).get(pk=program.pk).publishing_since is not None:
+            raise BeingPublished
         draft = program.versions.filter(state=ProgramVersion.State.DRAFT).first()
         if draft is not None:
             return draft
@@ -194,7 +202,7 @@ def edit_draft(
     """The draft with its tree changed. Raises EditedMeanwhile, NoSuchStep or BadTree; then nothing is stored."""
     with transaction.atomic():
         own_definitions()
-        row = _locked_draft(draft, edit_number)
+        row = locked_draft(draft, edit_number)
         document = change(row.tree)
         tree.check(document)
         _remember(row)
@@ -211,7 +219,7 @@ def set_triggers(
     way_in.check(triggers)
     with transaction.atomic():
         own_definitions()
-        row = _locked_draft(draft, edit_number)
+        row = locked_draft(draft, edit_number)
         _refuse_loop(f"program:{row.program.slug}", triggers)
         _remember(row)
         row.triggers, row.trigger_segment = triggers, _first_segment(triggers)
@@ -231,7 +239,7 @@ def set_around(draft: ProgramVersion, *, edit_number: int, document: around.Docu
     around.check(document)
     with transaction.atomic():
         own_definitions()
-        row = _locked_draft(draft, edit_number)
+        row = locked_draft(draft, edit_number)
         loop = graph.loop_through(f"program:{row.program.slug}", around.reads(document))
         if loop:
             raise NurtureRefused(
@@ -254,7 +262,7 @@ def undo_edit(draft: ProgramVersion, *, edit_number: int, now: datetime) -> Prog
     """The draft as it was before the last edit. Raises EditedMeanwhile, and NurtureRefused where nothing is kept or it does not fit now."""
     with transaction.atomic():
         own_definitions()
-        row = _locked_draft(draft, edit_number)
+        row = locked_draft(draft, edit_number)
         if not row.past_edits:
             raise NurtureRefused(_("There is no edit to take back."))
         was = row.past_edits[-1]
@@ -278,7 +286,8 @@ def _refuse_loop(key: str, triggers: way_in.Document) -> None:
         raise NurtureRefused(_("Who enters depends on this program itself: %(loop)s.") % {"loop": " → ".join(loop)})
 
 
-def _locked_draft(draft: ProgramVersion, edit_number: int) -> ProgramVersion:
+def locked_draft(draft: ProgramVersion, edit_number: int) -> ProgramVersion:
+    """The draft as it is now, for the caller alone; who calls owns the definitions, so nobody publishes meanwhile."""
     row = (
         ProgramVersion.objects.select_for_update(no_key=True, of=("self",))
         .select_related("program", "trigger_segment")
@@ -286,6 +295,8 @@ def _locked_draft(draft: ProgramVersion, edit_number: int) -> ProgramVersion:
     )
     if row.state != ProgramVersion.State.DRAFT or row.edit_number != edit_number:
         raise EditedMeanwhile
+    if row.program.publishing_since is not None:
+        raise BeingPublished
     return row
 
 
@@ -294,6 +305,8 @@ def discard_draft(draft: ProgramVersion, *, actor: User | None, now: datetime) -
     with transaction.atomic():
         own_definitions()
         program = Program.objects.select_for_update().get(pk=draft.program_id)
+        if program.publishing_since is not None:
+            raise BeingPublished
         row = program.versions.filter(pk=draft.pk, state=ProgramVersion.State.DRAFT).first()
         if row is None:
             raise EditedMeanwhile
@@ -319,69 +332,10 @@ def problems_of(version: ProgramVersion, names: Names, now: datetime | None = No
     ]
 
 
-def publish(
-    draft: ProgramVersion,
-    *,
-    edit_number: int,
-    intake: str,
-    since: datetime | None,
-    actor: User | None,
-    now: datetime,
-    moves: Mapping[str, str] | None = None,
-    per_day: int | None = None,
-) -> ProgramVersion:
-    """Make the draft the live version and take people in by it from now on; those inside finish on the version they are in.
-
-    `intake` says what happens to those who match already: nobody enters, all do, or those who came since a moment; with `per_day` they
-    queue, and so many enter a day. `moves` says where those inside do something else (see nurture/moving.py). Raises CannotStart, and
-    NurtureRefused for a move that does not fit.
-    """
-    with transaction.atomic():
-        own_definitions()
-        program = Program.objects.select_for_update(no_key=True).get(pk=draft.program_id)
-        version = _locked_draft(draft, edit_number)
-        if program.archived_at is not None:
-            raise NurtureRefused(_("The program is archived."))
-        blocking = [problem for problem in problems_of(version, Names(), now) if problem.blocks]
-        if blocking:
-            raise CannotStart(blocking)
-        past = program.versions.filter(state=ProgramVersion.State.LIVE).first()
-        try:
-            moved = moving.move(program, version, moves or {}, names=Names(), now=now)
-        except moving.BadChoice as error:
-            raise NurtureRefused(str(error)) from error
-        if intake == ProgramVersion.Intake.SINCE and since is None:
-            raise NurtureRefused(_("Say since when."))
-        queued = entering.settle(version, past, entering.Intake(intake, since, per_day), now)
-        version.intake = intake
-        first = version.trigger_rows.filter(segment=version.trigger_segment_id).first()
-        version.entered_since = first.since if first is not None and version.trigger_segment_id else since
-        version.listens = any(KINDS[step.kind].wake for step in tree.check(version.tree).walk())
-        version.enters_from, version.enters_until = around.bounds(version.around)
-        if past is not None:
-            program.versions.filter(pk=past.pk).update(state=ProgramVersion.State.PAST)
-        version.state, version.published_at, version.published_by = ProgramVersion.State.LIVE, now, actor
-        version.past_edits = []
-        version.save()
-        if program.state in (Program.State.DRAFT, Program.State.STOPPED):
-            program.started_at, program.stopped_at = now, None
-            program.state = Program.State.LIVE
-        program.stale_since, program.updated_at = now, now
-        program.save()
-        audit(
-            actor,
-            "published",
-            program,
-            {"version": version.number, "intake": intake, "moved": moved, "queued": queued},
-            now,
-        )
-    return version
-
-
 def pause(program: Program, *, actor: User | None, now: datetime) -> int:
     """Nobody enters, nobody moves, no waiting mail leaves; how many mails are held. Waits for the batch in hand."""
     with transaction.atomic():
-        row = _in_state(program, Program.State.LIVE)
+        row = _in_state(program, Program.State.LIVE, while_publishing=True)  # the brake works at any time
         row.state, row.paused_at, row.updated_at = Program.State.PAUSED, now, now
         row.save(update_fields=["state", "paused_at", "updated_at"])
         held = queries.hold_mails(row.pk)
@@ -396,6 +350,8 @@ def resume(program: Program, *, waits: str, actor: User | None, now: datetime) -
     with transaction.atomic():
         row = _in_state(program, Program.State.PAUSED)
         changed = pausing.go_on(row, waits, now=now)
+        if changed:
+            effects.close(row, effects.WAITS, now=now)
         entering.skip_paused_days(row, now)
         row.state, row.paused_at, row.stale_since, row.updated_at = Program.State.LIVE, None, now, now
         row.save(update_fields=["state", "paused_at", "stale_since", "updated_at"])
@@ -433,7 +389,7 @@ def archive_program(program: Program, *, actor: User | None, now: datetime) -> N
 def hold_queue(program: Program, *, is_held: bool, actor: User | None, now: datetime) -> None:
     """Stop letting people in from the queue, or go on. Raises NurtureRefused when nobody waits any more."""
     with transaction.atomic():
-        if not EntryQueue.objects.filter(program=program).update(is_held=is_held):
+        if not EntryQueue.objects.filter(program=program, set_aside_by=None).update(is_held=is_held):
             raise NurtureRefused(_("Nobody waits to be let in any more."))
         audit(actor, "held the queue of" if is_held else "let go on the queue of", program, {}, now)
 
@@ -441,6 +397,8 @@ def hold_queue(program: Program, *, is_held: bool, actor: User | None, now: date
 def drop_queue(program: Program, *, actor: User | None, now: datetime) -> int:
     """Send those who wait to be let in away; how many. Whoever comes by themselves still enters."""
     with transaction.atomic():
+        if Program.objects.select_for_update(no_key=True).get(pk=program.pk).publishing_since is not None:
+            raise BeingPublished
         places = EntryPlace.objects.filter(program=program)
         waiting = places.count()
         places.delete()
@@ -457,8 +415,10 @@ def _refuse_in_use(program: Program) -> None:
         )
 
 
-def _in_state(program: Program, *states: Program.State) -> Program:
+def _in_state(program: Program, *states: Program.State, while_publishing: bool = False) -> Program:
     row = Program.objects.select_for_update(no_key=True).get(pk=program.pk)
+    if row.publishing_since is not None and not while_publishing:
+        raise BeingPublished
     if row.state not in states:
         raise NurtureRefused(_("The program is %(state)s by now.") % {"state": row.get_state_display()})
     return row

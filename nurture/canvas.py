@@ -281,7 +281,7 @@ def strip(program: Program, version: ProgramVersion) -> Strip:
         for other in program.versions.order_by("number")
         if other.pk != version.pk and inside.get(other.pk)
     ]
-    queue = EntryQueue.objects.filter(program=program).first()
+    queue = EntryQueue.objects.filter(program=program, set_aside_by=None).first()
     return Strip(
         program,
         counts.get("active", 0),

@@ -185,23 +185,48 @@ class Intake:
 
 
 def settle(version: ProgramVersion, past: ProgramVersion | None, intake: Intake, now: datetime) -> int:
-    """Make the rows by which the turn takes people in; how many wait in the queue. The caller publishes in the same transaction.
-
-    A trigger that stays as it was keeps its row unless those who match already are to enter: an edit of the steps changes nobody's entry.
-    """
-    queued = _queue(version, intake, now)
-    kept = {_said(row.kind, row.values): row for row in past.trigger_rows.all()} if past is not None else {}
+    """Make the rows by which the turn takes people in, at once and for good; how many wait in the queue."""
     if intake.at_once != ProgramVersion.Intake.NEW:
-        kept = {}
-    for one in version.triggers:
-        row = kept.pop(_said(one["kind"], values_of(one)), None)
-        if row is not None:
-            Trigger.objects.filter(pk=row.pk).update(version=version, key=one["id"])
-        else:
-            _begin(version, one, intake, now)
+        EntryPlace.objects.filter(program=version.program_id).delete()
+        EntryQueue.objects.filter(program=version.program_id).delete()
+    queued = give_places(version, intake, now)
+    while begin_next(version, past, intake, now):
+        pass
+    take_over(version, past, intake)
     if past is not None:
         Trigger.objects.filter(version=past).delete()
     return queued
+
+
+def _kept(
+    version: ProgramVersion, past: ProgramVersion | None, intake: Intake
+) -> list[tuple[dict[str, Any], Trigger | None]]:
+    """Each trigger of the version with the row of the one before that it keeps.
+
+    A trigger that stays as it was keeps its row unless those who match already are to enter: an edit of the steps changes nobody's entry.
+    """
+    rows = {}
+    if past is not None and intake.at_once == ProgramVersion.Intake.NEW:
+        rows = {_said(row.kind, row.values): row for row in past.trigger_rows.order_by("pk")}
+    return [(one, rows.pop(_said(one["kind"], values_of(one)), None)) for one in version.triggers]
+
+
+def begin_next(version: ProgramVersion, past: ProgramVersion | None, intake: Intake, now: datetime) -> bool:
+    """Make the row of the next trigger that keeps none; False when each has its own. Nobody enters by it before the version is live."""
+    made = set(version.trigger_rows.values_list("key", flat=True))
+    for one, row in _kept(version, past, intake):
+        if row is None and one["id"] not in made:
+            _begin(version, one, intake, now)
+            return True
+    return False
+
+
+def take_over(version: ProgramVersion, past: ProgramVersion | None, intake: Intake) -> list[dict[str, Any]]:
+    """Give the rows that stay to the version; what they were called before. The others stay with the past version, by which nobody enters."""
+    kept = [(one, row) for one, row in _kept(version, past, intake) if row is not None]
+    for one, row in kept:
+        Trigger.objects.filter(pk=row.pk).update(version=version, key=one["id"])
+    return [{"id": row.pk, "key": row.key} for _one, row in kept]
 
 
 def _said(kind: str, values: dict[str, Any]) -> str:
@@ -272,11 +297,8 @@ def count_present(draft: ProgramVersion, *, since: datetime | None, now: datetim
 # --- The queue -------------------------------------------------------------------------------------------------------------------
 
 
-def _queue(version: ProgramVersion, intake: Intake, now: datetime) -> int:
-    """Places for those who match already, where so many a day were asked for. Who is to enter at once needs none."""
-    if intake.at_once != ProgramVersion.Intake.NEW:
-        EntryQueue.objects.filter(program=version.program_id).delete()
-        EntryPlace.objects.filter(program=version.program_id).delete()
+def give_places(version: ProgramVersion, intake: Intake, now: datetime, given_by: int | None = None) -> int:
+    """Places for those who match already, where so many a day were asked for; how many. Who is to enter at once needs none."""
     if intake.per_day is None or intake.which == ProgramVersion.Intake.NEW:
         return 0
     since = intake.since if intake.which == ProgramVersion.Intake.SINCE else None
@@ -285,6 +307,7 @@ def _queue(version: ProgramVersion, intake: Intake, now: datetime) -> int:
         present_arrivals(version.triggers, since, now),
         again_days=(version.around.get("again") or {}).get("days"),
         now=now,
+        given_by=given_by,
     )
     if queued:
         EntryQueue.objects.update_or_create(
@@ -310,7 +333,7 @@ def _let_in(queue_id: int, today: date, now: datetime) -> int:
     with transaction.atomic():
         queue = (
             EntryQueue.objects.select_for_update(no_key=True, skip_locked=True)
-            .filter(pk=queue_id, is_held=False)
+            .filter(pk=queue_id, is_held=False, set_aside_by=None)
             .first()
         )
         if queue is None:

@@ -90,7 +90,17 @@ class PublishForm(forms.Form):
         required=False,
         widget=forms.NumberInput(attrs={"class": "form-control form-control-sm w-auto", "placeholder": "500"}),
     )
+    reason = forms.CharField(
+        label=gettext_lazy("Why"),
+        required=False,
+        max_length=500,
+        widget=forms.TextInput(attrs={"class": "form-control"}),
+    )
     edit_number = forms.IntegerField(widget=forms.HiddenInput)
+
+    def decision(self) -> dict[str, Any]:
+        """What publishing.ask is told, but for the people inside."""
+        return {key: self.cleaned_data[key] for key in ("edit_number", "intake", "since", "per_day", "reason")}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -126,6 +136,15 @@ class MovesForm(forms.Form):
 
     def moves(self) -> dict[str, str]:
         return {key: choice for key, choice in self.cleaned_data.items() if choice}
+
+
+class TakeBackForm(forms.Form):
+    reason = forms.CharField(
+        label=gettext_lazy("Why is it taken back?"),
+        max_length=500,
+        widget=forms.TextInput(attrs={"autofocus": True}),
+        help_text=gettext_lazy("It stands in the history of versions and in the audit."),
+    )
 
 
 class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only

@@ -17,6 +17,7 @@ BEATS = {
     "leads.run_due_imports": 2.0,
     "nurture.run_simulations": 2.0,
     "nurture.turn": 1.0,
+    "nurture.run_publications": 1.0,
     "nurture.send_due": 2.0,
     "scoring.escalate_late": 10.0,
     "nurture.send_notices": 5.0,

@@ -87,6 +87,11 @@ class Program(models.Model):
     paused_at = models.DateTimeField(null=True, blank=True)
     stopped_at = models.DateTimeField(null=True, blank=True)
     archived_at = models.DateTimeField(null=True, blank=True)
+    publishing_since = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="A publication is carried out or taken back: nobody inside walks meanwhile. Readers: engine, guards, wakes.",
+    )
 
     class Meta:
         ordering = ["name"]
@@ -167,6 +172,112 @@ class ProgramVersion(models.Model):
         return f"{self.program} {self.number}"
 
 
+class Publication(models.Model):
+    """One decision of a publish sheet: carried out by a worker in short transactions, and taken back as long as nobody was affected.
+
+    While it is under way the program's `publishing_since` holds everybody inside where they are. See nurture/publishing.py.
+    """
+
+    class State(models.TextChoices):
+        ASKED = "asked", _("asked for")
+        MOVING = "moving", _("people go over")
+        DONE = "done", _("done")
+        TAKING_BACK = "taking_back", _("being taken back")
+        TAKEN_BACK = "taken_back", _("taken back")
+
+    UNDER_WAY = (State.ASKED, State.MOVING, State.TAKING_BACK)
+
+    program = models.ForeignKey(Program, models.CASCADE, related_name="publications")
+    version = models.ForeignKey(ProgramVersion, models.SET_NULL, null=True, related_name="publications")
+    number = models.PositiveIntegerField(help_text="The version's; it stays when a draft is thrown away.")
+    past = models.ForeignKey(
+        ProgramVersion, models.SET_NULL, null=True, related_name="+", help_text="The version that was live before."
+    )
+    state = models.CharField(max_length=11, choices=State, default=State.ASKED)
+    asked_at = models.DateTimeField()
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    reason = models.CharField(_("reason"), max_length=500, blank=True, default="")
+    intake = models.CharField(max_length=5, choices=ProgramVersion.Intake)
+    since = models.DateTimeField(null=True)
+    per_day = models.PositiveIntegerField(null=True)
+    sheet = models.JSONField(
+        default=list, help_text="Per step where people stood: version, number, step, words, people, choice."
+    )
+    before = models.JSONField(
+        default=dict, help_text="What taking it back writes again; see nurture/publishing_job.py."
+    )
+    people_total = models.PositiveIntegerField(default=0, help_text="Who go over or leave, as the sheet counted them.")
+    people_done = models.PositiveIntegerField(default=0)
+    moved = models.JSONField(default=dict, help_text="Choice -> people, as it came out.")
+    queued = models.PositiveIntegerField(null=True, help_text="Places in the queue of entries; null: not yet given.")
+    row = models.PositiveIntegerField(default=0, help_text="The row of `sheet` that is worked on.")
+    after = models.BigIntegerField(default=0, help_text="The last enrolment of that row that was moved.")
+    switched_at = models.DateTimeField(null=True, help_text="When the version went live.")
+    finished_at = models.DateTimeField(null=True, help_text="When the last person had gone over.")
+    effect_at = models.DateTimeField(null=True, help_text="When it first affected somebody: it stays from then on.")
+    effect = models.CharField(max_length=20, blank=True, default="", help_text="A key of effects.WORDS.")
+    effect_step = models.CharField(max_length=40, blank=True, default="")
+    is_cleared = models.BooleanField(default=False, help_text="What was kept for taking it back is gone.")
+    taken_back_at = models.DateTimeField(null=True)
+    taken_back_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    taken_back_reason = models.CharField(max_length=500, blank=True, default="")
+    problem = models.TextField(blank=True, default="", help_text="Why the last try broke off.")
+    next_try_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["program"],
+                condition=models.Q(state__in=["asked", "moving", "taking_back"]),
+                name="nurture_publication_one_at_a_time",
+            )
+        ]
+        indexes = [
+            models.Index(  # reader: publishing_job.run_due, each second
+                fields=["id"],
+                condition=models.Q(state__in=["asked", "moving", "taking_back"])
+                | models.Q(state="done", is_cleared=False),
+                name="nurture_publication_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.program_id}: {self.number}"
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.state in self.UNDER_WAY
+
+    @property
+    def percent_done(self) -> int:
+        return min(100, int(100 * self.people_done / self.people_total)) if self.people_total else 0
+
+
+class PublicationMove(models.Model):
+    """How somebody stood before a publication moved them; kept while it can be taken back."""
+
+    publication = models.ForeignKey(Publication, models.CASCADE, related_name="moves", db_index=False)
+    enrolment = models.ForeignKey("Enrolment", models.CASCADE, related_name="+")
+    version_id = models.BigIntegerField()
+    state = models.CharField(max_length=8)
+    step = models.CharField(max_length=40)
+    next_step_at = models.DateTimeField(null=True)
+    arrived_at = models.DateTimeField(null=True)
+    problem = models.TextField(blank=True, default="")
+    is_released = models.BooleanField(default=False)
+    mails = models.JSONField(
+        null=True, help_text="Of whoever was released: id, state, why_not, lease_until of mails that waited."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["publication", "enrolment"], name="nurture_publicationmove_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.publication_id}: {self.enrolment_id}"
+
+
 class Trigger(models.Model):
     """One way into a program's live version, and from when on it counts; made from the version's `triggers` at publication.
 
@@ -227,6 +338,13 @@ class EntryQueue(models.Model):
     let_in = models.PositiveIntegerField(default=0)
     is_held = models.BooleanField(default=False, help_text="Somebody stopped it; it goes on when somebody says so.")
     began_at = models.DateTimeField()
+    set_aside_by = models.ForeignKey(
+        Publication,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="A publication that takes everybody in at once; the queue is there again when that is taken back.",
+    )
 
     def __str__(self) -> str:
         return f"{self.program_id}: {self.per_day}"
@@ -239,6 +357,7 @@ class EntryPlace(models.Model):
     contact = models.ForeignKey(Contact, models.CASCADE, related_name="+")
     why = models.CharField(max_length=200, help_text="The enrolment's `entered_why`.")
     since = models.DateTimeField(help_text="When they came to the trigger, or when the queue began where nobody knows.")
+    given_by = models.ForeignKey(Publication, models.SET_NULL, null=True, related_name="+")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["program", "contact"], name="nurture_entryplace_once")]
@@ -318,6 +437,11 @@ class Enrolment(models.Model):
                 fields=["version", "left_at_step", "id"],
                 condition=models.Q(state="left"),
                 name="nurture_enrolment_left",
+            ),
+            models.Index(  # reader: queries_publishing.affecting
+                fields=["version", "goal_at"],
+                condition=models.Q(goal_at__isnull=False),
+                name="nurture_enrolment_goal",
             ),
             models.Index(fields=["program", "-id"], name="nurture_enrolment_newest"),  # the list of people
             models.Index(  # few, asked for by Home, the health page and the list of programs

@@ -1,4 +1,4 @@
-"""What a publication does to the people inside: for each step where somebody stands a choice, with exact numbers, done in one go."""
+"""What a publication does to the people inside: for each step where somebody stands a choice, with exact numbers, done page by page."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.utils.translation import gettext as _
 
 from leads.models import Mark
 from leads.queries import mark
-from nurture import queries_around, queries_moving, tree
+from nurture import queries_around, queries_moving, queries_publishing, tree
 from nurture.kinds import KINDS, START, Names, Step
-from nurture.models import Program, ProgramVersion
+from nurture.models import Program, ProgramVersion, Publication
 
 FINISH = "finish"  # on the version they are in
 STAY = "stay"  # at the same step of the new version, due as before
@@ -79,54 +80,59 @@ class BadChoice(Exception):
     """A choice that does not fit the step; the message is for people."""
 
 
-def move(
-    program: Program, draft: ProgramVersion, choices: Mapping[str, str], *, names: Names, now: datetime
-) -> dict[str, int]:
-    """Do what was chosen for each stop (by its key): choice -> people. The caller holds the program's row, so nobody walks meanwhile.
+Row = dict[str, Any]  # of Publication.sheet
 
-    A few statements for each stop, whatever the number of people. Raises BadChoice before anything changes.
-    """
+
+def rows(stops: Sequence[Stop], draft: ProgramVersion, choices: Mapping[str, str], names: Names) -> list[Row]:
+    """The sheet as it was decided, to be stored: what was chosen for each stop (by its key), with its people. Raises BadChoice."""
     fresh = {step.id: step for step in tree.check(draft.tree).walk()}
-    chosen = [(stop, choices.get(stop.key, FINISH)) for stop in stops(program, draft, names)]
-    for stop, choice in chosen:
+    found = []
+    for stop in stops:
+        choice = choices.get(stop.key, FINISH)
         if choice not in stop.offers and not (choice.startswith(TO) and choice.removeprefix(TO) in fresh):
             raise BadChoice(_("“%(step)s”: that cannot be chosen for the people there.") % {"step": stop.words})
-    moved: defaultdict[str, int] = defaultdict(int)
-    everybody = {
-        stop.key: queries_moving.people_at(stop.version.pk, stop.step_id) for stop, choice in chosen if choice != FINISH
-    }
-    for stop, choice in chosen:
-        people = everybody.get(stop.key, [])
-        _move(stop, choice, people, draft, fresh, now)
-        moved["to" if choice.startswith(TO) else choice] += len(people) if choice != FINISH else stop.people
-    return {choice: number for choice, number in moved.items() if number}
+        place = {"version": stop.version.pk, "number": stop.version.number, "step": stop.step_id, "words": stop.words}
+        step = fresh.get(choice.removeprefix(TO)) if choice.startswith(TO) else None
+        onto = {"onto": str(KINDS[step.kind].words(step.values, names))} if step else {}
+        found.append({**place, "people": stop.people, "choice": choice, **onto})
+    return found
 
 
-def _move(
-    stop: Stop,
-    choice: str,
-    people: Sequence[tuple[int, int, datetime]],
-    draft: ProgramVersion,
-    fresh: Mapping[str, Step],
-    now: datetime,
-) -> None:
+def kind_of(choice: str) -> str:
+    """finish, stay, retime, release, or to: whatever the step."""
+    return "to" if choice.startswith(TO) else choice
+
+
+def move_page(publication: Publication, row: Row, fresh: Mapping[str, Step], *, after: int, limit: int) -> list[int]:
+    """Do what was chosen for the next people at a stop; their enrolments. A handful of statements, one transaction of the caller's.
+
+    Whatever page somebody is on, they go over at one moment: that at which the version went live.
+    """
+    now, version_id, choice = publication.switched_at, publication.version_id, row["choice"]
+    assert now is not None
+    assert version_id is not None
+    people = queries_publishing.take_page(
+        publication.pk, version_id=row["version"], step=row["step"], after=after, limit=limit
+    )
     ids = [enrolment_id for enrolment_id, _contact_id, _arrived in people]
     if choice == STAY:
-        queries_moving.go_over(ids, version_id=draft.pk)
+        queries_moving.go_over(ids, version_id=version_id)
     elif choice == RELEASE:
+        queries_publishing.note_released(publication.pk, ids)
         queries_around.end_walks(ids, state="left", why="released", now=now)
         mark([contact_id for _id, contact_id, _arrived in people], Mark.Facet.DEFINITION)
     elif choice == RETIME:
-        step = fresh[stop.step_id]
+        step = fresh[row["step"]]
         due = due_from(step, ((contact_id, arrived) for _id, contact_id, arrived in people))
         moments = [max(due.get(contact_id, now), now) for _id, contact_id, _arrived in people]
         arrivals = [arrived for _id, _contact_id, arrived in people]
-        queries_moving.put_at(ids, moments, version_id=draft.pk, step=step.id, arrived_at=arrivals)
+        queries_moving.put_at(ids, moments, version_id=version_id, step=step.id, arrived_at=arrivals)
     elif choice.startswith(TO):
         step = fresh[choice.removeprefix(TO)]
         due = due_from(step, ((contact_id, now) for _id, contact_id, _arrived in people))
         moments = [due.get(contact_id, now) for _id, contact_id, _arrived in people]
-        queries_moving.put_at(ids, moments, version_id=draft.pk, step=step.id, arrived_at=[now] * len(ids))
+        queries_moving.put_at(ids, moments, version_id=version_id, step=step.id, arrived_at=[now] * len(ids))
+    return ids
 
 
 def due_from(step: Step, arrivals: Iterable[tuple[int, datetime]]) -> dict[int, datetime]:

@@ -137,11 +137,14 @@ def last_entry(segment_id: int) -> datetime | None:
 
 
 def programs_with_due(now: datetime) -> list[int]:
-    """Live programs in which somebody is due, those of the first priority first. One statement: one probe of the partial index for each live program."""
+    """Live programs in which somebody is due and may walk, those of the first priority first.
+
+    One statement: one probe of the partial index for each live program.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT p.id FROM nurture_program p WHERE p.state = 'live' AND EXISTS (
+            SELECT p.id FROM nurture_program p WHERE p.state = 'live' AND p.publishing_since IS NULL AND EXISTS (
                 SELECT FROM nurture_enrolment e WHERE e.program_id = p.id AND e.state = 'active' AND e.next_step_at <= %s
             ) ORDER BY p.priority, p.id
             """,
@@ -151,9 +154,10 @@ def programs_with_due(now: datetime) -> list[int]:
 
 
 def live_program(program_id: int) -> Program | None:
-    """The program while it is live, with `walked`: the live version and those in which somebody is -> their edit numbers. One statement.
+    """The program while it is live and no publication holds it, with `walked`: the live version and those in which somebody is ->
+    their edit numbers. One statement.
 
-    It share-locks the program's row: pausing or stopping waits for the batch, and no batch comes after.
+    It share-locks the program's row: pausing, stopping or publishing waits for the batch, and no batch comes after.
     """
     found = Program.objects.raw(
         """
@@ -163,7 +167,7 @@ def live_program(program_id: int) -> Program | None:
                 SELECT FROM nurture_enrolment e WHERE e.version_id = v.id AND e.state IN ('active', 'parked')
             ))
         ) AS walked
-        FROM nurture_program p WHERE p.id = %s AND p.state = 'live' FOR SHARE OF p
+        FROM nurture_program p WHERE p.id = %s AND p.state = 'live' AND p.publishing_since IS NULL FOR SHARE OF p
         """,
         [program_id],
     )

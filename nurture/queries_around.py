@@ -29,7 +29,7 @@ _WATCHED = f"""
     SELECT {_COLUMNS}
     FROM nurture_enrolment e
     JOIN nurture_programversion v ON v.id = e.version_id AND v.around ?| ARRAY['goal', 'exit', 'keep_out']
-    JOIN nurture_program p ON p.id = e.program_id AND p.state = 'live'
+    JOIN nurture_program p ON p.id = e.program_id AND p.state = 'live' AND p.publishing_since IS NULL
     WHERE {{only}} AND e.step <> 'start' AND (
         e.state IN ('active', 'parked')
         OR e.goal_at IS NULL AND e.visit > 1 AND v.around ? 'goal' AND e.entered_at > %(now)s - make_interval(
@@ -214,7 +214,7 @@ def listening(contact_ids: Sequence[int], *, now: datetime) -> list[Waiting]:
             f"""
             SELECT {_WAITING} FROM nurture_enrolment e
             JOIN nurture_programversion v ON v.id = e.version_id AND v.listens
-            JOIN nurture_program p ON p.id = e.program_id AND p.state = 'live'
+            JOIN nurture_program p ON p.id = e.program_id AND p.state = 'live' AND p.publishing_since IS NULL
             WHERE e.state = 'active' AND e.contact_id = ANY(%s) AND e.next_step_at > %s
             ORDER BY e.id FOR NO KEY UPDATE OF e
             """,

@@ -22,19 +22,6 @@ def standing(program_id: int) -> list[tuple[int, str, int]]:
         return list(cursor.fetchall())
 
 
-def people_at(version_id: int, step: str) -> list[tuple[int, int, datetime]]:
-    """(enrolment, contact, when they came there) of those who walk or are parked; locked in order. One statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT id, contact_id, coalesce(arrived_at, entered_at) FROM nurture_enrolment
-            WHERE version_id = %s AND step = %s AND state IN ('active', 'parked') ORDER BY id FOR NO KEY UPDATE
-            """,
-            [version_id, step],
-        )
-        return list(cursor.fetchall())
-
-
 def go_over(enrolment_ids: Sequence[int], *, version_id: int) -> int:
     """The same step in another version; everything else stays. One statement."""
     with connection.cursor() as cursor:

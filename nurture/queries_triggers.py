@@ -430,20 +430,28 @@ def count_present(program_id: int, arrivals: Sequence[Arrivals], *, again_days: 
         return Present(*cursor.fetchone())
 
 
-def fill_queue(program_id: int, arrivals: Sequence[Arrivals], *, again_days: int | None, now: datetime) -> int:
+def fill_queue(
+    program_id: int,
+    arrivals: Sequence[Arrivals],
+    *,
+    again_days: int | None,
+    now: datetime,
+    given_by: int | None = None,
+) -> int:
     """Give everybody who matches and may enter a place in the queue; how many. One statement."""
     if not arrivals:
         return 0
     statement = sql(
         """
-        INSERT INTO nurture_entryplace (program_id, contact_id, why, since)
-        SELECT DISTINCT ON (m.contact_id) {}, m.contact_id, m.why, coalesce(m.since, {})
+        INSERT INTO nurture_entryplace (program_id, contact_id, why, since, given_by_id)
+        SELECT DISTINCT ON (m.contact_id) {}, m.contact_id, m.why, coalesce(m.since, {}), {}
         FROM ({}) m (trigger_id, why, contact_id, since) {} WHERE {}
         ORDER BY m.contact_id, m.since, m.trigger_id
         ON CONFLICT DO NOTHING
         """,
         bind(program_id, "bigint"),
         bind(now, "timestamptz"),
+        bind(given_by, "bigint"),
         _arrived(arrivals, contacts=None, now=now),
         Sql(PAST.format(program=str(int(program_id)))),
         _may_enter(bind(now, "timestamptz"), "NULL" if again_days is None else str(int(again_days))),
@@ -461,10 +469,11 @@ def queues_with_room(today: date, *, now: datetime) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT q.id FROM nurture_entryqueue q JOIN nurture_program p ON p.id = q.program_id AND p.state = 'live'
+            SELECT q.id FROM nurture_entryqueue q
+            JOIN nurture_program p ON p.id = q.program_id AND p.state = 'live' AND p.publishing_since IS NULL
             JOIN nurture_programversion v ON v.program_id = p.id AND v.state = 'live'
                 AND (v.enters_from IS NULL OR v.enters_from <= %s) AND (v.enters_until IS NULL OR v.enters_until > %s)
-            WHERE NOT q.is_held AND (q.day IS NULL OR q.day < %s OR q.let_in < q.per_day) ORDER BY p.priority, q.id
+            WHERE NOT q.is_held AND q.set_aside_by_id IS NULL AND (q.day IS NULL OR q.day < %s OR q.let_in < q.per_day) ORDER BY p.priority, q.id
             """,
             [now, now, today],
         )

@@ -7,7 +7,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from nurture import confirmations, health, notices, sending, splits, webhooks
+from nurture import confirmations, health, notices, publishing_job, sending, splits, webhooks
 from nurture.simulation import jobs
 from nurture.tracking import judging
 from nurture.turn import turn
@@ -99,3 +99,13 @@ def check_health() -> str:
     if name:
         log.info("checked", extra={"invariant": name})
     return name
+
+
+@shared_task(name="nurture.run_publications")
+def run_publications() -> int:
+    """Each second: publications that were decided or are taken back, those of dead workers too; safe to run twice, late or never.
+    Transactions done."""
+    did = publishing_job.run_due(timezone.now)
+    if did:
+        log.info("publications", extra={"transactions": did})
+    return did

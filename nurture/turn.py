@@ -66,9 +66,9 @@ def take_in(now: datetime, *, full: bool = False) -> int:
     """Whom no mark tells of: members, and everybody else whom a trigger asks for, of programs just started or resumed; whoever the
     clock or a queue lets in. How many entered. Three statements when there is nobody.
 
-    A program whose first day is still to come stays marked until then.
+    A program whose first day is still to come stays marked until then, one that is being published until that is done.
     """
-    stale = Program.objects.filter(state=Program.State.LIVE)
+    stale = Program.objects.filter(state=Program.State.LIVE, publishing_since=None)
     if not full:
         stale = stale.filter(stale_since__isnull=False)
     entered = 0

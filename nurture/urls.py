@@ -9,6 +9,7 @@ from nurture.views import (
     mails,
     programs,
     public,
+    publishing,
     results,
     simulations,
     steps,
@@ -62,7 +63,12 @@ urlpatterns = [
     path("<slug:slug>/settings/", programs.program_settings, name="program-settings"),
     path("<slug:slug>/draft/", programs.program_draft, name="program-draft"),
     path("<slug:slug>/discard/", programs.program_discard, name="program-discard"),
-    path("<slug:slug>/publish/", programs.program_publish, name="program-publish"),
+    path("<slug:slug>/publish/", publishing.program_publish, name="program-publish"),
+    path("<slug:slug>/publication/", publishing.publication_state, name="publication-state"),
+    path("<slug:slug>/publications/", publishing.publication_list, name="publication-list"),
+    path(
+        "<slug:slug>/publications/<int:pk>/take-back/", publishing.publication_take_back, name="publication-take-back"
+    ),
     path("<slug:slug>/pause/", programs.program_pause, name="program-pause"),
     path("<slug:slug>/resume/", programs.program_resume, name="program-resume"),
     path("<slug:slug>/queue/hold/", programs.queue_hold, name="queue-hold"),

@@ -13,6 +13,7 @@ from leads.actions import make_custom_field
 from leads.models import Contact, Owner
 from leads.workspace import workspace
 from nurture import actions as programs
+from nurture import publishing
 from nurture.demo import definitions
 from nurture.demo.bant import set_up_lifecycle
 from nurture.models import Program, ProgramVersion, Template
@@ -123,7 +124,7 @@ class Programs:
         for entry in [one for one in self._waiting if one[0] >= days_left]:
             self._waiting.remove(entry)
             draft = entry[2].versions.get(state=ProgramVersion.State.DRAFT)
-            programs.publish(draft, edit_number=draft.edit_number, intake=entry[1], since=None, actor=actor, now=now)
+            publishing.publish(draft, edit_number=draft.edit_number, intake=entry[1], since=None, actor=actor, now=now)
             yield entry[2]
 
 

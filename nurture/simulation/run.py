@@ -179,6 +179,7 @@ def _go_live(world: World) -> None:
         enters_until=enters_until,
     )
     Program.objects.exclude(pk=world.program.pk).update(stale_since=None)
+    Program.objects.update(publishing_since=None)
     Program.objects.filter(pk=world.program.pk).update(state=Program.State.LIVE, stale_since=world.began_at)
 
 

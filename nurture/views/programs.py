@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -18,10 +17,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from leads.access import can, require
 from leads.figures import figures
-from nurture import access, actions, around, clipboard, entering, moving, pausing, queries, splits, tree
-from nurture.canvas import GOAL, TIME, Canvas, draw, strip, who_enters
+from nurture import access, actions, clipboard, pausing, publication_page, queries, splits, tree
+from nurture.canvas import GOAL, TIME, Canvas, draw, strip
 from nurture.contact_page import ended_words, place
-from nurture.forms import MovesForm, ProgramForm, ProgramSettingsForm, PublishForm
+from nurture.forms import ProgramForm, ProgramSettingsForm
 from nurture.kinds import KINDS, START, Names
 from nurture.models import Enrolment, Program, ProgramVersion, Simulation, StepVisit
 from nurture.patterns import PATTERNS
@@ -149,7 +148,8 @@ def program_page(
         "is_draft": version.state == ProgramVersion.State.DRAFT,
         "may_edit": version.state == ProgramVersion.State.DRAFT
         and can(request.user, "edit_rules")
-        and program.archived_at is None,
+        and program.archived_at is None
+        and program.publishing_since is None,
         "selected": context.get("step_id", ""),
         "layers": [("", _("Live")), (TIME, _("Time in step")), (GOAL, _("Goal rate"))],
         "clipboard": (held := clipboard.held(request)),
@@ -159,10 +159,12 @@ def program_page(
     if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
         context["redraw"] = redraw
         return render(request, "nurture/_program_panel_swap.html", context, status=status)
+    versions = list(program.versions.order_by("-number"))
     context |= {
         "strip": strip(program, version),
-        "versions": list(program.versions.order_by("-number")),
-        "draft": program.versions.filter(state=ProgramVersion.State.DRAFT).first(),
+        "versions": versions,
+        "draft": next((one for one in versions if one.state == ProgramVersion.State.DRAFT), None),
+        **publication_page.of_program(program),
         "builder_media": KINDS["branch"].form(names=names).media if context["may_edit"] else None,
     }
     return render(request, "nurture/program_detail.html", context, status=status)
@@ -227,64 +229,6 @@ def program_discard(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _url(program: Program) -> str:
     return reverse("nurture:program-detail", args=[program.slug])
-
-
-@require("publish")
-@require_http_methods(["GET", "POST"])
-def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
-    """The start sheet: who will be taken in, exactly, and what happens to the people inside."""
-    program = access.program_or_404(slug)
-    draft = access.draft_or_404(program)
-    form = PublishForm(request.POST or None, initial={"intake": "new", "edit_number": draft.edit_number})
-    now = timezone.now()
-    problems = actions.problems_of(draft, Names(), now)
-    blocking = [problem for problem in problems if problem.blocks]
-    steps = tree.check(draft.tree)
-    stops = moving.stops(program, draft, Names())
-    names = Names()
-    onto = [(step.id, KINDS[step.kind].words(step.values, names)) for step in steps.walk()]
-    moves = MovesForm(request.POST or None, stops=stops, onto=onto)
-    if request.method == "POST" and "count" not in request.POST and form.is_valid() and moves.is_valid():
-        try:
-            version = actions.publish(
-                draft,
-                edit_number=form.cleaned_data["edit_number"],
-                intake=form.cleaned_data["intake"],
-                since=form.cleaned_data["since"],
-                per_day=form.cleaned_data["per_day"],
-                moves=moves.moves(),
-                actor=actor(request),
-                now=now,
-            )
-        except actions.NurtureRefused as error:
-            messages.error(request, str(error))
-            return redirect("nurture:program-publish", program.slug)
-        messages.success(request, _("Version %(number)d is live.") % {"number": version.number})
-        return redirect("nurture:program-detail", program.slug)
-    since: datetime | None = None
-    if form.is_bound:
-        form.is_valid()
-        since = form.cleaned_data.get("since")
-    live = program.versions.filter(state=ProgramVersion.State.LIVE).first()
-    context = {
-        "program": program,
-        "draft": draft,
-        "form": form,
-        "problems": problems,
-        "blocking": blocking,
-        "live": live,
-        "keeps_trigger": live is not None and live.triggers == draft.triggers,
-        "who_enters": who_enters(draft, names),
-        "inside": sum(queries.version_counts(program.pk).values()),
-        "present": None if blocking else entering.count_present(draft, since=None, now=now),
-        "present_since": entering.count_present(draft, since=since, now=now) if since and not blocking else None,
-        "has_unknown_since": any(way_in.kind_of(one).condition for one in draft.triggers),
-        "since": since,
-        "stops": [(stop, moves[stop.key]) for stop in stops],
-        "outline": tree.outline(steps, Names()),
-        "facts": around.in_words(draft.around, steps, Names()),
-    }
-    return render(request, "nurture/program_publish.html", context)
 
 
 @require("publish")

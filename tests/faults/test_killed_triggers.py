@@ -17,7 +17,7 @@ from django.db.models import Count
 
 from leads import actions as facts
 from leads.models import Contact, CustomField, Mark
-from nurture import actions, queries, turn
+from nurture import actions, publishing, queries, turn
 from nurture.models import Enrolment, EntryPlace, EntryQueue, Program, Trigger
 from tests.database import wait_until_alone, wait_until_joined
 from tests.faults.running import run, start
@@ -114,7 +114,7 @@ def make_triggered(name: str, *triggers: dict[str, Any], intake: str = "new", **
     program = actions.create_program(
         name=name, trigger_segment=None, triggers=listed, document={"steps": [wait(400, "days", "w")]}, actor=None, now=NOW
     )  # fmt: skip
-    actions.publish(program.versions.get(), edit_number=1, intake=intake, since=None, actor=None, now=NOW, **values)
+    publishing.publish(program.versions.get(), edit_number=1, intake=intake, since=None, actor=None, now=NOW, **values)
     return program
 
 

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from leads.models import Contact, Workspace
-from nurture import actions, tree
+from nurture import actions, publishing, publishing_job, tree
 from nurture.engine import Report, run_due
 from nurture.models import Enrolment, Program, ProgramVersion, StepVisit, Template
 from nurture.turn import take_in
@@ -78,7 +78,13 @@ def publish(
     program: Program, *, intake: str = "all", since: datetime | None = None, now: datetime = NOW
 ) -> ProgramVersion:
     draft = program.versions.get(state="draft")
-    return actions.publish(draft, edit_number=draft.edit_number, intake=intake, since=since, actor=None, now=now)
+    return publishing.publish(draft, edit_number=draft.edit_number, intake=intake, since=since, actor=None, now=now)
+
+
+def work_publications(now: datetime = NOW) -> None:
+    """As the worker does it, until nothing is left to do."""
+    while publishing_job.run_due(lambda: now, seconds=600.0):
+        pass
 
 
 def segment_of(program: Program) -> Segment:

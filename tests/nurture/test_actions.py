@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from leads.models import AuditEntry
-from nurture import actions, tree
+from nurture import actions, publishing, tree
 from nurture.models import Program, ProgramVersion, Template
 from tests.makers import NOW, make_segment, make_user
 from tests.nurture.makers import mail, make_people, make_program, make_template, publish, put_in, segment_of, step, wait
@@ -102,7 +102,7 @@ def test_everything_that_reaches_people_is_in_the_audit() -> None:
     user = make_user()
     program = make_program(wait(1), live=False)
     draft = program.versions.get()
-    actions.publish(draft, edit_number=1, intake="all", since=None, actor=user, now=NOW)
+    publishing.publish(draft, edit_number=1, intake="all", since=None, actor=user, now=NOW)
     actions.pause(program, actor=user, now=NOW)
     actions.resume(program, waits="at_once", actor=user, now=NOW)
     actions.stop(program, actor=user, now=NOW)

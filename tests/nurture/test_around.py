@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from leads.access import ADMIN, MARKETER, SALES
-from nurture import actions, around, tree
+from nurture import actions, around, publishing, tree
 from nurture.kinds import Names
 from nurture.models import MailBudget, Program
 from segments.renaming import rename_segment
@@ -82,7 +82,7 @@ def test_what_cannot_work_keeps_it_from_starting() -> None:
         {**EVERYTHING, "ends_on": "2025-01-01", "starts_on": "2024-12-31", "goal": {"conditions": HOT, "then": "gone"}},
     )
     with pytest.raises(actions.CannotStart) as refused:
-        actions.publish(draft, edit_number=draft.edit_number, intake="all", since=None, actor=None, now=NOW)
+        publishing.publish(draft, edit_number=draft.edit_number, intake="all", since=None, actor=None, now=NOW)
     assert [problem.message for problem in refused.value.problems] == [
         "The goal pulls people forward to a step that does not exist any more.",
         f"The exit cannot work: segment “gone” does not exist; what fits: {segment_of(program).slug}",
@@ -91,7 +91,7 @@ def test_what_cannot_work_keeps_it_from_starting() -> None:
     ]
     draft = around_of(program, {"hold_out": 10})
     with pytest.raises(actions.CannotStart, match="nothing to compare"):
-        actions.publish(draft, edit_number=draft.edit_number, intake="all", since=None, actor=None, now=NOW)
+        publishing.publish(draft, edit_number=draft.edit_number, intake="all", since=None, actor=None, now=NOW)
 
 
 def test_a_loop_through_an_exit_is_refused() -> None:

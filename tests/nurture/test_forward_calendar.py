@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from leads.access import SALES
 from leads.models import Contact, CustomField
-from nurture import actions, sending, turn
+from nurture import actions, publishing, sending, turn
 from nurture.models import Enrolment, MailBudget, Program, Sending, StepVisit
 from nurture.simulation import ahead, run
 from tests.makers import clear_marks, make_contact, make_segment, make_user
@@ -105,7 +105,7 @@ def queued(people: list[Contact]) -> Program:
     put_in(segment, people, now=NOW - timedelta(days=1))
     program = make_program(wait(1, "days"), name="Queued", segment=segment, live=False, now=NOW)
     draft = program.versions.get()
-    actions.publish(draft, edit_number=draft.edit_number, intake="all", since=None, per_day=2, actor=None, now=NOW)
+    publishing.publish(draft, edit_number=draft.edit_number, intake="all", since=None, per_day=2, actor=None, now=NOW)
     return program
 
 

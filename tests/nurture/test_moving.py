@@ -8,14 +8,26 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from leads.access import MARKETER
 from leads.models import AuditEntry, Contact
-from nurture import actions, moving, queries
+from nurture import actions, moving, publishing, queries
 from nurture.kinds import Names
 from nurture.models import Enrolment, Program, ProgramVersion, Sending
 from tests.makers import NOW, make_user
-from tests.nurture.makers import mail, make_people, make_walk, put_in, segment_of, step, trace, wait, walk
+from tests.nurture.makers import (
+    mail,
+    make_people,
+    make_walk,
+    put_in,
+    segment_of,
+    step,
+    trace,
+    wait,
+    walk,
+    work_publications,
+)
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
@@ -45,7 +57,7 @@ def build() -> tuple[Program, list[Contact], ProgramVersion]:
 
 
 def publish(draft: ProgramVersion, moves: dict[str, str], *, now: Any) -> ProgramVersion:
-    return actions.publish(
+    return publishing.publish(
         draft, edit_number=draft.edit_number, intake="new", since=None, actor=None, now=now, moves=moves
     )
 
@@ -155,6 +167,8 @@ def test_the_page_of_the_sheet() -> None:
     assert client.post(url, {**typed, f"move-{removed}": "to:gone"}).status_code == 200  # said beside the field
     assert not Enrolment.objects.filter(version=draft).exists()
     assert client.post(url, typed).status_code == 302
+    assert Enrolment.objects.filter(version=draft).count() == 0  # a worker does it
+    work_publications(timezone.now())
     assert Enrolment.objects.filter(version=draft).count() == 5
     people_url = reverse("nurture:program-people", args=[program.slug])
     assert client.get(f"{people_url}?version=2&step=new&which=here").context["total"] == 3

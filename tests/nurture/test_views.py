@@ -33,6 +33,7 @@ from tests.nurture.makers import (
     step,
     wait,
     walk,
+    work_publications,
 )
 
 pytestmark = pytest.mark.django_db
@@ -83,6 +84,8 @@ PAGES = {
     "template-new": ([], "edit_rules"),
     "step-new": (["slug"], "edit_rules"),
     "program-publish": (["slug"], "publish"),
+    "publication-state": (["slug"], "see"),
+    "publication-list": (["slug"], "see"),
     "budget-edit": ([], "publish"),
     "health": ([], "configure"),
     "health-checks": ([], "configure"),
@@ -200,6 +203,7 @@ def test_a_program_built_and_started_in_the_browser(marketer: Client) -> None:
     sheet = marketer.get(publish_url).content.decode()
     assert "What will happen" in sheet
     marketer.post(publish_url, {"edit_number": draft.edit_number, "intake": "all"})
+    work_publications(NOW)
     program.refresh_from_db()
     assert program.state == "live"
     from nurture.turn import turn

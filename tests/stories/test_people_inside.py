@@ -12,7 +12,7 @@ from leads.access import MARKETER
 from nurture.models import Enrolment
 from nurture.turn import turn
 from tests.browser.conftest import SignIn
-from tests.nurture.makers import make_people, make_program, put_in, segment_of, wait, walk
+from tests.nurture.makers import make_people, make_program, put_in, segment_of, wait, walk, work_publications
 
 pytestmark = pytest.mark.browser
 
@@ -55,10 +55,38 @@ def test_a_step_is_removed_under_three_people_and_two_finish_on_the_old_version(
     expect(gone.locator("a").first).to_have_text("3")
     expect(stays.locator("a").first).to_have_text("2")
     gone.locator("select").select_option("to:b")
+    page.get_by_label("Why").fill("The first wait is too long")
     page.get_by_role("button", name="Publish").click()
 
-    # 3. Right after: three on the new version, two on the old one, and each number opens exactly these people.
-    expect(page.get_by_text("Version 2 is live.")).to_be_visible()
+    # 3. A worker carries it out; nobody inside moves until then. The page follows by itself.
+    expect(page.get_by_role("heading", name="Version 2 is being published")).to_be_visible()
+    expect(page.locator("#publication-state")).to_contain_text("0 of 3 people are where the sheet sends them")
+    walk(now + timedelta(days=30))
+    assert standing() == [(1, "active", "a")] * 3 + [(1, "active", "b")] * 2
+    work_publications(now)
+    done = page.locator("#publication-state")
+    expect(page.get_by_role("heading", name="Version 2 is live.")).to_be_visible()
+    expect(done).to_contain_text("3 went over to another step · 2 finish on the version they are in")
+    assert standing() == [(1, "active", "b")] * 2 + [(2, "active", "b")] * 3
+
+    # 4. It was the wrong step: taken back, with the reason, everybody stands as before and the draft is there again.
+    done.get_by_role("link", name="Take back …").click()
+    page.get_by_label("Why is it taken back?").fill("Legal wants the wait")
+    page.get_by_role("button", name="Take back").click()
+    expect(page.get_by_role("heading", name="Version 2 is taken back")).to_be_visible()
+    work_publications(now)
+    expect(page.locator("#publication-state")).to_be_empty()
+    assert standing() == [(1, "active", "a")] * 3 + [(1, "active", "b")] * 2
+    page.goto(f"/programs/{program.slug}/publications/")
+    expect(page.get_by_text("The first wait is too long")).to_be_visible()
+    expect(page.get_by_text("Legal wants the wait")).to_be_visible()
+
+    # 5. They agree after all. Right after: three on the new version, two on the old one, and each number opens exactly these people.
+    page.goto(f"/programs/{program.slug}/publish/")
+    page.locator(".publish-stop").nth(0).locator("select").select_option("to:b")
+    page.get_by_role("button", name="Publish").click()
+    work_publications(now)
+    expect(page.get_by_role("heading", name="Version 2 is live.")).to_be_visible()
     assert standing() == [(1, "active", "b")] * 2 + [(2, "active", "b")] * 3
     expect(page.locator("#counts-b a").first).to_contain_text("3 here")
     finishing = page.get_by_role("link", name="2 people are finishing on version 1")
@@ -69,6 +97,9 @@ def test_a_step_is_removed_under_three_people_and_two_finish_on_the_old_version(
     finishing.click()
     expect(page.locator("table tbody tr")).to_have_count(2)
 
-    # 4. Everybody ends where they were to: once, each on their version.
+    # 6. Everybody ends where they were to: once, each on their version. Now the publication stays, and the page says why.
     turn(now + timedelta(days=30))
     assert standing() == [(1, "finished", "")] * 2 + [(2, "finished", "")] * 3
+    page.goto(f"/programs/{program.slug}/")
+    expect(page.locator("#publication-state")).to_contain_text("somebody did the step “Wait 9 days”")
+    expect(page.get_by_role("link", name="Take back …")).to_have_count(0)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 
 from leads.models import Contact
-from nurture import actions, sending
+from nurture import actions, publishing, sending
 from nurture.models import Enrolment, Sending
 from nurture.turn import turn
 from scoring import graduation
@@ -39,12 +39,12 @@ def test_who_graduates_leaves_one_program_for_the_other_and_the_planned_mail_sta
     draft = actions.set_around(
         educate.versions.get(), edit_number=1, document={"exit": {"conditions": IS_MQL}}, now=NOW
     )
-    actions.publish(draft, edit_number=2, intake="all", since=None, actor=None, now=NOW)
+    publishing.publish(draft, edit_number=2, intake="all", since=None, actor=None, now=NOW)
     ripe = actions.create_program(
         name="Ripe", trigger_segment=None, triggers=[{"id": "t1", "kind": "stage", "stages": ["mql"]}],
         document={"steps": [mail(letter_b, "b"), wait(30, "days")]}, actor=None, now=NOW,
     )  # fmt: skip
-    actions.publish(ripe.versions.get(), edit_number=1, intake="new", since=None, actor=None, now=NOW)
+    publishing.publish(ripe.versions.get(), edit_number=1, intake="new", since=None, actor=None, now=NOW)
     save_graduation(
         None,
         name="Asked for prices",
