@@ -70,13 +70,20 @@ def walks_through(slug: str, when: str) -> Sql:
     return sql(template, bind(slug, "text"))
 
 
-def imported(file: str, outcomes: Sequence[str]) -> Sql:
-    """People whom finished imports made or changed, of files whose name holds the text."""
-    return sql(
+def imported(file: str, source: str, outcomes: Sequence[str]) -> Sql:
+    """People whom finished imports made or changed, of files whose name holds the text, with that source; empty texts ask for none."""
+    people = sql(
         """SELECT p.contact_id, j.finished_at FROM leads_importperson p JOIN leads_importjob j ON j.id = p.job_id
         WHERE j.state = 'done' AND position(lower({}) IN lower(j.file_name)) > 0 AND p.is_new = ANY ({})""",
         bind(file, "text"),
         bind([outcome == "created" for outcome in outcomes], "boolean[]"),
+    )
+    if not source:
+        return people
+    return sql(
+        "{} AND EXISTS (SELECT FROM leads_contact c WHERE c.id = p.contact_id AND lower(c.source) = lower({}))",
+        people,
+        bind(source, "text"),
     )
 
 

@@ -24,24 +24,27 @@ WHO = {
 
 
 def _words(values: Values, names: Names) -> str:
-    file = values.get("file", "")
+    file, source = values.get("file", ""), values.get("source", "")
     words = {
         "created": _("is new in %(file)s"),
         "updated": _("is changed by %(file)s"),
         "both": _("is new in %(file)s or changed by it"),
     }[values.get("who", "created")]
-    return words % {"file": _("an import of “%(file)s”") % {"file": file} if file else _("an import")}
+    said = words % {"file": _("an import of “%(file)s”") % {"file": file} if file else _("an import")}
+    return _("%(words)s, with the source “%(source)s”") % {"words": said, "source": source} if source else said
 
 
 def _malformed(values: Values) -> Iterator[tuple[str, str]]:
     yield from is_text(values, "file", 300)
+    yield from is_text(values, "source", 200)
     if values.get("who", "created") not in WHO:
         yield "who", _("choose one of: %(choices)s") % {"choices": ", ".join(WHO)}
 
 
 def _arrivals(values: Values, asked: Asked, since: datetime | None) -> Sql:
     who = values.get("who", "created")
-    return queries_triggers.imported(values.get("file", ""), ["created", "updated"] if who == "both" else [who])
+    outcomes = ["created", "updated"] if who == "both" else [who]
+    return queries_triggers.imported(values.get("file", ""), values.get("source", ""), outcomes)
 
 
 class ImportTriggerForm(StepForm):
@@ -49,7 +52,13 @@ class ImportTriggerForm(StepForm):
         label=gettext_lazy("Imports whose file name contains"),
         max_length=300,
         required=False,
-        help_text=gettext_lazy("Empty: every import of contacts."),
+        help_text=gettext_lazy("Empty: every import of contacts, whatever the file is called."),
+    )
+    source = forms.CharField(
+        label=gettext_lazy("Only people whose source is"),
+        max_length=200,
+        required=False,
+        help_text=gettext_lazy("As the file, or the contact before, names it. Empty: any source."),
     )
     who = forms.ChoiceField(
         label=gettext_lazy("When it has finished, take in"),
@@ -69,7 +78,7 @@ IMPORT = TriggerKind(
     icon="file-import",
     form=ImportTriggerForm,
     words=_words,
-    keys=frozenset({"file", "who"}),
+    keys=frozenset({"file", "source", "who"}),
     reads=lambda values: frozenset(),
     malformed=_malformed,
     arrivals=_arrivals,

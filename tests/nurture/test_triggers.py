@@ -292,9 +292,11 @@ def test_an_import_lets_its_people_in_once_it_has_finished(settings: Any, tmp_pa
     known = make_contact("known@x.test", external_id="k1")
     new = make_triggered({"kind": "import", "file": "fair"}, name="New")
     both = make_triggered({"kind": "import", "who": "both"}, name="Both")
+    sourced = make_triggered({"kind": "import", "who": "both", "source": "trade fair"}, name="Sourced")
+    elsewhere = make_triggered({"kind": "import", "file": "fair", "source": "web"}, name="Elsewhere")
     user = make_user()
     moments = iter(NOW + timedelta(seconds=second) for second in range(1, 1000))
-    content = b"external_id,email,title\nk1,known@x.test,Boss\nn1,fresh@x.test,Clerk\n"
+    content = b"external_id,email,title,source\nk1,known@x.test,Boss,Web\nn1,fresh@x.test,Clerk,Trade fair\n"
     for name in ("Trade-Fair.csv", "other.csv"):
         job = jobs.receive(SimpleUploadedFile(name, content), kind="contacts", user=user, now=NOW)
         jobs.check(job, mapping=mapping.from_document(job.mapping), types={}, now=NOW)
@@ -305,6 +307,7 @@ def test_an_import_lets_its_people_in_once_it_has_finished(settings: Any, tmp_pa
         turn.turn(NOW + timedelta(hours=1))
     fresh = Contact.objects.get(external_id="n1")
     assert (set(inside(new)), set(inside(both))) == ({fresh.pk}, {fresh.pk, known.pk})
+    assert (set(inside(sourced)), set(inside(elsewhere))) == ({fresh.pk}, set())
     assert set(ImportPerson.objects.values_list("contact_id", "is_new")) == {(fresh.pk, True), (known.pk, False)}
 
 
