@@ -9,6 +9,7 @@ from django.db.models import F, Q, TextField
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
+from leads import queries
 from leads.models import (
     Activity,
     AuditEntry,
@@ -34,7 +35,9 @@ def register() -> None:
     for chapter in (
         Chapter("person", _("Person"), frozenset({"leads_contact"}), _contact, order=0),
         Chapter("deals", _("Deals"), frozenset({"leads_dealcontact"}), _deals, order=10),
-        Chapter("activities", _("Activities"), frozenset({"leads_activity"}), _activities, order=20),
+        Chapter(
+            "activities", _("Activities"), frozenset({"leads_activity"}), _activities, _forget_personal_assets, order=20
+        ),
         Chapter("stages", _("Life-cycle"), frozenset({"leads_stagemove"}), _stages, order=30),
         Chapter("consent", _("Consent"), frozenset({"leads_consentevent"}), _consent, _forget_proofs, order=70),
         Chapter(
@@ -92,6 +95,11 @@ def _activities(person: Person) -> Iterable[Row]:
         url=F("asset__url"),
         source=F("asset__source"),
     )
+
+
+def _forget_personal_assets(person: Person, now: datetime) -> None:
+    """Activities go with the contact; what they were about may hold a name, as the subject of a mail does."""
+    queries.forget_assets_of(person.contact_id)
 
 
 def _stages(person: Person) -> Iterable[Row]:

@@ -177,6 +177,28 @@ def contacts_at(address: str) -> list[int]:
     return _changed("SELECT id FROM leads_contact WHERE lower(email) = %(address)s", {"address": address})
 
 
+def forget_assets_of(contact_id: int) -> int:
+    """Take the words out of assets that only this contact's activities name: a personal subject or link. How many.
+
+    One statement with one pass over all activities, two seconds for twenty million: somebody is erased, which is rare. The row stays,
+    under a digest that nothing has, since an activity on its way may name it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH theirs AS MATERIALIZED (
+                SELECT DISTINCT asset_id FROM leads_activity WHERE contact_id = %(contact)s AND asset_id IS NOT NULL
+            ), shared AS MATERIALIZED (
+                SELECT DISTINCT a.asset_id FROM leads_activity a JOIN theirs USING (asset_id) WHERE a.contact_id <> %(contact)s
+            )
+            UPDATE leads_asset SET url = '', subject = '', source = '', digest = gen_random_uuid()
+            WHERE id IN (SELECT asset_id FROM theirs EXCEPT SELECT asset_id FROM shared)
+            """,
+            {"contact": contact_id},
+        )
+        return int(cursor.rowcount)
+
+
 def delete_activities_of(contact_id: int) -> None:
     """The activities and pending marks of one contact: one index scan in each month."""
     with connection.cursor() as cursor:

@@ -15,14 +15,14 @@ from psycopg import sql
 from leads import actions as facts
 from leads import consent, data_requests
 from leads.access import ADMIN
-from leads.models import Contact, DataRequest, ImportJob, ImportReject, Suppression
+from leads.models import Asset, Contact, DataRequest, ImportJob, ImportReject, Suppression
 from leads.queries_consent import why_blocked
 from leads.suppression import suppress
 from nurture import sending
-from nurture.models import Sending, Task
+from nurture.models import MailClick, MailHit, MailResponse, Sending, Task
 from scoring.actions.bant import NewFact, record_bant
 from scoring.models import HandOff, ScoreModel
-from tests.makers import NOW, make_activity, make_deal, make_user
+from tests.makers import NOW, make_activity, make_contact, make_deal, make_user
 from tests.nurture.makers import mail, make_template, make_walk, set_workspace, wait, walk
 from tests.scoring.conftest import beat, model
 from tests.scoring.test_hand_offs import make_ripe, visit
@@ -67,6 +67,9 @@ def everywhere() -> Contact:
     record_bant([NewFact(person.pk, "budget", "yes", note=f"{NAME} said so")], source="call", now=NOW)
     make_deal(person)
     make_activity(person, "form_submit", properties={"name": NAME})
+    make_activity(person, "email_click", url=f"https://plant.test/?who={NAME}", subject=f"Hello {NAME}")
+    for reader in (person, make_contact()):
+        make_activity(reader, "page_view", url="https://plant.test/prices")
     letter = make_template("Hello {{ contact.first_name }}")
     make_walk(mail(letter, "first"), wait(), mail(letter, "second"), people=0)
     for number, state in enumerate(("sent", "bounced", "queued")):
@@ -78,6 +81,10 @@ def everywhere() -> Contact:
         key="test", contact=person, template=letter, address="colleague@plant.test", is_test=True, state="sent",
         queued_at=NOW, due_at=NOW, subject=f"[Test] Hello {NAME}",
     )  # fmt: skip
+    read, link = Sending.objects.get(key="k0"), f"https://plant.test/?who={NAME}"
+    MailResponse.objects.create(sending=read, clicks=1, clicked_first_at=NOW, clicked_last_at=NOW)
+    MailClick.objects.create(sending=read, place=1, url=link, clicks=1, first_at=NOW, last_at=NOW)
+    MailHit.objects.create(sending=read, place=1, at=NOW, url=link, source="x", verdict="person")
     Task.objects.create(contact=person, title=f"Call {NAME}", due_at=None, created_at=NOW)
     consent.ask_consent(
         ADDRESS, purposes=["newsletter"], source="form:x", now=NOW, contact=person, proof={"note": NAME}
@@ -103,7 +110,19 @@ def test_who_asks_to_be_erased_is_named_nowhere_and_never_mailed_again(client: C
 
     rows = data_requests.erase(request, note="Asked from their mailbox.", actor=make_user(ADMIN), now=NOW + DAY)
 
-    assert {"person", "activities", "points", "bant", "leads", "mails", "tasks", "consent", "audit"} <= rows.keys()
+    assert {
+        "person",
+        "activities",
+        "points",
+        "bant",
+        "leads",
+        "mails",
+        "links",
+        "hits",
+        "tasks",
+        "consent",
+        "audit",
+    } <= rows.keys()
     assert naming(NAME) == []
     assert naming(ADDRESS) == []
     assert dict(Sending.objects.values_list("key", "state")) == {
@@ -113,6 +132,9 @@ def test_who_asks_to_be_erased_is_named_nowhere_and_never_mailed_again(client: C
         "test": "sent",
     }
     assert Sending.objects.get(key="test").address == "colleague@plant.test"
+    assert list(Asset.objects.exclude(url="").values_list("url", flat=True)) == ["https://plant.test/prices"]
+    assert MailResponse.objects.get().clicks == 1  # the company's count
+    assert (MailClick.objects.get().url, MailHit.objects.count()) == ("", 0)
     assert Suppression.objects.get().address == ""  # the hash stays on the list
     token = Sending.objects.get(key="k0").token
     assert client.post(reverse("nurture:unsubscribe", args=[token])).status_code == 200  # old links do no harm
