@@ -1,6 +1,6 @@
 """A worker of its own process for fault tests: walks or sends, and kills itself with SIGKILL at a marked point.
 
-python -m tests.faults.worker walk|send|both|all|take_in|turn|call|simulate --now ISO [--kill MODULE:FUNCTION:before|after:N] [--port N]
+python -m tests.faults.worker walk|send|both|all|take_in|turn|call|simulate|publish --now ISO [--kill MODULE:FUNCTION:before|after:N] [--port N]
     [--batch N] [--rounds N]
 python -m tests.faults.worker serve --now ISO --schedule FILE    the product's own Celery worker and beat
 """
@@ -59,7 +59,9 @@ def serve(now: datetime, schedule: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("job", choices=["walk", "send", "both", "all", "take_in", "turn", "call", "simulate", "serve"])
+    parser.add_argument(
+        "job", choices=["walk", "send", "both", "all", "take_in", "turn", "call", "simulate", "publish", "serve"]
+    )
     parser.add_argument("--now", required=True)
     parser.add_argument("--kill")
     parser.add_argument("--port", type=int)
@@ -70,7 +72,7 @@ def main() -> None:
     django.setup()
     from django.conf import settings
 
-    from nurture import engine, notices, sending, turn, webhooks
+    from nurture import engine, notices, publishing_job, sending, turn, webhooks
     from nurture.simulation import jobs
     from nurture.smtp import Server
 
@@ -98,6 +100,9 @@ def main() -> None:
             notices.send_due(at, server=server)
         if arguments.job == "simulate":
             jobs.run_due(lambda: now)
+        if arguments.job == "publish":
+            publishing_job.PAGE = publishing_job.LARGEST = 2
+            publishing_job.run_due(lambda: now, seconds=120.0)
         if arguments.rounds > 1:
             time.sleep(0.01)
 
