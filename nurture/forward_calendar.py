@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, time_format
 from django.utils.translation import gettext as _
 
 from leads.models import Contact
@@ -208,8 +208,10 @@ class _Writer:
     ) -> Event:
         theirs = at.astimezone(self.there)
         differs = theirs.replace(tzinfo=None) != at.astimezone(self.here).replace(tzinfo=None)
+        is_same_day = theirs.date() == at.astimezone(self.here).date()
+        words = (time_format(theirs, "TIME_FORMAT") if is_same_day else _moment(theirs)) if differs else ""
         program = walk.program if walk else None
-        return Event(at, icon, title, detail, program, their_words=_moment(theirs) if differs else "", **more)
+        return Event(at, icon, title, detail, program, their_words=words, **more)
 
     # --- Where it leaves them ---
 
