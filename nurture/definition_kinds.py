@@ -27,6 +27,7 @@ from nurture.actions import (
 from nurture.kinds import KINDS
 from nurture.models import Program, ProgramVersion, Template
 from nurture.rendering import BadTemplate, compile_source
+from nurture.tracking import documents as tracking
 from nurture.triggers import document as way_in
 from segments.definition_kinds import slug_of
 from segments.definitions import BadDefinition, DefinitionKind, demand_choice, demand_keys, without_empty
@@ -38,10 +39,12 @@ from segments.rules import reads_of
 
 
 def export_templates(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
+    rules = tracking.rules_by_owner("template")
     for row in Template.objects.filter(archived_at=None):
-        document = {"slug": row.slug, "name": row.name, "subject": row.subject}
+        document: dict[str, Any] = {"slug": row.slug, "name": row.name, "subject": row.subject}
         document |= without_empty({"preheader": row.preheader})
         document |= {"purpose": row.purpose} if row.purpose != Purpose.ALL else {}
+        document |= {"tracking": rules[row.pk]} if row.pk in rules else {}
         yield row.slug, document | {"format": row.format, "body": row.body}
 
 
@@ -49,8 +52,9 @@ def prepare_template(document: dict[str, Any], now: datetime) -> None:
     demand_keys(
         document,
         required={"slug": str, "name": str, "subject": str, "body": str},
-        optional={"preheader": str, "format": str, "purpose": str},
+        optional={"preheader": str, "format": str, "purpose": str, "tracking": dict},
     )
+    tracking.check(document.get("tracking"))
     demand_choice(document, "purpose", Purpose.objects.values_list("slug", flat=True))
     demand_choice(document, "format", Template.Format.values)
     slug = slug_of(document)
@@ -80,6 +84,7 @@ def apply_template(document: dict[str, Any], actor: User | None, now: datetime) 
     }
     if any(getattr(row, key) != value for key, value in wanted.items()):
         save_template(row, **wanted, actor=actor, now=now)
+    tracking.apply(row, document.get("tracking"), actor=actor, now=now)
     return []
 
 
@@ -105,19 +110,22 @@ def _document(program: Program, version: ProgramVersion) -> dict[str, Any]:
 
 
 def export_programs(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
-    """Programs in use. Two statements."""
+    """Programs in use. Three statements."""
     programs = Program.objects.filter(archived_at=None).prefetch_related("versions")
+    rules = tracking.rules_by_owner("program")
     for program in programs:
         if (version := _said(program)) is not None:
-            yield program.slug, _document(program, version)
+            rule = {"tracking": rules[program.pk]} if program.pk in rules else {}
+            yield program.slug, _document(program, version) | rule
 
 
 def prepare_program(document: dict[str, Any], now: datetime) -> None:
     demand_keys(
         document,
         required={"slug": str, "name": str, "steps": list},
-        optional={"notes": str, "trigger": dict, "triggers": list, "around": dict},
+        optional={"notes": str, "trigger": dict, "triggers": list, "around": dict, "tracking": dict},
     )
+    tracking.check(document.get("tracking"))
     slug = slug_of(document)
     trigger = document.get("trigger") or {}
     if set(trigger) - {"segment"}:
@@ -146,6 +154,7 @@ def apply_program(document: dict[str, Any], actor: User | None, now: datetime) -
         raise BadDefinition(path, error.problems[0].message) from error
     if (program.name, program.notes) != (document["name"], document.get("notes") or ""):
         rename_program(program, name=document["name"], notes=document.get("notes") or "", actor=actor, now=now)
+    tracking.apply(program, document.get("tracking"), actor=actor, now=now)
     version = _said(program)
     if version is not None and (version.tree, version.triggers, version.around) == (wanted, triggers, surroundings):
         return []

@@ -13,10 +13,10 @@ from django.utils.translation import gettext_lazy
 
 from leads import countries
 from nurture.models import TrackingDefaults, TrackingRule
-from nurture.tracking.plans import UTM_KEYS, WORDS
+from nurture.tracking.documents import LONGEST, problem_of
+from nurture.tracking.plans import UTM_KEYS
 
 _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
-_BRACES = re.compile(r"\{([^{}]*)\}")
 MOST_DOMAINS = 50
 
 
@@ -26,19 +26,15 @@ class _UtmForm(forms.Form):
     def __init__(self, *args: Any, inherited: Mapping[str, str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for key in UTM_KEYS:
-            self.fields[key] = forms.CharField(label=key, max_length=100, required=False)
+            self.fields[key] = forms.CharField(label=key, max_length=LONGEST, required=False)
             if inherited and inherited.get(key):
                 self.fields[key].widget.attrs["placeholder"] = inherited[key]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         for key in UTM_KEYS:
-            for word in _BRACES.findall(cleaned.get(key, "")):
-                if word not in WORDS:
-                    known = ", ".join(f"{{{one}}}" for one in WORDS)
-                    self.add_error(
-                        key, _("There is no {%(word)s}; known are %(known)s.") % {"word": word, "known": known}
-                    )
+            if problem := problem_of(cleaned.get(key, "")):
+                self.add_error(key, problem)
         return cleaned
 
     def utm(self) -> dict[str, str]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 
+from leads.models import AuditEntry
 from nurture.actions import set_around
-from nurture.models import Program, Template
+from nurture.models import Program, Template, TrackingRule
+from nurture.tracking.actions import set_rule
 from segments.definitions import documents
 from tests.makers import NOW
 from tests.nurture.makers import mail, make_program, make_template, publish, step, wait
 
 pytestmark = pytest.mark.django_db
+
+T = "kind: template\nslug: t\nname: T\nsubject: S\nformat: html\nbody: B\n"
 
 
 def build() -> Program:
@@ -35,6 +40,8 @@ def build() -> Program:
         "hold_out": 10,
     }
     set_around(program.versions.get(), edit_number=1, document=around, now=NOW)
+    set_rule(program, is_off=True, utm={}, actor=None, now=NOW)
+    set_rule(Template.objects.get(), is_off=False, utm={"utm_term": "{template}"}, actor=None, now=NOW)
     publish(program)
     return program
 
@@ -47,6 +54,21 @@ def test_export_and_import_are_one(tmp_path: Path) -> None:
     assert documents(with_people=False) == before
     assert program.versions.count() == 1
     assert Template.objects.get().version == 1
+    assert AuditEntry.objects.filter(verb="set tracking of").count() == 2  # by `build` alone
+
+
+def test_a_file_that_does_not_speak_of_tracking_leaves_it(tmp_path: Path) -> None:
+    program = build()
+    call_command("definitions", "export", str(tmp_path), stdout=StringIO())
+    file = tmp_path / "programs" / f"{program.slug}.yaml"
+    text = re.sub(r"(?m)^tracking:.*\n(  .*\n)*", "", file.read_text())
+    assert text != file.read_text()
+    file.write_text(text)
+    call_command("definitions", "import", str(tmp_path), stdout=StringIO())
+    assert TrackingRule.objects.get(program=program).is_off
+    file.write_text(f"{text.rstrip()}\ntracking: {{}}\n")
+    call_command("definitions", "import", str(tmp_path), stdout=StringIO())
+    assert not TrackingRule.objects.filter(program=program).exists()
 
 
 def test_an_import_into_an_empty_instance_makes_drafts(tmp_path: Path) -> None:
@@ -75,6 +97,11 @@ def test_a_changed_file_waits_in_the_draft_of_a_live_program(tmp_path: Path) -> 
     ("folder", "text"),
     [
         ("templates", "kind: template\nslug: t\nname: T\nsubject: S\nformat: html\nbody: '{% if %}'\n"),
+        ("templates", T + "tracking: {on: true}\n"),
+        ("templates", T + "tracking: {is_off: maybe}\n"),
+        ("templates", T + "tracking: {utm: {utm_id: x}}\n"),
+        ("templates", T + "tracking: {utm: {utm_term: '{contact.email}'}}\n"),
+        ("templates", T + "tracking: {utm: {utm_term: 5}}\n"),
         ("programs", "kind: program\nslug: p\nname: P\nsteps: [{id: a, kind: nothing}]\n"),
         ("programs", "kind: program\nslug: p\nname: P\naround: {hold_out: 99}\nsteps: []\n"),
         ("programs", "kind: program\nslug: p\nname: P\ntrigger: {segment: gone}\nsteps: []\n"),
