@@ -57,7 +57,7 @@ app.conf.beat_schedule = {
     "simulations": _every("nurture.run_simulations", 2.0, queue="imports"),
     # An activity must reach the MQL queue within 5 s at p95: one turn of the engine every second, idle turns are a few ms.
     "turn": _every("nurture.turn", 1.0),
-    # Nobody inside a program walks while it is published, and whoever published it watches; two small statements while none is.
+    # Nobody inside a program walks while it is published, and whoever published it watches; three small statements while none is.
     "publications": _every("nurture.run_publications", 1.0),
     # Mail leaves soon after its step; the outbox is asked through one partial index.
     "sendings": _every("nurture.send_due", 2.0),

@@ -614,7 +614,7 @@ def holds(invariant: str, *, seconds: float | None = None) -> bool | None:
 
 
 def queue_depths(now: datetime, *, exact: bool = True) -> dict[str, Any]:
-    """How much waits, and since when. Nine statements over indexes and small tables.
+    """How much waits, and since when. Ten statements over indexes and small tables.
 
     What is over (mails sent, bounced …) is counted along an index; for a page (`exact` False) the planner's estimate tells it, said to be one.
     """
@@ -646,6 +646,10 @@ def queue_depths(now: datetime, *, exact: bool = True) -> dict[str, Any]:
         depths["webhooks_given_up"] = {"count": cursor.fetchone()[0]}
         cursor.execute("SELECT count(*), min(requested_at) FROM leads_importjob WHERE state IN ('queued', 'running')")
         depths["imports"] = _depth(cursor.fetchone(), now)
+        cursor.execute(
+            "SELECT count(*), min(asked_at) FROM nurture_publication WHERE state IN ('asked', 'moving', 'taking_back')"
+        )
+        depths["publications"] = _depth(cursor.fetchone(), now)
         cursor.execute(
             """
             SELECT count(*), min(stale_since) FROM (

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from leads.access import require
@@ -25,9 +26,12 @@ from nurture.views.programs import actor
 def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
     """The start sheet: who will be taken in, exactly, and what happens to the people inside."""
     program = access.program_or_404(slug)
-    draft = access.draft_or_404(program)
-    if program.publishing_since is not None:
-        messages.error(request, str(actions.BeingPublished()))
+    draft = (
+        program.versions.select_related("trigger_segment", "program").filter(state=ProgramVersion.State.DRAFT).first()
+    )
+    if program.publishing_since is not None or draft is None:
+        gone = _("There is no draft any more: somebody published it or threw it away meanwhile.")
+        messages.error(request, gone if program.publishing_since is None else str(actions.BeingPublished()))
         return redirect("nurture:program-detail", program.slug)
     form = PublishForm(request.POST or None, initial={"intake": "new", "edit_number": draft.edit_number})
     now, names = timezone.now(), Names()
