@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.core.cache import cache
+from django.db.models import Prefetch, prefetch_related_objects
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 
@@ -14,12 +15,15 @@ PUBLIC_TRIES = 30  # requests on public links, for each address and minute
 
 
 def program_or_404(slug: str) -> Program:
-    return get_object_or_404(Program, slug=slug)
+    """With the queue in front of it, where there is one. One statement."""
+    return get_object_or_404(Program.objects.select_related("entry_queue"), slug=slug)
 
 
 def version_or_404(program: Program, number: str | None) -> ProgramVersion:
-    """The version asked for; else the live one, the draft, the newest. One statement."""
-    versions = list(program.versions.select_related("trigger_segment").order_by("-number"))
+    """The version asked for; else the live one, the draft, the newest; the program then holds all of them. One statement."""
+    newest_first = ProgramVersion.objects.select_related("trigger_segment").order_by("-number")
+    prefetch_related_objects([program], Prefetch("versions", newest_first))
+    versions = list(program.versions.all())
     if number is not None:
         for version in versions:
             if str(version.number) == number:

@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 
 from nurture import actions, around, queries, queries_around, queries_layers, splits, tree
 from nurture.kinds import KINDS, START, Kind, Names, Problem, Step
-from nurture.models import EntryPlace, EntryQueue, Program, ProgramVersion
+from nurture.models import Enrolment, EntryPlace, EntryQueue, Program, ProgramVersion
 from nurture.queries import StepCount
 from nurture.triggers import document
 
@@ -273,24 +273,25 @@ class Strip:
 
 
 def strip(program: Program, version: ProgramVersion) -> Strip:
-    """Numbers of the whole program, and people inside other versions than the one shown. Four statements, one more each with a goal and a queue."""
-    counts = queries.people_counts([program.pk]).get(program.pk, {})
-    inside = queries.version_counts(program.pk)
-    elsewhere = [
-        (other, inside[other.pk])
-        for other in program.versions.order_by("number")
-        if other.pk != version.pk and inside.get(other.pk)
-    ]
-    queue = EntryQueue.objects.filter(program=program, set_aside_by=None).first()
+    """Numbers of the whole program, and people inside other versions than the one shown. One statement, one more each with people
+    inside other versions, a goal and a queue (the program comes with it)."""
+    by_version = queries.counts_by_version(program.pk)
+    inside = {pk: states.get("active", 0) + states.get("parked", 0) for pk, states in by_version.items()}
+    others = [pk for pk, number in inside.items() if number and pk != version.pk]
+    elsewhere = program.versions.filter(pk__in=others).order_by("number") if others else ()
+    counts = {state: sum(one.get(state, 0) for one in by_version.values()) for state in Enrolment.State.values}
+    queue = getattr(program, "entry_queue", None)
+    if queue is not None and queue.set_aside_by_id is not None:
+        queue = None
     return Strip(
         program,
-        counts.get("active", 0),
-        counts.get("parked", 0),
-        counts.get("finished", 0),
-        counts.get("left", 0),
-        counts.get("held_out", 0),
+        counts["active"],
+        counts["parked"],
+        counts["finished"],
+        counts["left"],
+        counts["held_out"],
         queries_around.goal_count(program.pk) if version.around.get("goal") else None,
-        elsewhere,
+        [(other, inside[other.pk]) for other in elsewhere],
         queue,
         EntryPlace.objects.filter(program=program).count() if queue else 0,
     )

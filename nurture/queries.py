@@ -452,22 +452,27 @@ class StepCount:
 
 
 def step_counts(version_id: int) -> dict[str, StepCount]:
-    """Step -> its numbers. Three statements, each over one covering index of the version."""
+    """Step -> its numbers. Two statements, over covering indexes of the version."""
     counts: dict[str, StepCount] = {}
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT step, state, count(*) FROM nurture_enrolment
-            WHERE version_id = %s AND state IN ('active', 'parked') GROUP BY step, state
+            WHERE version_id = %(version)s AND state IN ('active', 'parked') GROUP BY step, state
+            UNION ALL
+            SELECT left_at_step, 'left', count(*) FROM nurture_enrolment
+            WHERE version_id = %(version)s AND state = 'left' AND left_at_step <> '' GROUP BY 1
             """,
-            [version_id],
+            {"version": version_id},
         )
         for step, state, number in cursor.fetchall():
             count = counts.setdefault(step, StepCount())
             if state == "active":
                 count.here = number
-            else:
+            elif state == "parked":
                 count.parked = number
+            else:
+                count.left = number
         cursor.execute(
             "SELECT step, outcome, count(*) FROM nurture_stepvisit WHERE version_id = %s GROUP BY step, outcome",
             [version_id],
@@ -476,13 +481,6 @@ def step_counts(version_id: int) -> dict[str, StepCount]:
             count = counts.setdefault(step, StepCount())
             count.passed += number
             count.outcomes = {**(count.outcomes or {}), outcome: number}
-        cursor.execute(
-            "SELECT left_at_step, count(*) FROM nurture_enrolment WHERE version_id = %s AND state = 'left' GROUP BY 1",
-            [version_id],
-        )
-        for step, number in cursor.fetchall():
-            if step:
-                counts.setdefault(step, StepCount()).left = number
     return counts
 
 
@@ -496,6 +494,19 @@ def people_counts(program_ids: Iterable[int]) -> dict[int, dict[str, int]]:
         )
         for program_id, state, number in cursor.fetchall():
             counts.setdefault(program_id, {})[state] = number
+    return counts
+
+
+def counts_by_version(program_id: int) -> dict[int, dict[str, int]]:
+    """Version -> state -> people of the program. One statement over its enrolments."""
+    counts: dict[int, dict[str, int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT version_id, state, count(*) FROM nurture_enrolment WHERE program_id = %s GROUP BY 1, 2",
+            [program_id],
+        )
+        for version_id, state, number in cursor.fetchall():
+            counts.setdefault(version_id, {})[state] = number
     return counts
 
 

@@ -26,6 +26,7 @@ from nurture.models import Enrolment, Program, ProgramVersion, Simulation, StepV
 from nurture.patterns import PATTERNS
 from nurture.simulation import results
 from nurture.triggers import document as way_in
+from segments.conditions import one_catalogue
 from segments.models import Segment
 
 PAGE = 50
@@ -121,7 +122,8 @@ def program_new(request: HttpRequest) -> HttpResponse:
 def program_detail(request: HttpRequest, slug: str) -> HttpResponse:
     program = access.program_or_404(slug)
     version = access.version_or_404(program, request.GET.get("version"))
-    return program_page(request, program, version, "nurture/_program_overview.html", {})
+    with one_catalogue():
+        return program_page(request, program, version, "nurture/_program_overview.html", {})
 
 
 def program_page(
@@ -159,7 +161,7 @@ def program_page(
     if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
         context["redraw"] = redraw
         return render(request, "nurture/_program_panel_swap.html", context, status=status)
-    versions = list(program.versions.order_by("-number"))
+    versions = sorted(program.versions.all(), key=lambda one: -one.number)
     context |= {
         "strip": strip(program, version),
         "versions": versions,
@@ -184,7 +186,8 @@ def program_counts(request: HttpRequest, slug: str) -> HttpResponse:
     """The numbers on the canvas again: the page asks each few seconds while the program is live."""
     program = access.program_or_404(slug)
     version = access.version_or_404(program, request.GET.get("version"))
-    canvas: Canvas = draw(version, Names())
+    with one_catalogue():
+        canvas: Canvas = draw(version, Names())
     context = {"program": program, "version": version, "canvas": canvas, "strip": strip(program, version)}
     return render(request, "nurture/_program_counts.html", context)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from leads.workspace import workspace, zone
-from segments.conditions.check import BadConditions, Problem, check
+from segments.conditions.check import BadConditions, Problem, check, one_catalogue
 from segments.conditions.effects import changed_by_time, facets, mentions, next_due, reads
 from segments.conditions.facts import Facts, read_facts
 from segments.conditions.fields import (
@@ -94,6 +94,7 @@ __all__ = [
     "names_of_matching",
     "near_activities",
     "next_due",
+    "one_catalogue",
     "operators_for",
     "predicate",
     "read_facts",

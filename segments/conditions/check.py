@@ -6,7 +6,9 @@ import difflib
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -79,13 +81,26 @@ class _Refused(Exception):
 Part = TypeVar("Part")
 
 
+_shared: ContextVar[Catalogue | None] = ContextVar("shared_catalogue", default=None)
+
+
+@contextmanager
+def one_catalogue() -> Iterator[None]:
+    """Documents that are checked within share a catalogue: a page with many rules reads each table once."""
+    token = _shared.set(_shared.get() or Catalogue())
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
 def check(document: Any, *, allow_unknown_slugs: bool = False, catalogue: Catalogue | None = None) -> Tree:
     """The tree of a document. Raises BadConditions with every problem.
 
     `allow_unknown_slugs` takes names of segments, personas, programs and choices that do not exist (yet): for import and for stored
     rules. Reads custom fields, slugs and the like from the database only when the document names some.
     """
-    checker = _Checker(catalogue or Catalogue(), allow_unknown_slugs=allow_unknown_slugs)
+    checker = _Checker(catalogue or _shared.get() or Catalogue(), allow_unknown_slugs=allow_unknown_slugs)
     tree: Tree | None = None
     if checker.is_sound(document):
         try:

@@ -424,7 +424,7 @@ def test_statements_do_not_grow_with_rows(marketer: Client, name: str) -> None:
             marketer.get(url + ("?of=all" if name == "task-list" else ""))
         numbers.append(len(captured))
     assert numbers[0] == numbers[1]
-    assert numbers[0] <= 20
+    assert numbers[0] <= 15
 
 
 def test_the_outbox_pages_by_key(marketer: Client) -> None:
