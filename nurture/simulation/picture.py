@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -46,8 +47,18 @@ class Total:
 
 
 @dataclass(frozen=True)
+class Hour:
+    """One of those in which most mails leave; `share` in per cent of the busiest one."""
+
+    words: str
+    mails: int
+    share: int
+
+
+@dataclass(frozen=True)
 class Picture:
     totals: list[Total]
+    hours: list[Hour]
     months: list[Month]
     weekdays: list[str]
     doubts: list[str]
@@ -70,12 +81,21 @@ def picture_of(version: ProgramVersion, result: Mapping[str, Any], names: Names)
     ]
     return Picture(
         totals=shown,
+        hours=_hours(result["hours"]) if totals["mails"] >= MANY_MAILS else [],
         months=list(_months(result)),
         weekdays=[date_format(date(2024, 1, day), "D") for day in range(1, 8)],
         doubts=list(_doubts(version, result, names)),
         reasons=[(why_words(why), number) for why, number in result["not_sent"].items()],
         is_empty=not totals["people"],
     )
+
+
+def _hours(busiest: Sequence[tuple[str, int]]) -> list[Hour]:
+    return [Hour(_moment(at), n, round(100 * n / busiest[0][1])) for at, n in busiest]
+
+
+def _moment(at: str) -> str:
+    return date_format(datetime.fromisoformat(at).astimezone(zone()), "DATETIME_FORMAT")
 
 
 def _months(result: Mapping[str, Any]) -> Iterator[Month]:
@@ -103,7 +123,9 @@ def _day(on: date, is_inside: bool, numbers: Mapping[str, int], most: int) -> Da
 
 def _doubts(version: ProgramVersion, result: Mapping[str, Any], names: Names) -> Iterator[str]:
     totals, steps = result["totals"], result["steps"]
-    words = {step.id: KINDS[step.kind].words(step.values, names) for step in tree.check(version.tree).walk()}
+    listed = list(tree.check(version.tree).walk())
+    words = {step.id: KINDS[step.kind].words(step.values, names) for step in listed}
+    handing = {step.id for step in listed if step.kind == "hand_to_sales"}
     for step_id, step_words in words.items():
         outcomes = steps.get(step_id, {})
         if totals["people"] and not outcomes:
@@ -111,32 +133,34 @@ def _doubts(version: ProgramVersion, result: Mapping[str, Any], names: Names) ->
         elif outcomes and not set(outcomes) - {"here", "parked"}:
             n = sum(outcomes.values())
             text = ngettext(
-                "A dead end: %(n)d person comes to a step, and nobody gets past it in this time: %(step)s",
-                "A dead end: %(n)d people come to a step, and nobody gets past it in this time: %(step)s",
+                "A dead end: %(n)s person comes to a step, and nobody gets past it in this time: %(step)s",
+                "A dead end: %(n)s people come to a step, and nobody gets past it in this time: %(step)s",
                 n,
             )
-            yield text % {"n": n, "step": step_words}
+            yield text % {"n": intcomma(n), "step": step_words}
+        elif step_id in handing and not outcomes.get("done"):
+            yield _("Nobody of those who come to this step is handed over: %(step)s") % {"step": step_words}
     yield from _limits(result)
     if n := totals["never_mailed"]:
-        yield ngettext("%(n)d person never gets a mail.", "%(n)d people never get a mail.", n) % {"n": n}
+        yield ngettext("%(n)s person never gets a mail.", "%(n)s people never get a mail.", n) % {"n": intcomma(n)}
     if n := totals["parked"]:
-        yield ngettext("%(n)d person is stopped by a failing step.", "%(n)d people are stopped by a failing step.", n) % {"n": n}  # fmt: skip
+        yield ngettext("%(n)s person is stopped by a failing step.", "%(n)s people are stopped by a failing step.", n) % {"n": intcomma(n)}  # fmt: skip
     if n := result["waiting_to_enter"]:
-        yield ngettext("%(n)d person has still to enter at the end.", "%(n)d people have still to enter at the end.", n) % {"n": n}  # fmt: skip
+        yield ngettext("%(n)s person has still to enter at the end.", "%(n)s people have still to enter at the end.", n) % {"n": intcomma(n)}  # fmt: skip
 
 
 def _limits(result: Mapping[str, Any]) -> Iterator[str]:
     """Limits that were hit, and hours in which mails pile up."""
     for why, n in sorted(result["delays"].items(), key=lambda delay: -delay[1]):
-        text = ngettext("%(n)d time a mail waits: %(why)s", "%(n)d times a mail waits: %(why)s", n)
-        yield text % {"n": n, "why": why_words(why)}
+        text = ngettext("%(n)s time a mail waits: %(why)s", "%(n)s times a mail waits: %(why)s", n)
+        yield text % {"n": intcomma(n), "why": why_words(why)}
     mails = result["totals"]["mails"]
     for at, n in result["hours"][:1]:
         if mails >= MANY_MAILS and n >= mails * PILE_UP:
-            hour = date_format(datetime.fromisoformat(at).astimezone(zone()), "DATETIME_FORMAT")
+            hour = _moment(at)
             share = round(100 * n / mails)
-            yield _("A pile-up: %(n)d mails, %(share)d %% of all, leave in the hour from %(hour)s.") % {
-                "n": n,
+            yield _("A pile-up: %(n)s mails, %(share)d %% of all, leave in the hour from %(hour)s.") % {
+                "n": intcomma(n),
                 "share": share,
                 "hour": hour,
             }
