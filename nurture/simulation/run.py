@@ -21,8 +21,11 @@ from leads.workspace import workspace, zone
 from nurture import around, engine, entering, queries_triggers, sending, splits, tree, turn, window
 from nurture.kinds import KINDS
 from nurture.models import EntryQueue, Program, ProgramVersion, Sending, Trigger
+from nurture.queries_triggers import Arrivals
 from nurture.simulation import queries, reading, results, tables
 from nurture.simulation.assumptions import Assumptions
+from nurture.triggers import TRIGGERS, day
+from nurture.triggers import document as way_in
 from segments import turn as segments_turn
 from segments.graph import Node
 from segments.models import Segment
@@ -35,6 +38,7 @@ FOLLOWERS = frozenset({"enrolments", "guards", "splits", "wakes"})
 OF_SCORES = frozenset({"hand_offs", "looks_again", "graduates"})
 IN_PARTS_FROM = 20_000  # people; for fewer a second session costs more than it saves
 PARTS = 2
+A_DAY = timedelta(days=1)
 MOST_BEATS_AT_ONCE = 50  # at the same moment; what goes round longer than that waits for the next minute
 
 TELL_SECONDS = 0.5  # between two words on the progress; a worker's lease is renewed with them
@@ -58,6 +62,7 @@ class World:
     reads: reading.Reading
     nodes: list[Node]
     delays: Counter[str] = field(default_factory=Counter)
+    waits_for_days: bool = False
     beats: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
     looked_on: datetime | None = None
@@ -80,7 +85,7 @@ def simulate(
     """
     began = time.monotonic()
     version = ProgramVersion.objects.select_related("program").get(pk=version_id)
-    people = people_of(version, now)
+    people = people_of(version, assumptions, now)
     parts = _parts(people, reading.reading_of(_together_with(version), now))
     shares = [0.0] * len(parts)
     is_stopped = Event()
@@ -118,10 +123,21 @@ def _teller(shares: list[float], place: int, is_stopped: Event) -> Tell:
     return note
 
 
-def people_of(version: ProgramVersion, now: datetime) -> list[int]:
-    """Those whom the version's triggers would let in now, and those who walk the program. Two statements, one more for each trigger's rule."""
-    matching = queries_triggers.arrived(entering.present_arrivals(version.triggers, None, now), now=now)
-    return sorted({*matching, *queries.walkers_of(version.program_id)})
+def people_of(version: ProgramVersion, assumptions: Assumptions, now: datetime) -> list[int]:
+    """Those who walk the program; unless nobody is to enter, those too whom its triggers would let in now, and whose day comes in the time.
+
+    Two statements, one more for each trigger's rule.
+    """
+    inside = queries.walkers_of(version.program_id)
+    if assumptions.per_day == 0:
+        return sorted(inside)
+    arrivals = entering.present_arrivals(version.triggers, None, now)
+    for one in version.triggers:
+        if (moments_of := way_in.kind_of(one).moments) is not None:
+            coming = moments_of(way_in.values_of(one), now, now + timedelta(days=assumptions.days))
+            arrivals += [Arrivals(0, "", coming, None)] if coming is not None else []
+    until = now + timedelta(days=assumptions.days)
+    return sorted({*queries_triggers.arrived(arrivals, now=until), *inside})
 
 
 def _simulate_part(
@@ -152,6 +168,7 @@ def make_world(version: ProgramVersion, people: Sequence[int], assumptions: Assu
     began_at = now.replace(second=0, microsecond=0)
     world = World(version.program, version, assumptions, began_at, reads, reads.nodes())
     _go_live(world)
+    world.waits_for_days = Trigger.objects.filter(due_at__isnull=False).exists()
     return world
 
 
@@ -239,12 +256,25 @@ def beat(world: World, now: datetime) -> None:
     for _each in range(MOST_BEATS_AT_ONCE):
         segments_turn.work_marks(world.nodes, now, followers=world.followers)
         turn.take_in(now)
+        _skip_idle_looks(world, now)
         _keep_statistics(world)
         engine.run_due(now, seconds=3600.0, batch=BATCH)
         splits.decide(now)
         _keep_statistics(world)
         if not _post(world, now) and not queries.marks_wait():
             return
+
+
+def _skip_idle_looks(world: World, now: datetime) -> None:
+    """Triggers of days, which look each quarter of an hour, look again when somebody's day comes: within a day, since a step may set one."""
+    if not world.waits_for_days:
+        return
+    for row in Trigger.objects.filter(version__state=ProgramVersion.State.LIVE, looked_until=now, due_at__gt=now):
+        if (moments_of := TRIGGERS[row.kind].moments) is not None:
+            people = moments_of(row.values, now, now + A_DAY)
+            first = queries.first_moment(people) if people is not None else None
+            due = now + A_DAY if first is None else day.look_at(first)
+            Trigger.objects.filter(pk=row.pk).update(due_at=due)
 
 
 def _keep_statistics(world: World) -> None:

@@ -150,7 +150,7 @@ def traces(since: datetime) -> dict[str, list[Any]]:
 def simulated(program: Program, assumptions: Assumptions) -> tuple[dict[str, list[Any]], list[datetime]]:
     """The traces of a simulation, and the moments of its beats."""
     version = version_of(program)
-    people = run.people_of(version, NOW)
+    people = run.people_of(version, assumptions, NOW)
     beats = []
     with tables.own_session():
         world = run.make_world(version, people, assumptions, now=NOW)
@@ -394,9 +394,9 @@ def test_an_edit_meanwhile_changes_nothing_and_the_result_names_what_it_saw(monk
     ProgramVersion.objects.filter(pk=version.pk).update(edit_number=7)  # edited before a worker took it up
     real_people_of = run.people_of
 
-    def edited(found: ProgramVersion, now: datetime) -> list[int]:
+    def edited(found: ProgramVersion, assumptions: Assumptions, now: datetime) -> list[int]:
         ProgramVersion.objects.filter(pk=version.pk).update(tree={"steps": []}, edit_number=8)
-        return real_people_of(found, now)
+        return real_people_of(found, assumptions, now)
 
     monkeypatch.setattr(run, "people_of", edited)
     monkeypatch.setattr(run, "IN_PARTS_FROM", 1)
@@ -431,6 +431,22 @@ def test_whoever_may_only_see_may_not_ask(client: Client) -> None:
     assert client.get(page).status_code == 200
     assert client.post(page, {"days": 30}).status_code == 403
     assert client.post(reverse("nurture:simulation-stop", args=[program.slug])).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whose_day_comes_in_the_time_enters_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    CustomField.objects.create(of="contact", key="renewal", label="Renewal", type="date")
+    soon, later, never = (make_contact(custom={"renewal": on}) for on in ("2026-03-05", "2026-03-20", "2027-03-05"))
+    program = make_program(wait(1, "days", "w"), live=False)
+    comes = {"id": "t1", "kind": "day", "field": "custom.renewal", "days": 0, "at": "09:00"}
+    ProgramVersion.objects.filter(program=program).update(triggers=[comes])
+    foreseen, beats = simulated(program, Assumptions(days=30))
+    assert [walk[1] for walk in foreseen["walks"]] == [soon.pk, later.pk]
+    assert len(beats) < 40  # one a day where nothing comes, not one each quarter of an hour
+    assert never.pk not in run.people_of(version_of(program), Assumptions(days=30), NOW)
+    assert run.people_of(version_of(program), Assumptions(days=30, per_day=0), NOW) == []
+    happened = real(program, Assumptions(days=30), beats, monkeypatch)
+    assert (foreseen["visits"], foreseen["walks"]) == (happened["visits"], happened["walks"])
 
 
 @pytest.mark.parametrize("per_day", [None, 0])

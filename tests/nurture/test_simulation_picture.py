@@ -9,7 +9,7 @@ import pytest
 from nurture.kinds import Names
 from nurture.simulation.picture import picture_of
 from nurture.simulation.results import SERIES, together
-from tests.nurture.makers import mail, make_program, make_template, set_workspace, wait
+from tests.nurture.makers import mail, make_program, make_template, set_workspace, step, wait
 
 pytestmark = pytest.mark.django_db
 NONE = {"goals": 0, "never_mailed": 0, "inside": 0, "held_out": 0, "parked": 0, "without_mail": 0}
@@ -46,6 +46,10 @@ def test_the_calendar_shows_the_weeks_that_were_walked_and_what_is_doubtful() ->
     }
     assert (len(days), min(days), max(days)) == (13, "2026-03-25", "2026-04-06")
     assert [days[on].shade for on in ("2026-03-29", "2026-03-30", "2026-03-31")] == [0, 1, 4]
+    assert [(hour.words, hour.mails, hour.share) for hour in picture.hours] == [
+        ("31 March 2026, 09:00", 180, 100),
+        ("30 March 2026, 09:00", 20, 11),
+    ]
     assert picture.reasons == [("Consent was withdrawn.", 4)]
     assert picture.doubts == [
         "A dead end: 200 people come to a step, and nobody gets past it in this time: Wait 30 days",
@@ -54,3 +58,13 @@ def test_the_calendar_shows_the_weeks_that_were_walked_and_what_is_doubtful() ->
         "2 times a mail waits: The reader gets no more mails in these days.",
         "A pile-up: 180 mails, 90 % of all, leave in the hour from 31 March 2026, 09:00.",
     ]
+
+
+def test_hand_offs_that_come_to_nothing_are_told() -> None:
+    set_workspace(timezone="Europe/Berlin")
+    program = make_program(step("hand_to_sales", "h"), live=False)
+    steps = {"start": {"done": 1200}, "h": {"not_handed": 1200}}
+    picture = picture_of(program.versions.get(), together([part(steps=steps, delays={}, hours={})]), Names())
+    assert picture.doubts == ["Nobody of those who come to this step is handed over: Hand to sales"]
+    handed = together([part(steps=steps | {"h": {"not_handed": 1199, "done": 1}}, delays={}, hours={})])
+    assert picture_of(program.versions.get(), handed, Names()).doubts == []
