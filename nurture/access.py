@@ -12,6 +12,7 @@ from leads.models import Contact
 from nurture.models import Program, ProgramVersion, Sending, Task, Template
 
 PUBLIC_TRIES = 30  # requests on public links, for each address and minute
+MINUTE_SECONDS = 60
 
 
 def program_or_404(slug: str) -> Program:
@@ -84,7 +85,7 @@ def asks_too_often(request: HttpRequest, what: str, most: int) -> bool:
 def is_over(what: str, most: int) -> bool:
     """Counts one more of it within the minute: whether that is more than allowed. Two round trips to the cache."""
     key = f"nurture:{what}"
-    cache.add(key, 0, timeout=60)
+    cache.add(key, 0, timeout=MINUTE_SECONDS)
     try:
         return int(cache.incr(key)) > most
     except ValueError:  # it expired between the two
