@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -9,9 +10,14 @@ from django.utils.translation import gettext as _
 from nurture import moving, publishing
 from nurture.models import Program, ProgramVersion
 
+NEWS = timedelta(days=7)
 
-def of_program(program: Program) -> dict[str, Any]:
-    """The last publication as the program's page shows it. Two statements, a third while it can be taken back."""
+
+def of_program(program: Program, now: datetime) -> dict[str, Any]:
+    """The last publication as the program's page shows it. Two statements, a third while it can be taken back.
+
+    Why it cannot be is told for as long as somebody may look for the button.
+    """
     publication = program.publications.select_related("version__program", "past", "asked_by").order_by("-id").first()
     is_shown = publication is not None and (
         publication.is_under_way
@@ -20,9 +26,10 @@ def of_program(program: Program) -> dict[str, Any]:
     if publication is None or not is_shown:
         return {"publication": None}
     refusal = publishing.why_not(publication)
+    is_news = publication.switched_at is None or publication.switched_at > now - NEWS
     return {
         "publication": publication,
-        "refusal": refusal,
+        "stays_because": refusal if is_news else "",
         "moved": moved_words(publication.moved),
         "can_take_back": not refusal,
     }

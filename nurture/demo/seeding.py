@@ -19,6 +19,8 @@ from nurture.demo.company import is_empty
 from nurture.demo.facts import HISTORY, Block, blocks
 from nurture.demo.history import Arrivals, Sales, arrive, moments
 from nurture.demo.queries import Loader
+from nurture.demo.readers import Readers
+from nurture.tracking.judging import judge_due
 from nurture.turn import turn
 from scoring.actions.giving import BY_HAND, give_points
 from scoring.models import HandOff, ScoreModel
@@ -70,7 +72,7 @@ def _live(
     tell(f"Making a company with {contacts:,} contacts and eighteen months of history …")
     made = list(blocks(contacts=contacts, activities=activities, seed=seed, until=until))
     arrivals, loader = Arrivals(made), Loader()
-    answers = Sales(arrivals, seed=seed, actor=sales)
+    answers, readers = Sales(arrivals, seed=seed, actor=sales), Readers(seed=seed, until=until)
     if sales is not None:
         Owner.objects.filter(name=words.SALES_PEOPLE[0][0]).update(user=sales)  # so that the tab “mine” has entries
     loader.companies(arrivals.companies)
@@ -84,13 +86,17 @@ def _live(
             days_left = (until - moment).total_seconds() / 86_400
             for program in programs.start_due(days_left=days_left, now=moment, actor=None):
                 tell(f"{moment:%Y-%m-%d} program “{program}” started")
+        judge_due(moment)
         turn(moment)
         if start_programs:
+            readers.agree(moment)
             sending.send_due(moment)
+            readers.read()
         answers.answer(now=moment)
     _invite_advisers(until)
     answers.talks.fill_in_forms(now=until)
     _meet_at_the_fair(until)
+    judge_due(until)
     turn(until)
 
 

@@ -166,7 +166,7 @@ def program_page(
         "strip": strip(program, version),
         "versions": versions,
         "draft": next((one for one in versions if one.state == ProgramVersion.State.DRAFT), None),
-        **publication_page.of_program(program),
+        **publication_page.of_program(program, timezone.now()),
         "builder_media": KINDS["branch"].form(names=names).media if context["may_edit"] else None,
     }
     return render(request, "nurture/program_detail.html", context, status=status)

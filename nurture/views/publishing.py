@@ -82,7 +82,7 @@ def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
 def publication_state(request: HttpRequest, slug: str) -> HttpResponse:
     """How far the last publication is: the page asks each second while it is under way, and is loaded anew when it is done."""
     program = access.program_or_404(slug)
-    context = publication_page.of_program(program)
+    context = publication_page.of_program(program, timezone.now())
     publication = context["publication"]
     response = render(request, "nurture/_publication_state.html", {"program": program, **context})
     if request.GET.get("under_way") and (publication is None or not publication.is_under_way):

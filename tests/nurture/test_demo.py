@@ -13,7 +13,8 @@ from django.db.models import Count, Q
 from leads.access import MARKETER, SALES
 from leads.models import Activity, Contact, StageMove
 from nurture.demo.facts import blocks
-from nurture.models import Enrolment, Program, Sending
+from nurture.models import Enrolment, MailClick, MailHit, MailResponse, Program, Sending
+from nurture.tracking.judging import SETTLES
 from scoring.models import HandOff, LedgerRow, PointsGiven, RoutingRule
 from scoring.queries import ledger_sums_hold
 from segments.models import Persona, Segment
@@ -65,6 +66,9 @@ def test_every_room_has_something_to_show_and_agrees_with_itself() -> None:
     assert Program.objects.filter(state=Program.State.LIVE).count() == 4
     assert Enrolment.objects.exists()
     assert Sending.objects.filter(state=Sending.State.SENT).exists()
+    assert MailResponse.objects.filter(opens__gt=0).exists()
+    assert MailClick.objects.filter(clicks__gt=0).exists()
+    assert not MailHit.objects.filter(verdict="", at__lt=UNTIL - SETTLES).exists()
     assert HandOff.objects.open().exists()
     assert HandOff.objects.filter(state=HandOff.State.ACCEPTED).exists()
     assert HandOff.objects.recycled().exclude(returns_at=None).exists()
