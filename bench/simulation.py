@@ -3,7 +3,9 @@
     RIPEN_HOME=/tmp/bench .venv/bin/python -m bench.simulation --people 100000
 
 Fills an empty instance with plain SQL. The program mails, waits, asks whether the mail was opened, branches, tags, waits for a
-weekday on the reader's own clock and hands over at the end; mail leaves only on working days from 9 to 17. Prints one JSON object.
+weekday on the reader's own clock and hands over at the end; mail leaves only on working days from 9 to 17. Prints one JSON object:
+seconds, and their ratio to a yardstick of the same run: bare SQL in as many sessions that moves as many people over as many steps, with
+one row for each visit and each mail.
 """
 
 from __future__ import annotations
@@ -56,6 +58,50 @@ SELECT contact_id, kind_id, count(*), min(occurred_at), max(occurred_at) FROM ne
 """
 
 
+YARDSTICK = """
+CREATE TEMPORARY TABLE walk (id bigint PRIMARY KEY, step int, due_at timestamptz);
+CREATE INDEX ON walk (due_at);
+CREATE TEMPORARY TABLE visit (walk_id bigint, step int, done_at timestamptz, PRIMARY KEY (walk_id, step));
+CREATE TEMPORARY TABLE mail (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, walk_id bigint, state text, sent_at timestamptz);
+INSERT INTO walk SELECT n, 0, now() FROM generate_series(1, {people}) n;
+"""
+STEP = """
+WITH moved AS (
+    UPDATE walk SET step = step + 1, due_at = due_at + interval '9 days' WHERE due_at <= now() + {step} * interval '9 days' RETURNING id, step, due_at
+)
+INSERT INTO visit SELECT id, step, due_at FROM moved
+"""
+MAIL = """
+INSERT INTO mail (walk_id, state) SELECT id, 'queued' FROM walk;
+UPDATE mail SET state = 'sent', sent_at = now() WHERE state = 'queued'
+"""
+
+
+def yardstick(people: int, steps: int, mails: int, sessions: int) -> float:
+    """Seconds of bare SQL for as many steps and mails."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from django.db import connection
+
+    def walk(place: int) -> None:
+        own = people // sessions
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET temp_buffers = '512MB'")
+                cursor.execute(YARDSTICK.format(people=own))
+                for step in range(round(steps / people)):
+                    cursor.execute(STEP.format(step=step))
+                for _mail in range(round(mails / people)):
+                    cursor.execute(MAIL)
+        finally:
+            connection.close()
+
+    began = perf_counter()
+    with ThreadPoolExecutor(sessions) as threads:
+        list(threads.map(walk, range(sessions)))
+    return perf_counter() - began
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--people", type=int, default=100_000)
@@ -79,7 +125,7 @@ def measure(people: int, activities: int) -> dict[str, Any]:
     from nurture import actions
     from nurture.models import Enrolment, Template
     from nurture.simulation.assumptions import Assumptions
-    from nurture.simulation.run import simulate
+    from nurture.simulation.run import IN_PARTS_FROM, PARTS, simulate
     from segments.models import Segment
 
     if not Contact.objects.exists():
@@ -116,9 +162,12 @@ def measure(people: int, activities: int) -> dict[str, Any]:
         if key not in ("here", "parked")
     )
     assert not Enrolment.objects.exists()
+    bare = yardstick(people, visits, found["totals"]["mails"], PARTS if people >= IN_PARTS_FROM else 1)
     return {
         "people": people,
         "seconds": round(seconds, 1),
+        "yardstick_seconds": round(bare, 1),
+        "ratio": round(seconds / bare, 1),
         "beats": found["beats"],
         "steps": visits,
         "steps_per_second": round(visits / seconds),

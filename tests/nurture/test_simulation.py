@@ -194,7 +194,7 @@ def assert_agree(foreseen: dict[str, list[Any]], happened: dict[str, list[Any]])
 @pytest.mark.django_db(transaction=True)
 def test_the_simulation_and_the_real_run_leave_the_same_traces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Mails, windows, the readers' clocks, one budget over two programs, a goal, exits, re-entry, hold-out, segments that follow."""
-    program = nurturing()
+    program = nurturing(people=12)
     neighbour()
     before = (Enrolment.objects.count(), Sending.objects.count(), Mark.objects.count())
     foreseen, beats = simulated(program, ASSUMED)
