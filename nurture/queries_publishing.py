@@ -225,9 +225,21 @@ _EFFECTS = {
 }
 
 
+# The first by the order of an index. Without it a plan that believes that there are many reads the whole table to find none (0.5 s at
+# 500,000 walks, 2026-11-22).
+_FIRST = {
+    "step": "ORDER BY v.step, v.outcome, v.id LIMIT 1",
+    "entered": "ORDER BY e.id LIMIT 1",
+    "goal": "ORDER BY e.goal_at LIMIT 1",
+    "left": "ORDER BY e.left_at_step, e.id LIMIT 1",
+    "failed": "ORDER BY e.id LIMIT 1",
+    "elsewhere": "LIMIT 1",
+}
+
+
 def affecting(publication_ids: Sequence[int]) -> list[int]:
     """Those of these publications whose version has affected somebody. One statement: a few probes of indexes each."""
-    some = " OR ".join(f"EXISTS ({effect})" for effect in _EFFECTS.values())
+    some = " OR ".join(f"EXISTS (SELECT FROM ({effect} {_FIRST[name]}) f)" for name, effect in _EFFECTS.items())
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT p.id FROM nurture_publication p WHERE p.id = ANY(%s) AND ({some}) ORDER BY p.id",
