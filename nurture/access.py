@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.core.cache import cache
 from django.db.models import Prefetch, prefetch_related_objects
@@ -45,6 +47,14 @@ def draft_or_404(program: Program) -> ProgramVersion:
 
 def template_or_404(slug: str) -> Template:
     return get_object_or_404(Template, slug=slug)
+
+
+def block_or_404(template: Template, key: str) -> dict[str, Any]:
+    """A block shown by condition."""
+    for block in template.blocks:
+        if block["key"] == key:
+            return dict(block)
+    raise Http404
 
 
 def sending_or_404(pk: int) -> Sending:

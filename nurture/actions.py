@@ -469,11 +469,19 @@ def save_template(
     actor: User | None,
     now: datetime,
     purpose: str = Purpose.ALL,
+    sender_name: str = "",
+    reply_to: str = "",
+    language: str = "",
+    blocks: list[dict[str, Any]] | None = None,
     version: int | None = None,
     slug: str = "",
 ) -> Template:
-    """Store a template; `version` is the one the editor started from. Raises EditedMeanwhile."""
+    """Store a template; `version` is the one the editor started from, no `blocks` leave those there are. Raises EditedMeanwhile."""
     values: dict[str, Any] = {
+        "sender_name": sender_name,
+        "reply_to": reply_to,
+        "language": language,
+        **({} if blocks is None else {"blocks": blocks}),
         "name": name,
         "subject": subject,
         "preheader": preheader,

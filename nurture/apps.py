@@ -11,6 +11,7 @@ class NurtureConfig(AppConfig):
         from leads.usage import register_usage
         from nurture import (
             adding,
+            blocks,
             consequences,
             contact_page,
             definition_kinds,
@@ -33,6 +34,7 @@ class NurtureConfig(AppConfig):
 
         subjects.register()
         graph.register_definitions(definition_kinds.program_definitions)
+        graph.register_definitions(blocks.definitions)
         register_follower("enrolments", 200, follow)
         register_follower("guards", 205, guards.follow)
         register_follower("splits", 204, splits.follow)
@@ -48,5 +50,6 @@ class NurtureConfig(AppConfig):
         register_consequence("program", consequences.tell_program)
         register_consequence("steps", consequences.tell_steps)
         register_rewriter(consequences.rewrite)
+        register_rewriter(blocks.rewrite)
         register_usage(usage.template_uses)
         register_interest(entering.asks_for_imports)

@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 
 from leads.models import Purpose
 from leads.text import fold
-from nurture import around, tree
+from nurture import around, languages, tree
+from nurture import blocks as template_blocks
 from nurture.actions import (
     NurtureRefused,
     create_program,
@@ -42,7 +43,15 @@ def export_templates(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
     rules = tracking.rules_by_owner("template")
     for row in Template.objects.filter(archived_at=None):
         document: dict[str, Any] = {"slug": row.slug, "name": row.name, "subject": row.subject}
-        document |= without_empty({"preheader": row.preheader})
+        document |= without_empty(
+            {
+                "preheader": row.preheader,
+                "sender_name": row.sender_name,
+                "reply_to": row.reply_to,
+                "language": row.language,
+            }
+        )
+        document |= without_empty({"blocks": row.blocks})
         document |= {"purpose": row.purpose} if row.purpose != Purpose.ALL else {}
         document |= {"tracking": rules[row.pk]} if row.pk in rules else {}
         yield row.slug, document | {"format": row.format, "body": row.body}
@@ -52,11 +61,13 @@ def prepare_template(document: dict[str, Any], now: datetime) -> None:
     demand_keys(
         document,
         required={"slug": str, "name": str, "subject": str, "body": str},
-        optional={"preheader": str, "format": str, "purpose": str, "tracking": dict},
+        optional=dict.fromkeys(("preheader", "format", "purpose", "sender_name", "reply_to", "language"), str)
+        | {"blocks": list, "tracking": dict},
     )
     tracking.check(document.get("tracking"))
     demand_choice(document, "purpose", Purpose.objects.values_list("slug", flat=True))
     demand_choice(document, "format", Template.Format.values)
+    demand_choice(document, "language", [tag for tag, _name in languages.choices()])
     slug = slug_of(document)
     try:
         compile_source(
@@ -64,12 +75,28 @@ def prepare_template(document: dict[str, Any], now: datetime) -> None:
             document["subject"],
             document.get("preheader") or "",
             document["body"],
+            sender_name=document.get("sender_name") or "",
+            reply_to=document.get("reply_to") or "",
+            language=document.get("language") or "",
+            blocks=_block_names(document),
         )
     except BadTemplate as error:
         raise BadDefinition("body", str(error)) from error
     Template.objects.get_or_create(
         slug=slug, defaults={"name": document["name"], "subject": "", "body": "", "version": 0, "created_at": now}
     )
+
+
+def _block_names(document: dict[str, Any]) -> frozenset[str]:
+    """Their conditions are looked at when all that they may name is there."""
+    return frozenset(str(block.get("key")) for block in document.get("blocks") or [] if isinstance(block, dict))
+
+
+def _blocks(document: dict[str, Any]) -> list[dict[str, Any]]:
+    try:
+        return template_blocks.check(document.get("blocks") or [])
+    except ValueError as error:
+        raise BadDefinition("blocks", str(error)) from error
 
 
 def apply_template(document: dict[str, Any], actor: User | None, now: datetime) -> list[str]:
@@ -81,6 +108,10 @@ def apply_template(document: dict[str, Any], actor: User | None, now: datetime) 
         "format": document.get("format") or Template.Format.MJML.value,
         "body": document["body"],
         "purpose": document.get("purpose") or Purpose.ALL,
+        "sender_name": document.get("sender_name") or "",
+        "reply_to": document.get("reply_to") or "",
+        "language": document.get("language") or "",
+        "blocks": _blocks(document),
     }
     if any(getattr(row, key) != value for key, value in wanted.items()):
         save_template(row, **wanted, actor=actor, now=now)

@@ -11,9 +11,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from leads.models import Purpose
-from nurture import moving
+from nurture import languages, moving
 from nurture.models import ProgramVersion, Template
 from nurture.rendering import BadTemplate, compile_source
+from segments.builder import ConditionsField
 from segments.models import Segment
 
 
@@ -147,14 +148,37 @@ class TakeBackForm(forms.Form):
     )
 
 
+class BlockForm(forms.Form):
+    """A block of a template, and who sees it."""
+
+    key = forms.RegexField(
+        r"^[a-z][a-z0-9_-]{0,39}$",
+        label=gettext_lazy("Name"),
+        help_text=gettext_lazy(
+            "Small letters, digits, - and _: it stands in the template between {% block … %} and {% endblock %}."
+        ),
+        error_messages={"invalid": gettext_lazy("Small letters, digits, - and _, a letter first.")},
+    )
+    conditions = ConditionsField(label=gettext_lazy("Shown to people for whom"))
+
+
 class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """A template; refused when it cannot become a mail."""
 
     purpose = forms.ChoiceField(label=gettext_lazy("Purpose"), required=False, initial=Purpose.ALL)
 
+    language = forms.ChoiceField(
+        label=gettext_lazy("Language"),
+        required=False,
+        choices=[("", gettext_lazy("not said")), *languages.choices()],
+        help_text=gettext_lazy(
+            "Says it to screen readers, turns the mail around where it is written from the right, and words the links at its foot."
+        ),
+    )
+
     class Meta:
         model = Template
-        fields = ("name", "purpose", "subject", "preheader", "format", "body")
+        fields = ("name", "purpose", "language", "sender_name", "reply_to", "subject", "preheader", "format", "body")
         widgets = {
             "body": forms.Textarea(attrs={"rows": 24, "spellcheck": "false", "class": "font-monospace", "wrap": "off"}),
             "format": forms.RadioSelect,
@@ -178,7 +202,16 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
         cleaned = super().clean() or self.cleaned_data
         if not self.errors:
             try:
-                compile_source(cleaned["format"], cleaned["subject"], cleaned.get("preheader") or "", cleaned["body"])
+                compile_source(
+                    cleaned["format"],
+                    cleaned["subject"],
+                    cleaned.get("preheader") or "",
+                    cleaned["body"],
+                    sender_name=cleaned.get("sender_name") or "",
+                    reply_to=cleaned.get("reply_to") or "",
+                    language=cleaned.get("language") or "",
+                    blocks=frozenset(block["key"] for block in self.instance.blocks),
+                )
             except BadTemplate as error:
                 raise ValidationError(str(error), code="template") from error
         return cleaned

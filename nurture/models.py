@@ -46,6 +46,38 @@ class Template(models.Model):
         db_index=False,
         help_text=_("Who may get it: those whose consent covers this purpose."),
     )
+    sender_name = models.CharField(
+        _("sender name"),
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Whose name stands in front of the address; empty: the workspace's. Placeholders work."),
+    )
+    reply_to = models.CharField(
+        _("answers go to"),
+        max_length=320,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("An address, or {{ owner.email }}; empty, or where nobody is there: the workspace's."),
+    )
+    language = models.CharField(
+        _("language"),
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_(
+            "What it is written in: for screen readers, the direction of writing, and the words of the links at its foot."
+        ),
+    )
+    blocks = models.JSONField(
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Blocks shown by condition: key and conditions of each; see nurture/blocks.py.",
+    )
     version = models.PositiveIntegerField(
         default=1, help_text="Counts saves; two editors at once are told apart by it."
     )

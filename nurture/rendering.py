@@ -1,94 +1,43 @@
-"""A template with its placeholders filled for one person: MJML to HTML once, Liquid for everybody, a text part beside it.
+"""A template with its placeholders filled for one person: made once into HTML and text, filled for each reader.
 
-Liquid runs sandboxed: values are plain texts, numbers and dictionaries, nothing can be loaded or called, loops and output are bounded.
+How the HTML comes about stands in assembly.py, what Liquid may do in sandbox.py, what placeholders may name in placeholders.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
-from html.parser import HTMLParser
 from typing import Any
 
-import mrml
 from django.utils.translation import gettext as _
-from liquid import BoundTemplate, Environment
-from liquid.exceptions import LiquidError
+from liquid import BoundTemplate
 
-from leads.models import Company, Contact, Owner, Workspace
+from nurture import assembly, languages, sandbox
+from nurture.mail_text import tidy, to_text
 from nurture.models import Template
+from nurture.placeholders import BEYOND, CONFIRM, PREFERENCES, ROOTS, UNSUBSCRIBE
 from nurture.tracking.links import hosts_in
 
-LARGEST_BODY = 500_000  # characters of a template's source
 LONGEST_SUBJECT = 250  # characters; a longer one is cut, since no reader shows more
-UNSUBSCRIBE = "unsubscribe_url"
-PREFERENCES = "preferences_url"
-CONFIRM = "confirm_url"  # only in mails that ask somebody to confirm
 ADDRESS = "workspace.postal_address"
-
-# Contact and company fields that a placeholder may name, as the rule language calls them.
-CONTACT_FIELDS = (
-    "external_id",
-    "email",
-    "first_name",
-    "last_name",
-    "title",
-    "department",
-    "seniority",
-    "phone",
-    "country",
-    "region",
-    "city",
-    "postal_code",
-    "language",
-    "source",
-    "stage",
-)
-COMPANY_FIELDS = ("name", "domain", "industry", "employees", "founded", "country", "region", "city")
-ROOTS: dict[str, frozenset[str]] = {
-    "contact": frozenset({*CONTACT_FIELDS, "full_name", "tags", "custom"}),
-    "company": frozenset({*COMPANY_FIELDS, "tags", "custom"}),
-    "owner": frozenset({"name", "first_name", "email", "team"}),
-    "workspace": frozenset({"name", "postal_address", "sender_name"}),
-    UNSUBSCRIBE: frozenset(),
-    PREFERENCES: frozenset(),
-    CONFIRM: frozenset(),
-    "purposes": frozenset(),
-}
 
 
 class BadTemplate(Exception):
     """The template cannot be turned into a mail; the message says why, for people."""
 
 
-class _Bounded(Environment):
-    loop_iteration_limit = 10_000
-    output_stream_limit = 2_000_000
-    local_namespace_limit = 200_000
-    context_depth_limit = 20
-
-
-def _environment(*, autoescape: bool) -> _Bounded:
-    environment = _Bounded(autoescape=autoescape)
-    for unsafe in ("safe", "base64_decode", "base64_url_safe_decode", "escapejs"):
-        environment.filters.pop(unsafe, None)
-    return environment
-
-
-_HTML = _environment(autoescape=True)
-_TEXT = _environment(autoescape=False)
-
-
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """What one person reads."""
+    """What one person reads. Sender's name and answers' address are empty where the workspace's hold."""
 
     subject: str
     html: str
     text: str
+    sender_name: str = ""
+    reply_to: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,61 +47,87 @@ class Compiled:
     subject: BoundTemplate
     html: BoundTemplate
     text: BoundTemplate
+    sender_name: BoundTemplate
+    reply_to: BoundTemplate
+    blocks: frozenset[str]  # names of blocks shown by condition
+    roots: frozenset[str]  # what placeholders begin with: contact, score …
     hosts: frozenset[str] = frozenset()  # that the template itself names: links to them may lead by us
 
     def fill(self, context: Mapping[str, Any]) -> Mail:
-        """Raises BadTemplate when a placeholder or loop fails for this person."""
-        try:
-            subject = self.subject.render(**context)
-            html = self.html.render(**context)
-            text = self.text.render(**context)
-        except (LiquidError, ArithmeticError, ValueError, TypeError, RecursionError) as error:
-            raise BadTemplate(_liquid_words(error)) from error
-        return Mail(one_line(subject), html, _tidy(text))
+        """Raises BadTemplate when a placeholder, loop or block fails for this person."""
+        return Mail(
+            one_line(_filled(self.subject, context)),
+            _filled(self.html, context),
+            tidy(_filled(self.text, context)),
+            one_line(_filled(self.sender_name, context)),
+            one_line(_filled(self.reply_to, context)),
+        )
 
 
 def compiled(template: Template) -> Compiled:
-    return compile_source(template.format, template.subject, template.preheader, template.body)
+    """Raises BadTemplate."""
+    return compile_source(
+        template.format,
+        template.subject,
+        template.preheader,
+        template.body,
+        sender_name=template.sender_name,
+        reply_to=template.reply_to,
+        language=template.language,
+        blocks=frozenset(block["key"] for block in template.blocks),
+    )
 
 
-@lru_cache(maxsize=128)
-def compile_source(format: str, subject: str, preheader: str, body: str) -> Compiled:
-    """Parse a template; raises BadTemplate naming the line. A postal address and an unsubscribe link are added where they lack."""
-    if len(body) > LARGEST_BODY:
-        raise BadTemplate(
-            _("The template has %(n)d characters; %(most)d are allowed.") % {"n": len(body), "most": LARGEST_BODY}
-        )
-    html = _mjml(body) if format == Template.Format.MJML else _document(body)
-    html = _with_preheader(html, preheader)
-    html = _with_footer(html, body)
+@lru_cache(maxsize=256)
+def compile_source(
+    format: str,
+    subject: str,
+    preheader: str,
+    body: str,
+    *,
+    sender_name: str = "",
+    reply_to: str = "",
+    language: str = "",
+    blocks: frozenset[str] = frozenset(),
+) -> Compiled:
+    """Parse a template; raises BadTemplate naming the line. A postal address and an unsubscribe link are added where they lack.
+
+    `blocks` are the names that have a condition.
+    """
     try:
-        return Compiled(
-            _TEXT.from_string(subject, name="subject"),
-            _HTML.from_string(html, name="body"),
-            _TEXT.from_string(to_text(html), name="text"),
-            hosts_in(html),
-        )
-    except (LiquidError, RecursionError) as error:
+        sandbox.refuse_source(body)
+        html = assembly.to_html(format, body, language=language)
+    except assembly.BadSource as error:
+        raise BadTemplate(str(error)) from error
+    except sandbox.TooMuch as error:
+        raise BadTemplate(_liquid_words(error)) from error
+    html = _with_preheader(html, preheader)
+    html = _with_footer(html, language)
+    found = [_parsed(text, is_html=False) for text in (subject, to_text(html), sender_name, reply_to)]
+    page = _parsed(html, is_html=True)
+    named = sandbox.blocks_named(page) | sandbox.blocks_named(found[0])
+    if orphans := sorted(named - blocks):
+        raise BadTemplate(_liquid_words(sandbox.TooMuch(sandbox.no_condition(orphans[0]))))
+    roots = frozenset(path.partition(".")[0].partition("[")[0] for path in _paths([page, *found]))
+    return Compiled(found[0], page, found[1], found[2], found[3], named, roots, hosts_in(html))
+
+
+def _parsed(text: str, *, is_html: bool) -> BoundTemplate:
+    try:
+        return sandbox.parse(text, is_html=is_html)
+    except Exception as error:  # whatever Liquid's reader does with what people write, they are told
         raise BadTemplate(_liquid_words(error)) from error
 
 
-def _mjml(body: str) -> str:
-    # no web fonts: a mail that calls Google when it is opened tells Google who reads it
-    options = mrml.RenderOptions(fonts={})
+def _filled(part: BoundTemplate, context: Mapping[str, Any]) -> str:
     try:
-        html: str = mrml.to_html(body, render_options=options).content
-    except Exception as error:  # mrml raises OSError and what Rust panics become
-        raise BadTemplate(_("The MJML cannot be read: %(why)s.") % {"why": str(error).strip().rstrip(".")}) from error
-    return html
+        return part.render(**context)
+    except Exception as error:  # a filter fed with the wrong thing may raise anything; it is this template's mistake
+        raise BadTemplate(_liquid_words(error)) from error
 
 
-def _document(body: str) -> str:
-    if re.search(r"<html[\s>]", body, re.IGNORECASE):
-        return body
-    return (
-        '<!doctype html><html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"></head>'
-        f"<body>{body}</body></html>"
-    )
+def _liquid_words(error: Exception) -> str:
+    return _("A placeholder cannot be worked out: %(why)s.") % {"why": sandbox.words_of(error)}
 
 
 def _with_preheader(html: str, preheader: str) -> str:
@@ -166,17 +141,18 @@ def _with_preheader(html: str, preheader: str) -> str:
     return html[: found.end()] + hidden + html[found.end() :] if found else hidden + html
 
 
-def _with_footer(html: str, body: str) -> str:
+def _with_footer(html: str, language: str) -> str:
     lines = []
-    if ADDRESS not in body:
+    if ADDRESS not in html:
         lines.append("{{ workspace.name }}<br>{{ workspace.postal_address | newline_to_br }}")
-    links = {} if CONFIRM in body else {PREFERENCES: _("Preferences"), UNSUBSCRIBE: _("Unsubscribe")}
+    preferences, unsubscribe = languages.ways_out(language)
+    links = {} if CONFIRM in html else {PREFERENCES: preferences, UNSUBSCRIBE: unsubscribe}
     missing = [
         f'<a href="{{{{ {name} }}}}" style="color:#667085;text-decoration:underline">{escape(words)}</a>'
         for name, words in links.items()
-        if name not in body
+        if name not in html
     ]
-    if UNSUBSCRIBE not in body and missing:
+    if UNSUBSCRIBE not in html and missing:
         lines.append(" · ".join(missing))
     if not lines:
         return html
@@ -188,92 +164,45 @@ def _with_footer(html: str, body: str) -> str:
     return html[:place] + footer + html[place:] if place >= 0 else html + footer
 
 
-def _liquid_words(error: Exception) -> str:
-    if isinstance(error, LiquidError):
-        said = str(getattr(error, "message", "") or error).splitlines()[0].strip().rstrip(".:")
-        return _("A placeholder cannot be worked out: %(why)s.") % {"why": said or type(error).__name__}
-    return _("A placeholder cannot be worked out: %(why)s.") % {"why": type(error).__name__}
-
-
-# --- Placeholders ----------------------------------------------------------------------------------------------------------
-
-
-def context_for(
-    contact: Contact | None, *, workspace: Workspace, unsubscribe_url: str, address: str = "", preferences_url: str = ""
-) -> dict[str, Any]:
-    """Every value a placeholder may name; what is unknown is an empty text, so that `default` applies.
-
-    No statement if company and owner are loaded.
-    """
-    contact = contact or Contact(email=address)
-    company: Company | None = contact.company
-    owner: Owner | None = contact.owner
-    return {
-        "contact": {
-            **{name: _plain(getattr(contact, name)) for name in CONTACT_FIELDS},
-            "full_name": contact.full_name,
-            "tags": list(contact.tags),
-            "custom": contact.custom,
-        },
-        "company": {
-            **{name: _plain(getattr(company, name, "")) for name in COMPANY_FIELDS},
-            "tags": list(company.tags) if company else [],
-            "custom": company.custom if company else {},
-        },
-        "owner": {
-            "name": owner.name if owner else "",
-            "first_name": owner.name.split(" ")[0] if owner else "",
-            "email": owner.email if owner else "",
-            "team": owner.team if owner else "",
-        },
-        "workspace": {
-            "name": workspace.name,
-            "postal_address": workspace.postal_address,
-            "sender_name": workspace.sender_name or workspace.name,
-        },
-        UNSUBSCRIBE: unsubscribe_url,
-        PREFERENCES: preferences_url,
-    }
-
-
-def _plain(value: Any) -> Any:
-    return "" if value is None else value
+# --- Plain texts, and placeholders that nobody can fill -------------------------------------------------------------------
 
 
 @lru_cache(maxsize=128)
 def _parsed_words(text: str) -> BoundTemplate:
-    try:
-        return _TEXT.from_string(text, name="text")
-    except (LiquidError, RecursionError) as error:
-        raise BadTemplate(_liquid_words(error)) from error
+    return _parsed(text, is_html=False)
 
 
 def fill_words(text: str, context: Mapping[str, Any]) -> str:
     """A plain text (a notice, not a mail) filled for one person. Raises BadTemplate."""
-    try:
-        return _tidy(_parsed_words(text).render(**context)).strip()
-    except (LiquidError, ArithmeticError, ValueError, TypeError, RecursionError) as error:
-        raise BadTemplate(_liquid_words(error)) from error
+    return tidy(_filled(_parsed_words(text), context)).strip()
 
 
 def unknown_words(text: str) -> list[str]:
     """Placeholders of a plain text that no contact can ever fill. Raises BadTemplate for what cannot be read."""
-    return _unknown([_parsed_words(text)])
+    return _unknown([_parsed_words(text)], {name: keys for name, keys in ROOTS.items() if name not in BEYOND})
 
 
 def unknown_placeholders(compiled_template: Compiled) -> list[str]:
     """Placeholders that no contact can ever fill, such as contact.frist_name."""
-    return _unknown([compiled_template.subject, compiled_template.html])
+    return _unknown([compiled_template.subject, compiled_template.html], ROOTS)
 
 
-def _unknown(parts: Iterable[BoundTemplate]) -> list[str]:
+def placeholders_of(compiled_template: Compiled) -> list[str]:
+    """Everything that the mail's words name, in order."""
+    return sorted(set(_paths([compiled_template.subject, compiled_template.html])))
+
+
+def _paths(parts: Iterable[BoundTemplate]) -> list[str]:
+    return [path for part in parts for path in part.global_variable_paths()]
+
+
+def _unknown(parts: Sequence[BoundTemplate], roots: Mapping[str, frozenset[str]]) -> list[str]:
     found: set[str] = set()
-    for part in parts:
-        for path in part.global_variable_paths():
-            root, _dot, rest = path.partition(".")
-            key = re.split(r"[.\[]", rest, maxsplit=1)[0]
-            if root not in ROOTS or (ROOTS[root] and key and key not in ROOTS[root]):
-                found.add(path)
+    for path in _paths(parts):
+        root, _dot, rest = path.partition(".")
+        key = re.split(r"[.\[]", rest, maxsplit=1)[0]
+        if root not in roots or (roots[root] and key and key not in roots[root]):
+            found.add(path)
     return sorted(found)
 
 
@@ -281,103 +210,3 @@ def one_line(text: str) -> str:
     """A header's value: no line break or control character gets in, whatever a name or subject holds."""
     printable = text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
     return " ".join(printable.split())[:LONGEST_SUBJECT]
-
-
-# --- Text part --------------------------------------------------------------------------------------------------------------
-
-
-class _ToText(HTMLParser):
-    """Reads HTML as a plain-text reader would: blocks become lines, links keep their address, images their words."""
-
-    BLOCKS = frozenset(
-        [
-            "p",
-            "div",
-            "tr",
-            "table",
-            "h1",
-            "h2",
-            "h3",
-            "h4",
-            "h5",
-            "h6",
-            "ul",
-            "ol",
-            "blockquote",
-            "section",
-            "article",
-            "header",
-            "footer",
-            "center",
-            "br",
-            "hr",
-        ]
-    )
-    SKIPPED = frozenset({"head", "style", "script", "title"})
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self.skipping = 0
-        self.links: list[tuple[str, int]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        if tag in self.SKIPPED:
-            self.skipping += 1
-        elif self.skipping:
-            return
-        elif tag == "a":
-            self.links.append((values.get("href") or "", len(self.parts)))
-        elif tag == "img":
-            self.parts.append(values.get("alt") or "")
-        elif tag == "li":
-            self.parts.append("\n- ")
-        elif tag == "div" and "display:none" in (values.get("style") or "").replace(" ", ""):
-            self.skipping += 1
-            self.links.append(("\0hidden", 0))
-        elif tag in self.BLOCKS:
-            self.parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self.SKIPPED:
-            self.skipping = max(0, self.skipping - 1)
-        elif tag == "div" and self.links and self.links[-1][0] == "\0hidden":
-            self.links.pop()
-            self.skipping = max(0, self.skipping - 1)
-        elif self.skipping:
-            return
-        elif tag == "a" and self.links:
-            href, start = self.links.pop()
-            words = "".join(self.parts[start:]).strip()
-            if href and href != words and not href.startswith("#"):
-                self.parts.append(f" ({href.removeprefix('mailto:')})")
-        elif tag in self.BLOCKS:
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self.skipping:
-            self.parts.append(re.sub(r"\s+", " ", data))
-
-
-def to_text(html: str) -> str:
-    """The words of an HTML document, its Liquid left as it stands."""
-    reader = _ToText()
-    reader.feed(re.sub(r"<!--.*?-->", "", html, flags=re.DOTALL))
-    reader.close()
-    return _tidy("".join(reader.parts))
-
-
-def _tidy(text: str) -> str:
-    return "\n".join(_paragraphs(text)) + "\n"
-
-
-def _paragraphs(text: str) -> Iterator[str]:
-    blank = True
-    for line in (" ".join(line.split()) for line in text.splitlines()):
-        if line:
-            blank = False
-            yield line
-        elif not blank:
-            blank = True
-            yield ""

@@ -16,8 +16,8 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache as cache_of_functions
 from pathlib import Path
@@ -35,12 +35,14 @@ from leads import queries_consent
 from leads.actions import NewActivity, record_activities
 from leads.consent import preference_token
 from leads.models import Suppression, Workspace
-from leads.suppression import suppress
+from leads.suppression import suppress as suppress_address
 from leads.workspace import workspace
 from nurture import confirmations, journal, queries_sending, window
-from nurture.message import BadAddress, Envelope, Message, build
+from nurture.message import BadAddress, Envelope, Message, ascii_address, build
 from nurture.models import Sending
-from nurture.rendering import BadTemplate, compiled, context_for
+from nurture.placeholders import context_for
+from nurture.readers import Readers
+from nurture.rendering import BadTemplate, Mail, compiled
 from nurture.smtp import Answer, Connection, Server, Verdict, configured
 from nurture.tracking import plans as tracking
 
@@ -81,8 +83,13 @@ WHY = {
 }
 
 
+UNWRITTEN = "unwritten: "  # in front of why a mail could not be written; such a mail can be asked for again
+
+
 def why_words(why_not: str) -> str:
     """A stored reason in words: ours for a code, else the server's own."""
+    if why_not.startswith(UNWRITTEN):
+        return _("It could not be written: %(why)s") % {"why": why_not.removeprefix(UNWRITTEN)}
     return str(WHY.get(why_not, why_not))
 
 
@@ -249,20 +256,20 @@ def _prepare(clock: _Clock, report: Report) -> _Slice | None:
     rows = queries_sending.reserve_sendings(now=at, lease_until=reserved_until, limit=SLICE)
     if not rows:
         return None
-    home = workspace()
+    home, readers = workspace(), Readers(rows, at=at)
     tracked = tracking.plans(rows)
     failed: dict[str, list[int]] = {}
     prepared = _Slice(reserved_until, sorted({row.address for row in rows}), [], {})
     for sending in rows:
         try:
-            message, written = write(sending, home, at=at, plan=tracked.get(sending.pk))
-        except (BadTemplate, BadAddress) as error:
+            message, written = write(sending, home, at=at, plan=tracked.get(sending.pk), readers=readers)
+        except BadAddress as error:
             failed.setdefault(str(error)[:300], []).append(sending.pk)
+        except BadTemplate as error:
+            failed.setdefault(f"{UNWRITTEN}{error}"[:300], []).append(sending.pk)
         except Exception as error:  # one mail must not stop the others, nor come back for ever
             log.exception("mail could not be written", extra={"sending": sending.pk})
-            failed.setdefault(_("It could not be written: %(why)s") % {"why": type(error).__name__}, []).append(
-                sending.pk
-            )
+            failed.setdefault(f"{UNWRITTEN}{type(error).__name__}", []).append(sending.pk)
         else:
             prepared.written.append(written)
             prepared.messages[sending.pk] = message
@@ -274,9 +281,15 @@ def _prepare(clock: _Clock, report: Report) -> _Slice | None:
 
 
 def write(
-    sending: Sending, home: Workspace, *, at: datetime, plan: tracking.Plan | None = None
+    sending: Sending,
+    home: Workspace,
+    *,
+    at: datetime,
+    plan: tracking.Plan | None = None,
+    readers: Readers | None = None,
 ) -> tuple[Message, queries_sending.Written]:
     """The mail of one sending, as bytes and as it is stored. Raises BadTemplate or BadAddress. One statement without its plan."""
+    template = compiled(sending.template)
     plan = plan or tracking.plans([sending]).get(sending.pk, tracking.UNTOUCHED)
     link = unsubscribe_url(sending)
     context = context_for(
@@ -288,17 +301,17 @@ def write(
     )
     if sending.consent_request is not None:
         context |= confirmations.placeholders(sending.consent_request)
-    template = compiled(sending.template)
+    context |= (readers or Readers([sending], at=at)).about(sending, sending.template, template)
     mail = plan.with_values(template.fill(context), template.hosts)
     if sending.is_test:
-        mail = type(mail)(_("[Test] %(subject)s") % {"subject": mail.subject}, mail.html, mail.text)
+        mail = replace(mail, subject=_("[Test] %(subject)s") % {"subject": mail.subject})
     envelope = Envelope(
         token=sending.token,
-        sender_name=home.sender_name or home.name,
+        sender_name=mail.sender_name or home.sender_name or home.name,
         sender=home.sender_email or "mail@localhost",
         recipient_name=sending.contact.full_name if sending.contact and not sending.is_test else "",
         recipient=sending.address,
-        reply_to=home.reply_to,
+        reply_to=answers_to(mail, home),
         unsubscribe_url="" if sending.is_operational else link,
         inbound=settings.INBOUND_ADDRESS,
         list_name="" if sending.is_operational else sending.purpose,
@@ -317,6 +330,14 @@ def write(
         plan.is_on,
     )
     return message, stored
+
+
+def answers_to(mail: Mail, home: Workspace) -> str:
+    """Where answers go: what the template says where that is an address, else the workspace's."""
+    if mail.reply_to:
+        with suppress(BadAddress):
+            return ascii_address(mail.reply_to)
+    return home.reply_to
 
 
 def _storable(text: str) -> str:
@@ -430,7 +451,7 @@ def bounce(sending: Sending, words: str, at: datetime, *, is_mailbox: bool) -> N
     sending.state, sending.lease_until, sending.why_not = Sending.State.BOUNCED, None, words or "bounced"
     sending.save(update_fields=["state", "lease_until", "why_not"])
     if is_mailbox and not sending.is_test and sending.address:
-        suppress(sending.address, reason=Suppression.Reason.BOUNCED, source=f"smtp: {words}"[:200], now=at)
+        suppress_address(sending.address, reason=Suppression.Reason.BOUNCED, source=f"smtp: {words}"[:200], now=at)
     if sending.contact_id is not None and not sending.is_test:
         activity = NewActivity(
             sending.contact_id,

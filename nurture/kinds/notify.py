@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from leads.models import Contact
 from leads.workspace import workspace
-from nurture import rendering
+from nurture import placeholders, rendering
 from nurture.kinds.base import Group, Kind, Names, StepForm, Walker, is_text
 from scoring import notices
 from scoring.models import Notice
@@ -74,7 +74,7 @@ def _run(group: Group) -> dict[str, list[Walker]]:
         if not users:
             nobody.add(walker.contact_id)
             continue
-        context = rendering.context_for(contact, workspace=home, unsubscribe_url="")
+        context = placeholders.context_for(contact, workspace=home, unsubscribe_url="")
         words = rendering.fill_words(group.step.values["text"], context)[:LONGEST]
         key = f"step:{walker.enrolment_id}:{group.step.id}:{walker.visit}"
         news += [notices.News(user, key, Notice.Kind.PROGRAM, contact_id=contact.pk, words=words) for user in users]

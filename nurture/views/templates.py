@@ -9,6 +9,7 @@ from django.core.cache import cache
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
@@ -18,11 +19,14 @@ from leads.access import demand, require
 from leads.figures import at_hand
 from leads.models import Contact
 from leads.workspace import workspace
-from nurture import access, actions
-from nurture.forms import TemplateForm
+from nurture import access, actions, blocks, writing
+from nurture.forms import BlockForm, TemplateForm
 from nurture.models import Sending, Template
 from nurture.patterns import STARTERS
-from nurture.rendering import BadTemplate, Mail, compile_source, context_for, unknown_placeholders
+from nurture.placeholders import context_for
+from nurture.readers import Readers
+from nurture.rendering import BadTemplate, Mail, compiled, unknown_placeholders
+from nurture.sending import answers_to
 from nurture.views.mails import mail_response
 from nurture.views.programs import actor
 
@@ -76,14 +80,13 @@ def template_edit(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _save(request: HttpRequest, template: Template) -> HttpResponse:
     demand(request.user, "edit_rules")
-    form = TemplateForm(request.POST, instance=Template(slug=template.slug))
+    form = TemplateForm(request.POST, instance=Template(slug=template.slug, blocks=template.blocks))
     if form.is_valid():
-        version = request.POST.get("version", "")
         try:
             actions.save_template(
                 template,
                 **form.cleaned_data,
-                version=int(version) if version.isdigit() else 0,
+                version=_version(request),
                 actor=actor(request),
                 now=timezone.now(),
             )
@@ -95,6 +98,12 @@ def _save(request: HttpRequest, template: Template) -> HttpResponse:
     return _editor(request, template, form)
 
 
+def _version(request: HttpRequest) -> int:
+    """The version that the page was opened with."""
+    said = request.POST.get("version", "")
+    return int(said) if said.isdecimal() and len(said) < 10 else 0
+
+
 def _editor(request: HttpRequest, template: Template | None, form: TemplateForm) -> HttpResponse:
     examples = list(Contact.objects.exclude(email=None).order_by("-created_at", "-id")[:20])
     context: dict[str, object] = {
@@ -104,7 +113,9 @@ def _editor(request: HttpRequest, template: Template | None, form: TemplateForm)
         "users": actions.programs_using_template(template) if template else [],
     }
     if template is not None and not form.is_bound:
-        context |= _preview_of(template.format, template.subject, template.preheader, template.body, examples[:1])
+        context |= _preview_of(template, _example())
+        context["blocks"] = [(block["key"], blocks.sentence(block)) for block in template.blocks]
+        context["unwritten"] = writing.unwritten(template, now=timezone.now()).count()
     return render(request, "nurture/template_edit.html", context, status=422 if form.errors else 200)
 
 
@@ -112,27 +123,38 @@ def _editor(request: HttpRequest, template: Template | None, form: TemplateForm)
 @require_POST
 def template_preview(request: HttpRequest) -> HttpResponse:
     """The mail as the editor's fields stand, filled for a contact; kept in the cache for the iframe that shows it."""
-    contact = access.contact_named(request.POST.get("contact", ""))
-    unknown_contact = bool(request.POST.get("contact", "").strip()) and contact is None
-    context = _preview_of(
-        request.POST.get("format", "mjml"),
-        request.POST.get("subject", "")[:500],
-        request.POST.get("preheader", "")[:300],
-        request.POST.get("body", ""),
-        [contact] if contact else list(Contact.objects.exclude(email=None).order_by("-created_at", "-id")[:1]),
+    wish = request.POST.get("contact", "").strip()
+    contact = access.contact_named(wish)
+    stored = Template.objects.filter(slug=request.POST.get("template", "")).first()
+    written = Template(
+        format=request.POST.get("format", "mjml"),
+        subject=request.POST.get("subject", "")[:500],
+        preheader=request.POST.get("preheader", "")[:300],
+        body=request.POST.get("body", ""),
+        sender_name=request.POST.get("sender_name", "")[:200],
+        reply_to=request.POST.get("reply_to", "")[:320],
+        language=request.POST.get("language", "")[:10],
+        blocks=stored.blocks if stored else [],
     )
-    context["unknown_contact"] = request.POST.get("contact", "") if unknown_contact else ""
+    context = _preview_of(written, contact or _example())
+    context["unknown_contact"] = wish if wish and contact is None else ""
     return render(request, "nurture/_template_preview.html", context)
 
 
-def _preview_of(format: str, subject: str, preheader: str, body: str, contacts: list[Contact]) -> dict[str, object]:
-    contact = contacts[0] if contacts else None
-    home = workspace()
+def _example() -> Contact | None:
+    found = Contact.objects.select_related("company", "owner").exclude(email=None)
+    return found.order_by("-created_at", "-id").first()
+
+
+def _preview_of(template: Template, contact: Contact | None) -> dict[str, object]:
+    home, now = workspace(), timezone.now()
     link = "https://example.com/programs/u/00000000-0000-0000-0000-000000000000/"
+    values = context_for(contact, workspace=home, unsubscribe_url=link, preferences_url=f"{link}preferences/")
+    values |= {"confirm_url": f"{link}confirm/", "purposes": _("Newsletter")}
     try:
-        compiled = compile_source(format, subject, preheader, body)
-        values = context_for(contact, workspace=home, unsubscribe_url=link, preferences_url=f"{link}preferences/")
-        mail = compiled.fill(values | {"confirm_url": f"{link}confirm/", "purposes": _("Newsletter")})
+        words = compiled(template)
+        values |= Readers([Sending(contact=contact)], at=now).about(Sending(contact=contact), template, words)
+        mail = words.fill(values)
     except BadTemplate as error:
         return {"preview_problem": str(error)}
     key = uuid.uuid4()
@@ -142,9 +164,10 @@ def _preview_of(format: str, subject: str, preheader: str, body: str, contacts: 
         "preview_key": key,
         "preview_contact": contact,
         "preview_weight": len(mail.html.encode()),
-        "preview_warnings": _warnings(mail, unknown_placeholders(compiled), home.postal_address),
-        "sender": home.sender_name or home.name,
+        "preview_warnings": _warnings(mail, unknown_placeholders(words), home.postal_address),
+        "sender": mail.sender_name or home.sender_name or home.name,
         "sender_email": home.sender_email,
+        "answers": answers_to(mail, home),
     }
 
 
@@ -200,3 +223,58 @@ def template_archive(request: HttpRequest, slug: str) -> HttpResponse:
         messages.error(request, str(error))
         return redirect("nurture:template-edit", template.slug)
     return redirect("nurture:template-list")
+
+
+@require("edit_rules")
+@require_POST
+def template_again(request: HttpRequest, slug: str) -> HttpResponse:
+    """The mails that the template could not be written for are queued once more."""
+    template = access.template_or_404(slug)
+    number = writing.write_again(template, actor=actor(request), now=timezone.now())
+    messages.success(request, _("%(n)d mails are queued again.") % {"n": number})
+    return redirect("nurture:template-edit", template.slug)
+
+
+@require("edit_rules")
+@require_http_methods(["GET", "POST"])
+def block_edit(request: HttpRequest, slug: str, key: str = "") -> HttpResponse:
+    """Who sees a block, in the builder of conditions."""
+    template = access.template_or_404(slug)
+    block = access.block_or_404(template, key) if key else None
+    form = BlockForm(request.POST or None, initial=block)
+    if block:
+        form.fields["key"].disabled = True
+    if request.method == "POST" and form.is_valid():
+        try:
+            writing.set_block(
+                template,
+                key=form.cleaned_data["key"],
+                conditions=form.cleaned_data["conditions"],
+                version=_version(request),
+                actor=actor(request),
+                now=timezone.now(),
+            )
+        except actions.NurtureRefused as error:
+            form.add_error(None, str(error))
+        else:
+            return redirect(f"{reverse('nurture:template-edit', args=[template.slug])}#blocks")
+    context = {"template": template, "block": block, "form": form}
+    return render(request, "nurture/block_edit.html", context, status=422 if form.errors else 200)
+
+
+@require("edit_rules")
+@require_POST
+def block_delete(request: HttpRequest, slug: str, key: str) -> HttpResponse:
+    template = access.template_or_404(slug)
+    access.block_or_404(template, key)
+    try:
+        writing.remove_block(
+            template,
+            key=key,
+            version=_version(request),
+            actor=actor(request),
+            now=timezone.now(),
+        )
+    except actions.NurtureRefused as error:
+        messages.error(request, str(error))
+    return redirect(f"{reverse('nurture:template-edit', args=[template.slug])}#blocks")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -130,7 +131,7 @@ def test_one_live_version_and_one_draft_at_most() -> None:
 
 def test_a_template_saved_twice_from_one_editor() -> None:
     template = make_template()
-    values = {"name": "N", "subject": "S", "preheader": "", "format": "html", "body": "b"}
+    values: dict[str, Any] = {"name": "N", "subject": "S", "preheader": "", "format": "html", "body": "b"}
     actions.save_template(template, **values, version=1, actor=None, now=NOW)
     with pytest.raises(actions.EditedMeanwhile):
         actions.save_template(template, **values, version=1, actor=None, now=NOW)

@@ -96,6 +96,10 @@ def test_a_changed_file_waits_in_the_draft_of_a_live_program(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("folder", "text"),
     [
+        (
+            "templates",
+            "kind: template\nslug: t\nname: T\nsubject: S\nformat: html\nbody: x\nblocks: [{key: B!, conditions: {all: []}}]\n",
+        ),
         ("templates", "kind: template\nslug: t\nname: T\nsubject: S\nformat: html\nbody: '{% if %}'\n"),
         ("templates", T + "tracking: {on: true}\n"),
         ("templates", T + "tracking: {is_off: maybe}\n"),

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from leads.models import Contact, Workspace
+from nurture import sandbox
+from nurture.mail_text import to_text
 from nurture.patterns import STARTERS
-from nurture.rendering import BadTemplate, Mail, compile_source, context_for, one_line, to_text, unknown_placeholders
+from nurture.placeholders import UNSUBSCRIBE, context_for
+from nurture.rendering import BadTemplate, Mail, compile_source, one_line, unknown_placeholders
 from tests.makers import make_company, make_contact, make_owner
 
 HOME = Workspace(name="Plant & Co", postal_address="Hauptstr. 1\nBerlin", sender_name="Ada")
@@ -75,9 +78,23 @@ def test_the_preheader_is_hidden_and_not_in_the_text() -> None:
         "{{ contact.first_name",
         "{% endif %}",
         "x" * 500_001,
+        "{{" * 200_000,
+        "{% " * 150_000,
+        "{% if a %}" * 5_000,
+        "{% raw %}" * 50_000,
+        "{{ x " + "and x " * 80_000 + "}}",
+        "{% for i in (1..10000) %}" + "{% if a %}{% endif %}" * 500 + "{% endfor %}",
+        "{% for i in (1..10000) %}{% endfor %}" * 1_500,
+        "{% assign n = 9 %}{% for i in (1..40) %}{% assign n = n | times: n %}{% endfor %}{{ n }}",
+        "{% capture a %}{% for i in (1..9000) %}xx{% endfor %}{% endcapture %}{{ a | replace: 'x', a }}",
+        "{% capture a %}{% for i in (1..9000) %}x,{% endfor %}{% endcapture %}{{ a | split: ',' | uniq | join: a }}",
+        "{% block %}x{% endblock %}",
+        "{% block nobody %}x{% endblock %}",
+        "{{ contact.first_name | date: contact }}{{ 1 | at_least: contact }}{{ 'a' | slice: 'b' }}",
     ],
 )
-def test_what_cannot_work_is_refused_in_words(body: str) -> None:
+def test_what_cannot_work_is_refused_in_words(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "SECONDS", 0.1)
     with pytest.raises(BadTemplate) as caught:
         render(body)
     assert str(caught.value)
@@ -131,3 +148,66 @@ def test_text_of_html() -> None:
 
 def test_one_line() -> None:
     assert one_line("a\r\n b\tc\u2028d\x00") == "a b c d"
+
+
+MJML = "<mjml><mj-body>%s<mj-section><mj-column>%s<mj-text>x%s</mj-text>%s</mj-column></mj-section>%s</mj-body></mjml>"
+
+
+def test_liquid_may_stand_between_the_elements_of_mjml() -> None:
+    body = MJML % ("{% block m %}", "{% if contact.a > 1 %}", "é {{ contact.b }}", "{% endif %}", "{% endblock %}")
+    words = compile_source("mjml", "S", "", body, blocks=frozenset("m"))
+    shown = [
+        words.fill({"contact": {"a": a, "b": "B"}, "blocks": {"m": is_shown}, UNSUBSCRIBE: LINK})
+        for a, is_shown in ((2, True), (1, True), (2, False))
+    ]
+    assert ["xé B" in mail.text for mail in shown] == [True, False, False]
+    assert ["<td" in mail.html for mail in shown] == [True, True, False]
+
+
+def test_what_mrml_would_escape_comes_back_as_it_was() -> None:
+    alt = "Jo\u0301 \\ مُحَمَّد"
+    image = f'<mj-image src="https://x.test/{{{{ contact.city }}}}" alt="{alt}" />'
+    body = f"<mjml><mj-body><mj-section><mj-column>{image}</mj-column></mj-section></mj-body></mjml>"
+    html = compile_source("mjml", "S", "", body).fill({"contact": {"city": "Köln"}}).html
+    assert f'alt="{alt}"' in html
+    assert 'src="https://x.test/Köln"' in html
+
+
+@pytest.mark.parametrize(
+    ("language", "is_right", "way_out"),
+    [("ar", True, "إلغاء الاشتراك"), ("he", True, "הסרה"), ("ko", False, "수신 거부"), ("de", False, "Abmelden"), ("", False, "Unsubscribe")],
+)  # fmt: skip
+@pytest.mark.parametrize("format", ["mjml", "html"])
+def test_the_language_turns_the_mail_and_words_its_foot(
+    format: str, language: str, is_right: bool, way_out: str
+) -> None:
+    body = MJML % ("", "", "", "", "") if format == "mjml" else "<p>x</p>"
+    html = compile_source(format, "S", "", body, language=language).fill({UNSUBSCRIBE: LINK}).html
+    assert ('dir="rtl"' in html) is is_right
+    assert (f'<html lang="{language}"' in html) is bool(language)
+    assert way_out in html
+    if format == "mjml":
+        assert ("direction:rtl" in html, "text-align:right" in html) == (is_right, is_right)
+
+
+def test_pasted_html_is_cleaned_and_its_rules_move_to_the_elements() -> None:
+    body = (
+        "<html><head><title>t</title><style>p { color: red } @media (max-width: 9px) { p { color: blue } }</style></head>"
+        '<body style="margin: 0" onload="x()"><table>{% for tag in contact.tags %}<tr><td onclick="x()">{{ tag }}{% if 1 < 2 %}!{% endif %}'
+        '</td></tr>{% endfor %}</table><script>evil()</script><iframe src="https://x.test"></iframe><p>a</p>'
+        '<a href="javascript:x">b</a><a href="{{ unsubscribe_url }}">c</a><a href="mailto:a@x.test">d</a></body></html>'
+    )
+    html = compile_source("html", "S", "", body).fill({"contact": {"tags": ["t1", "t2"]}, UNSUBSCRIBE: LINK}).html
+    assert "<tr><td>t1!</td></tr><tr><td>t2!</td></tr>" in html
+    assert '<p style="color: red;">a</p><a>b</a>' in html
+    assert f'<a href="{LINK}">c</a><a href="mailto:a@x.test">d</a>' in html
+    assert "@media (max-width: 9px)" in html
+    assert not [word for word in ("evil", "script", "iframe", "onclick", "onload", "<title>") if word in html]
+
+
+@pytest.mark.parametrize(
+    "inside", ["<script>x</script>", '<p onclick="x">y</p>', '<a href="javascript:x">y</a>', "<form></form>"]
+)
+def test_mjml_that_acts_is_refused(inside: str) -> None:
+    with pytest.raises(BadTemplate, match="attack"):
+        compile_source("mjml", "S", "", MJML % ("", "", inside, "", ""))

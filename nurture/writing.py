@@ -1,0 +1,87 @@
+"""What changes in templates beyond their own form: blocks shown by condition, and mails that a mended template may write after all."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from leads.actions import audit
+from nurture import blocks
+from nurture.actions import EditedMeanwhile, NurtureRefused
+from nurture.models import Sending, Template
+from nurture.rendering import compiled
+from nurture.sending import UNWRITTEN
+
+KEPT_DAYS = 30  # how long a mail that could not be written may be asked for again; after that its moment is over
+
+
+def set_block(
+    template: Template, *, key: str, conditions: dict[str, Any], version: int, actor: User | None, now: datetime
+) -> Template:
+    """A new block, or another condition for one that is there. Raises NurtureRefused."""
+    with transaction.atomic():
+        row = _mine(template, version)
+        others = [block for block in row.blocks if block["key"] != key]
+        try:
+            row.blocks = sorted(blocks.check([*others, {"key": key, "conditions": conditions}]), key=_key)
+        except ValueError as error:
+            raise NurtureRefused(str(error)) from error
+        return _saved(row, "changed the block of", {"block": key}, actor, now)
+
+
+def remove_block(template: Template, *, key: str, version: int, actor: User | None, now: datetime) -> Template:
+    """Refused while the words name it."""
+    with transaction.atomic():
+        row = _mine(template, version)
+        if key in compiled(row).blocks:
+            raise NurtureRefused(
+                _("The words of the mail name the block “%(key)s”: take it out there first.") % {"key": key}
+            )
+        row.blocks = [block for block in row.blocks if block["key"] != key]
+        return _saved(row, "removed the block of", {"block": key}, actor, now)
+
+
+def _key(block: dict[str, Any]) -> str:
+    return str(block["key"])
+
+
+def _mine(template: Template, version: int) -> Template:
+    row = Template.objects.select_for_update(no_key=True).get(pk=template.pk)
+    if row.version != version:
+        raise EditedMeanwhile
+    return row
+
+
+def _saved(row: Template, verb: str, detail: dict[str, Any], actor: User | None, now: datetime) -> Template:
+    row.version += 1
+    row.updated_at = now
+    row.save()
+    audit(actor, verb, row, detail | {"version": row.version}, now)
+    return row
+
+
+# --- Mails that could not be written --------------------------------------------------------------------------------------
+
+
+def unwritten(template: Template, *, now: datetime) -> QuerySet[Sending]:
+    """Mails of the last weeks that stayed unsent because the template failed for their reader."""
+    return Sending.objects.filter(
+        state=Sending.State.NOT_SENT,
+        queued_at__gt=now - timedelta(days=KEPT_DAYS),
+        template=template,
+        why_not__startswith=UNWRITTEN,
+    )
+
+
+def write_again(template: Template, *, actor: User | None, now: datetime) -> int:
+    """Queue them once more: consent, suppression and limits are looked at as for any mail. One statement."""
+    with transaction.atomic():
+        number = unwritten(template, now=now).update(state=Sending.State.QUEUED, due_at=now, why_not="")
+        if number:
+            audit(actor, "wrote again", template, {"mails": number}, now)
+    return number
