@@ -13,10 +13,11 @@ from nurture.shielding import Shield
 
 _ATTRIBUTES = {
     "align", "alt", "bgcolor", "border", "cellpadding", "cellspacing", "class", "color", "cols", "colspan", "dir", "face", "height", "href",
-    "id", "lang", "name", "role", "rowspan", "size", "src", "start", "style", "summary", "target", "title", "type", "valign", "width",
+    "coords", "id", "lang", "name", "role", "rowspan", "shape", "size", "src", "start", "style", "summary", "target", "title", "type",
+    "usemap", "valign", "width",
 }  # fmt: skip
 _TAGS = {
-    "a", "abbr", "b", "bdi", "bdo", "big", "blockquote", "br", "caption", "center", "cite", "code", "col", "colgroup", "dd", "del", "div",
+    "a", "abbr", "area", "map", "b", "bdi", "bdo", "big", "blockquote", "br", "caption", "center", "cite", "code", "col", "colgroup", "dd", "del", "div",
     "dl", "dt", "em", "figcaption", "figure", "font", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "i", "img", "ins",
     "kbd", "li", "main", "mark", "ol", "p", "pre", "q", "rp", "rt", "ruby", "s", "section", "article", "small", "span", "strike", "strong",
     "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "u", "ul", "wbr",
