@@ -80,7 +80,8 @@ def finish_outside(at: datetime, smtp: Sink) -> None:
         now = at + timedelta(minutes=minutes)
         sending.send_due(now, server=smtp.server)
         webhooks.send_due(now, seconds=600.0)
-        notices.send_due(now, server=smtp.server)
+        while notices.send_due(now, server=smtp.server):
+            pass  # so many at once
 
 
 def assert_once(program: Program) -> None:
