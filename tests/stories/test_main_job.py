@@ -14,7 +14,7 @@ from leads.models import Contact, Deal, ImportJob
 from leads.tasks import run_due_imports
 from leads.workspace import workspace
 from nurture.models import Enrolment, Program, Sending, Template
-from nurture.tasks import send_due, turn_once
+from nurture.tasks import run_publications, send_due, turn_once
 from scoring.models import HandOff, LedgerRow, Score
 from scoring.queries import ledger_sums_hold
 from segments.models import Segment
@@ -39,6 +39,7 @@ l9,s3,2018-03-03 10:00:00,car
 def work() -> None:
     """What the workers do in a second of the running product."""
     run_due_imports()
+    run_publications()
     turn_once()
     send_due()
 
@@ -141,7 +142,7 @@ def test_the_main_job_from_a_file_to_a_mail_and_an_answer(
 
     # 5. A program for the segment: a mail, a wait.
     page.goto("/programs/templates/new/")
-    page.get_by_label("Name").fill("Thanks")
+    page.get_by_label("Name*").fill("Thanks")
     page.get_by_label("Subject").fill("Thank you, {{ contact.first_name | default: 'friend' }}")
     page.get_by_label("HTML").check()
     page.locator("[name=body]").fill("<p>Hello {{ contact.first_name | default: 'friend' }}</p>")
