@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache as cache_of_functions
 from pathlib import Path
+from queue import SimpleQueue
 
 from django.conf import settings
 from django.core.cache import cache
@@ -48,7 +49,9 @@ from nurture.tracking import plans as tracking
 
 log = logging.getLogger(__name__)
 
-SLICE = 64  # mails between two commits; at most twice as many are uncertain after the loss of a whole machine
+SLICE = (
+    64  # mails between two commits; one slice a connection and one more are uncertain after the loss of a whole machine
+)
 RESERVED = timedelta(minutes=2)  # to prepare a slice
 LEASE = timedelta(minutes=5)  # to send it; no mail of it is begun after half of that
 BACK_OFF = (1, 5, 15, 60, 240, 720, 1440)  # minutes after each temporary refusal; past the last the mail is given up
@@ -178,11 +181,11 @@ def send_due(now: datetime, *, seconds: float = 50.0, server: Server | None = No
         return report
     with (
         journal.kept(_journals()) as notes,
-        closing(_Line(Connection(server), notes)) as line,
+        closing(_Lines(server, notes)) as lines,
         _brisk_threads(),
-        ThreadPoolExecutor(max_workers=1, thread_name_prefix="smtp") as post,
+        ThreadPoolExecutor(server.connections, thread_name_prefix="smtp") as post,
     ):
-        _pipeline(clock, seconds, report, line, post)
+        _pipeline(clock, seconds, report, lines, post)
     if report.problem:
         cache.set(SERVER_DOWN, {"host": f"{server.host}:{server.port}", "words": report.problem}, SERVER_REST)
     return report
@@ -204,38 +207,50 @@ def _take_up(at: datetime, report: Report) -> None:
                 _record({key: answer for key, answer in one.answers.items() if key in mine}, at, report)
 
 
-@dataclass(frozen=True)
-class _Line:
-    """The way to the server of one run, and its journal."""
+class _Lines:
+    """The connections of one run to the server, each used by one thread at a time, and the run's journal."""
 
-    connection: Connection
-    notes: journal.Journal
+    def __init__(self, server: Server, notes: journal.Journal) -> None:
+        self.notes = notes
+        self.all = [Connection(server) for _each in range(server.connections)]
+        self._free = SimpleQueue[Connection]()
+        for connection in self.all:
+            self._free.put(connection)
+
+    @contextmanager
+    def one(self) -> Iterator[Connection]:
+        connection = self._free.get()
+        try:
+            yield connection
+        finally:
+            self._free.put(connection)
 
     def close(self) -> None:
-        self.connection.close()
+        for connection in self.all:
+            connection.close()
 
 
 @contextmanager
 def _brisk_threads() -> Iterator[None]:
-    """Python's usual 5 ms before a thread gives way are four waits a mail for the one that talks to the server."""
+    """Python's usual 5 ms before a thread gives way are four waits a mail for each that talks to the server."""
     usual = sys.getswitchinterval()
-    sys.setswitchinterval(0.0002)
+    sys.setswitchinterval(0.00002)
     try:
         yield
     finally:
         sys.setswitchinterval(usual)
 
 
-def _pipeline(clock: _Clock, seconds: float, report: Report, line: _Line, post: ThreadPoolExecutor) -> None:
-    """Claim the next slice while one is offered, so that the line to the server never rests: at most two slices are under way."""
+def _pipeline(clock: _Clock, seconds: float, report: Report, lines: _Lines, post: ThreadPoolExecutor) -> None:
+    """Claim the next slice while others are offered, so that no line to the server rests: one slice more than lines is under way."""
     under_way: deque[Future[dict[int, Answer]]] = deque()
     while True:
         has_time = time.monotonic() - clock.began < seconds and not report.problem
         prepared = _prepare(clock, report) if has_time else None
-        if prepared and (claimed := _claim(prepared, clock.at(), Sending.Carrier.SMTP, report, line.notes)):
+        if prepared and (claimed := _claim(prepared, clock.at(), Sending.Carrier.SMTP, report, lines.notes)):
             last_begin = time.monotonic() + LEASE.total_seconds() / 2
-            under_way.append(post.submit(_offer, line, claimed, last_begin))
-        if under_way and (len(under_way) > 1 or not prepared):
+            under_way.append(post.submit(_offer, lines, claimed, last_begin))
+        if under_way and (len(under_way) > len(lines.all) or not prepared):
             _record(under_way.popleft().result(), clock.at(), report)
         elif not prepared:
             return
@@ -367,25 +382,30 @@ def _claim(
     return [(sending_id, message) for sending_id, message in prepared.messages.items() if sending_id in mine]
 
 
-def _offer(line: _Line, mails: Sequence[tuple[int, Message]], last_begin: float) -> dict[int, Answer]:
+def _offer(lines: _Lines, mails: Sequence[tuple[int, Message]], last_begin: float) -> dict[int, Answer]:
     """Runs beside the main thread and touches no database. No mail is begun after `last_begin`: its lease could end meanwhile."""
     answers: dict[int, Answer] = {}
     down = Answer(Verdict.NOT_TRIED)
-    for sending_id, message in mails:
-        if down.verdict is Verdict.SERVER_DOWN or time.monotonic() > last_begin:
-            answers[sending_id] = Answer(Verdict.NOT_TRIED)
-            continue
-        line.notes.offers(sending_id)
-        try:
-            answers[sending_id] = line.connection.deliver(message)
-        except Exception as error:  # whatever it was, the mail may be out: say so instead of sending it again
-            log.exception("delivery failed", extra={"sending": sending_id})
-            answers[sending_id] = Answer(Verdict.UNCERTAIN, type(error).__name__)
-            line.connection.close()
-        line.notes.answered(sending_id, answers[sending_id])
-        if answers[sending_id].verdict is Verdict.SERVER_DOWN:
-            down = answers[sending_id]
+    with lines.one() as connection:
+        for sending_id, message in mails:
+            if down.verdict is Verdict.SERVER_DOWN or time.monotonic() > last_begin:
+                answers[sending_id] = Answer(Verdict.NOT_TRIED)
+                continue
+            lines.notes.offers(sending_id)
+            answers[sending_id] = _delivered(connection, sending_id, message)
+            lines.notes.answered(sending_id, answers[sending_id])
+            if answers[sending_id].verdict is Verdict.SERVER_DOWN:
+                down = answers[sending_id]
     return answers
+
+
+def _delivered(connection: Connection, sending_id: int, message: Message) -> Answer:
+    try:
+        return connection.deliver(message)
+    except Exception as error:  # whatever it was, the mail may be out: say so instead of sending it again
+        log.exception("delivery failed", extra={"sending": sending_id})
+        connection.close()
+        return Answer(Verdict.UNCERTAIN, type(error).__name__)
 
 
 @transaction.atomic

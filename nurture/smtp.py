@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from nurture.message import Message
 
 SECONDS = 30.0  # for each answer of the server
+MOST_CONNECTIONS = 10
 _BAD_MAILBOX = frozenset({550, 551, 553})
 
 
@@ -35,7 +36,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where mail goes: smtp://user:password@host:587?tls=starttls, or smtps:// for TLS from the first byte."""
+    """Where mail goes: smtp://user:password@host:587?tls=starttls&connections=2, or smtps:// for TLS from the first byte."""
 
     host: str
     port: int
@@ -43,6 +44,7 @@ class Server:
     password: str = ""
     tls: str = "none"  # none | starttls | implicit
     seconds: float = SECONDS
+    connections: int = 2  # of one run at a time; a distant server answers many better than one
 
     @classmethod
     def from_url(cls, url: str) -> Server:
@@ -51,12 +53,25 @@ class Server:
             raise ImproperlyConfigured(
                 "EMAIL_URL: expected smtp://user:password@host:587?tls=starttls or smtps://host."
             )
-        asked = parse_qs(parts.query).get("tls", ["none"])[0]
+        options = parse_qs(parts.query)
+        asked = options.get("tls", ["none"])[0]
         if asked not in ("none", "starttls", "implicit"):
             raise ImproperlyConfigured(f"EMAIL_URL: tls={asked} is unknown; choose none, starttls or implicit.")
+        lines = options.get("connections", ["2"])[0]
+        if lines not in map(str, range(1, MOST_CONNECTIONS + 1)):
+            raise ImproperlyConfigured(
+                f"EMAIL_URL: connections={lines} is not possible; choose 1 to {MOST_CONNECTIONS}."
+            )
         tls = "implicit" if parts.scheme == "smtps" else asked
         port = parts.port or {"none": 25, "starttls": 587, "implicit": 465}[tls]
-        return cls(parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""), tls)
+        return cls(
+            parts.hostname,
+            port,
+            unquote(parts.username or ""),
+            unquote(parts.password or ""),
+            tls,
+            connections=int(lines),
+        )
 
     @property
     def is_private(self) -> bool:

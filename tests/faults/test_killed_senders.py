@@ -97,6 +97,15 @@ def test_killed_at(point: str, smtp: Sink) -> None:
     assert uncertain == 1 if point in ON_ITS_WAY else uncertain <= (0 if point in KILLS[:5] else 1)
 
 
+@pytest.mark.parametrize("point", sorted(ON_ITS_WAY))
+def test_killed_with_two_connections(point: str, smtp: Sink) -> None:
+    """At most the one mail that was on its way over each of them is in doubt."""
+    planned = build()
+    assert run("send", now=NOW, port=smtp.port, kill=point, connections=2) == -9
+    finish(smtp)
+    assert 1 <= assert_never_twice(planned, smtp) <= 2
+
+
 def test_killed_with_its_machine(smtp: Sink, settings: Any) -> None:
     """The journal is gone as well: whatever was claimed is in doubt once its lease is over."""
     planned = build()

@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--now", required=True)
     parser.add_argument("--kill")
     parser.add_argument("--port", type=int)
+    parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--schedule")
@@ -83,7 +84,9 @@ def main() -> None:
     now = datetime.fromisoformat(arguments.now)
     if arguments.job == "serve":
         serve(now, arguments.schedule)
-    server = Server("127.0.0.1", arguments.port, seconds=60.0) if arguments.port else None
+    server = None
+    if arguments.port:
+        server = Server("127.0.0.1", arguments.port, seconds=60.0, connections=arguments.connections)
     for round_number in range(arguments.rounds):
         at = now + timedelta(seconds=round_number)
         if arguments.job == "take_in":

@@ -5,10 +5,12 @@ from __future__ import annotations
 import smtplib
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -90,7 +92,25 @@ def test_a_mail_leaves_by_smtp(smtp: Sink) -> None:
     assert len(smtp.received) == 1
 
 
-def test_a_hundred_mails_on_one_connection(smtp: Sink) -> None:
+def test_many_mails_over_several_connections(smtp: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each slice over the line that is free; never more lines than EMAIL_URL says."""
+    monkeypatch.setattr(sending, "SLICE", 5)
+    people = make_people(23)
+    queue(*people)
+    used = set[int]()
+    deliver = Connection.deliver
+
+    def told(self: Connection, message: Message) -> Answer:
+        used.add(id(self))
+        return deliver(self, message)
+
+    monkeypatch.setattr(Connection, "deliver", told)
+    assert sending.send_due(NOW, server=replace(smtp.server, connections=3)).sent == 23
+    assert sorted(smtp.recipients) == sorted(str(person.email) for person in people)
+    assert 1 <= len(used) <= 3
+
+
+def test_many_mails_on_one_connection(smtp: Sink) -> None:
     people = make_people(45)
     queue(*people)
     assert sending.send_due(NOW, server=smtp.server).sent == 45
@@ -343,6 +363,16 @@ def test_a_server_that_hangs(
     smtp.data.clear()
     assert sending.send_due(NOW + timedelta(minutes=5), server=smtp.server).sent == (state == "queued")
     assert sorted(smtp.recipients) == sorted(str(person.email) for person in people)
+
+
+def test_what_the_url_says_of_the_server() -> None:
+    assert Server.from_url("smtp://ada:p%40ss@mail.test?tls=starttls&connections=5") == Server(
+        "mail.test", 587, "ada", "p@ss", "starttls", connections=5
+    )
+    assert Server.from_url("smtps://mail.test") == Server("mail.test", 465, tls="implicit", connections=2)
+    for connections in ("0", "11", "many"):
+        with pytest.raises(ImproperlyConfigured, match="choose 1 to 10"):
+            Server.from_url(f"smtp://mail.test?connections={connections}")
 
 
 def test_a_server_that_greets_nobody_loses_and_counts_nothing(smtp: Sink) -> None:
