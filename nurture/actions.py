@@ -17,7 +17,7 @@ from leads.consent import Holder, withdraw_by_hash
 from leads.models import Contact, Mark, Purpose
 from leads.queries import mark
 from leads.queries_vocabulary import own_definitions
-from nurture import around, effects, entering, pausing, queries, rings, splits, tree
+from nurture import around, effects, entering, pausing, proofreading, queries, rings, splits, tree
 from nurture.kinds import Names, Problem
 from nurture.models import (
     Enrolment,
@@ -329,7 +329,16 @@ def problems_of(version: ProgramVersion, names: Names, now: datetime | None = No
         *tree.problems(steps, names),
         *splits.problems(list(steps.walk()), version.around),
         *rings.problems(version, steps.walk()),
+        *_without_address(steps, names),
     ]
+
+
+def _without_address(steps: tree.Tree, names: Names) -> list[Problem]:
+    """Told once, at the first mail."""
+    mails = [step for step in steps.walk() if step.kind == "send_email"]
+    if not mails or not names.lacks_postal_address:
+        return []
+    return [Problem("steps", proofreading.no_postal_address(), mails[0].id, False)]
 
 
 def pause(program: Program, *, actor: User | None, now: datetime) -> int:
@@ -472,6 +481,8 @@ def save_template(
     sender_name: str = "",
     reply_to: str = "",
     language: str = "",
+    has_own_text: bool = False,
+    text: str = "",
     blocks: list[dict[str, Any]] | None = None,
     version: int | None = None,
     slug: str = "",
@@ -481,6 +492,8 @@ def save_template(
         "sender_name": sender_name,
         "reply_to": reply_to,
         "language": language,
+        "has_own_text": has_own_text,
+        "text": text if has_own_text else "",
         **({} if blocks is None else {"blocks": blocks}),
         "name": name,
         "subject": subject,
@@ -492,7 +505,9 @@ def save_template(
     }
     with transaction.atomic():
         if template is None:
-            made = Template.objects.create(slug=slug or free_slug(name, Template), created_at=now, **values)
+            made = Template(slug=slug or free_slug(name, Template), created_at=now, **values)
+            made.findings = proofreading.document(made)
+            made.save(force_insert=True)
             audit(actor, "created", made, {}, now)
             return made
         row = Template.objects.select_for_update(no_key=True).get(pk=template.pk)
@@ -501,6 +516,7 @@ def save_template(
         for key, value in values.items():
             setattr(row, key, value)
         row.version += 1
+        row.findings = proofreading.document(row)
         row.save()
         audit(actor, "changed", row, {"version": row.version}, now)
     return row
@@ -548,7 +564,7 @@ def send_test(template: Template, *, to: str, contact: Contact | None, actor: Us
             queued_at=now,
             due_at=now,
         )
-        audit(actor, "sent a test of", template, {"to": to}, now)
+        audit(actor, "sent a test of", template, {"to": to, "as": contact.pk if contact else None}, now)
     return sending
 
 

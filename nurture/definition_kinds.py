@@ -52,6 +52,7 @@ def export_templates(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
             }
         )
         document |= without_empty({"blocks": row.blocks})
+        document |= {"text": row.text} if row.has_own_text else {}
         document |= {"purpose": row.purpose} if row.purpose != Purpose.ALL else {}
         document |= {"tracking": rules[row.pk]} if row.pk in rules else {}
         yield row.slug, document | {"format": row.format, "body": row.body}
@@ -61,7 +62,7 @@ def prepare_template(document: dict[str, Any], now: datetime) -> None:
     demand_keys(
         document,
         required={"slug": str, "name": str, "subject": str, "body": str},
-        optional=dict.fromkeys(("preheader", "format", "purpose", "sender_name", "reply_to", "language"), str)
+        optional=dict.fromkeys(("preheader", "format", "purpose", "sender_name", "reply_to", "language", "text"), str)
         | {"blocks": list, "tracking": dict},
     )
     tracking.check(document.get("tracking"))
@@ -78,6 +79,7 @@ def prepare_template(document: dict[str, Any], now: datetime) -> None:
             sender_name=document.get("sender_name") or "",
             reply_to=document.get("reply_to") or "",
             language=document.get("language") or "",
+            text=document.get("text"),
             blocks=_block_names(document),
         )
     except BadTemplate as error:
@@ -111,6 +113,8 @@ def apply_template(document: dict[str, Any], actor: User | None, now: datetime) 
         "sender_name": document.get("sender_name") or "",
         "reply_to": document.get("reply_to") or "",
         "language": document.get("language") or "",
+        "has_own_text": document.get("text") is not None,
+        "text": document.get("text") or "",
         "blocks": _blocks(document),
     }
     if any(getattr(row, key) != value for key, value in wanted.items()):

@@ -178,8 +178,12 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
 
     class Meta:
         model = Template
-        fields = ("name", "purpose", "language", "sender_name", "reply_to", "subject", "preheader", "format", "body")
+        fields = (
+            *("name", "purpose", "language", "sender_name", "reply_to", "subject", "preheader", "format", "body"),
+            *("has_own_text", "text"),
+        )
         widgets = {
+            "text": forms.Textarea(attrs={"rows": 10, "spellcheck": "true", "class": "font-monospace"}),
             "body": forms.Textarea(attrs={"rows": 24, "spellcheck": "false", "class": "font-monospace", "wrap": "off"}),
             "format": forms.RadioSelect,
         }
@@ -210,6 +214,7 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
                     sender_name=cleaned.get("sender_name") or "",
                     reply_to=cleaned.get("reply_to") or "",
                     language=cleaned.get("language") or "",
+                    text=cleaned.get("text") or "" if cleaned.get("has_own_text") else None,
                     blocks=frozenset(block["key"] for block in self.instance.blocks),
                 )
             except BadTemplate as error:

@@ -38,6 +38,15 @@ class Template(models.Model):
     preheader = models.CharField(_("preheader"), max_length=300, blank=True, default="")
     format = models.CharField(_("format"), max_length=4, choices=Format, default=Format.MJML)
     body = models.TextField(_("body"))
+    has_own_text = models.BooleanField(
+        _("write the text part by hand"),
+        default=False,
+        db_default=False,
+        help_text=_("Else it is made from the body, which is right for most mails."),
+    )
+    text = models.TextField(
+        _("text part"), blank=True, default="", db_default="", help_text=_("Only where it is written by hand.")
+    )
     purpose = models.SlugField(
         _("purpose"),
         max_length=50,
@@ -77,6 +86,11 @@ class Template(models.Model):
         db_default=[],
         blank=True,
         help_text="Blocks shown by condition: key and conditions of each; see nurture/blocks.py.",
+    )
+    findings = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="What its last reading found (nurture/proofreading.py); null: not read since it changed.",
     )
     version = models.PositiveIntegerField(
         default=1, help_text="Counts saves; two editors at once are told apart by it."

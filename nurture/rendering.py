@@ -52,6 +52,12 @@ class Compiled:
     blocks: frozenset[str]  # names of blocks shown by condition
     roots: frozenset[str]  # what placeholders begin with: contact, score …
     hosts: frozenset[str] = frozenset()  # that the template itself names: links to them may lead by us
+    source: str = ""  # the HTML before its placeholders are filled
+    words: str = ""  # the text part before its foot and its values
+
+    @property
+    def parts(self) -> tuple[BoundTemplate, ...]:
+        return (self.subject, self.html, self.text, self.sender_name, self.reply_to)
 
     def fill(self, context: Mapping[str, Any]) -> Mail:
         """Raises BadTemplate when a placeholder, loop or block fails for this person."""
@@ -74,6 +80,7 @@ def compiled(template: Template) -> Compiled:
         sender_name=template.sender_name,
         reply_to=template.reply_to,
         language=template.language,
+        text=template.text if template.has_own_text else None,
         blocks=frozenset(block["key"] for block in template.blocks),
     )
 
@@ -88,11 +95,12 @@ def compile_source(
     sender_name: str = "",
     reply_to: str = "",
     language: str = "",
+    text: str | None = None,
     blocks: frozenset[str] = frozenset(),
 ) -> Compiled:
     """Parse a template; raises BadTemplate naming the line. A postal address and an unsubscribe link are added where they lack.
 
-    `blocks` are the names that have a condition.
+    `text` is the text part where somebody wrote it, `blocks` are the names that have a condition.
     """
     try:
         sandbox.refuse_source(body)
@@ -101,15 +109,17 @@ def compile_source(
         raise BadTemplate(str(error)) from error
     except sandbox.TooMuch as error:
         raise BadTemplate(_liquid_words(error)) from error
+    words = to_text(html) if text is None else text.strip()
     html = _with_preheader(html, preheader)
     html = _with_footer(html, language)
-    found = [_parsed(text, is_html=False) for text in (subject, to_text(html), sender_name, reply_to)]
+    whole = to_text(html) if text is None else _with_foot(words, language)
+    found = [_parsed(part, is_html=False) for part in (subject, whole, sender_name, reply_to)]
     page = _parsed(html, is_html=True)
-    named = sandbox.blocks_named(page) | sandbox.blocks_named(found[0])
+    named = frozenset(name for part in (page, *found) for name in sandbox.blocks_named(part))
     if orphans := sorted(named - blocks):
         raise BadTemplate(_liquid_words(sandbox.TooMuch(sandbox.no_condition(orphans[0]))))
     roots = frozenset(path.partition(".")[0].partition("[")[0] for path in _paths([page, *found]))
-    return Compiled(found[0], page, found[1], found[2], found[3], named, roots, hosts_in(html))
+    return Compiled(found[0], page, found[1], found[2], found[3], named, roots, hosts_in(html), html, words)
 
 
 def _parsed(text: str, *, is_html: bool) -> BoundTemplate:
@@ -139,6 +149,16 @@ def _with_preheader(html: str, preheader: str) -> str:
     )
     found = re.search(r"<body[^>]*>", html, re.IGNORECASE)
     return html[: found.end()] + hidden + html[found.end() :] if found else hidden + html
+
+
+def _with_foot(text: str, language: str) -> str:
+    """The text that somebody wrote, with the address and the ways out that it lacks."""
+    lines = [] if ADDRESS in text else ["{{ workspace.name }}", "{{ workspace.postal_address }}"]
+    preferences, unsubscribe = languages.ways_out(language)
+    links = {} if CONFIRM in text else {PREFERENCES: preferences, UNSUBSCRIBE: unsubscribe}
+    if UNSUBSCRIBE not in text:
+        lines += [f"{words}: {{{{ {name} }}}}" for name, words in links.items() if name not in text]
+    return "\n".join([text, "--", *lines]) if lines else text
 
 
 def _with_footer(html: str, language: str) -> str:
@@ -184,12 +204,12 @@ def unknown_words(text: str) -> list[str]:
 
 def unknown_placeholders(compiled_template: Compiled) -> list[str]:
     """Placeholders that no contact can ever fill, such as contact.frist_name."""
-    return _unknown([compiled_template.subject, compiled_template.html], ROOTS)
+    return _unknown(compiled_template.parts, ROOTS)
 
 
 def placeholders_of(compiled_template: Compiled) -> list[str]:
     """Everything that the mail's words name, in order."""
-    return sorted(set(_paths([compiled_template.subject, compiled_template.html])))
+    return sorted(set(_paths(compiled_template.parts)))
 
 
 def _paths(parts: Iterable[BoundTemplate]) -> list[str]:

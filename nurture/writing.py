@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from leads.actions import audit
-from nurture import blocks
+from nurture import blocks, proofreading
 from nurture.actions import EditedMeanwhile, NurtureRefused
 from nurture.models import Sending, Template
 from nurture.rendering import compiled
@@ -59,6 +59,7 @@ def _mine(template: Template, version: int) -> Template:
 
 def _saved(row: Template, verb: str, detail: dict[str, Any], actor: User | None, now: datetime) -> Template:
     row.version += 1
+    row.findings = proofreading.document(row)
     row.updated_at = now
     row.save()
     audit(actor, verb, row, detail | {"version": row.version}, now)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.auth.models import User
-from django.db.models import Q
+from django.db.models import Case, F, Subquery, TextField, Value, When
 from django.utils.translation import gettext as _
 
-from leads.models import CustomField, Owner, Stage
+from leads.models import CustomField, Owner, Stage, Workspace
+from nurture import proofreading
 from nurture.models import Program, Template
 from scoring.models import ScoreModel
 from segments import graph
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 else:
     Words = str
 
-NOWHERE = "//www.example.com/"  # links of starters and patterns, until somebody says where they lead
 START = "start"  # the id of the trigger, which everybody passes first
 
 # Fields of a contact that a step may set: plain text, owned by marketing (never keys, consent or the stage).
@@ -78,20 +78,27 @@ class Names:
     """What steps refer to by slug, read when first asked: one statement for each sort of thing, whatever the number of steps."""
 
     @cached_property
-    def _templates(self) -> tuple[dict[str, Template], frozenset[str]]:
-        rows = list(
-            Template.objects.filter(archived_at=None).annotate(leads_nowhere=Q(body__contains=NOWHERE)).defer("body")
-        )
-        return {row.slug: row for row in rows}, frozenset(row.slug for row in rows if row.leads_nowhere)
-
-    @property
     def templates(self) -> dict[str, Template]:
-        return self._templates[0]
+        """Without their bodies, but for those that nobody has read since these rules hold."""
+        home = Workspace.objects.filter(pk=1).values("postal_address")[:1]
+        is_read = When(findings__edition=proofreading.EDITION, then=Value(""))
+        rows = Template.objects.filter(archived_at=None).defer("body")
+        rows = rows.annotate(
+            home_address=Subquery(home), unread_body=Case(is_read, default=F("body"), output_field=TextField())
+        )
+        return {row.slug: row for row in rows}
+
+    def findings(self, slug: str) -> list[proofreading.Finding]:
+        """What is wrong or doubtful about a template's words."""
+        template = self.templates[slug]
+        if unread := template.unread_body:  # type: ignore[attr-defined]  # annotated above
+            template.body = unread
+        return proofreading.kept(template)
 
     @property
-    def templates_leading_nowhere(self) -> frozenset[str]:
-        """Those whose buttons still lead where a pattern's do."""
-        return self._templates[1]
+    def lacks_postal_address(self) -> bool:
+        """Whether mails would leave without an address of the company; unknown where there is no template."""
+        return any(not (row.home_address or "").strip() for row in self.templates.values())  # type: ignore[attr-defined]
 
     @cached_property
     def segments(self) -> dict[str, Segment]:

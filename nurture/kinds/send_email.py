@@ -25,11 +25,10 @@ def _problems(values: Mapping[str, Any], names: Names) -> Iterator[tuple[str, bo
         yield _("The e-mail has no template."), True
     elif slug not in names.templates:
         yield _("The template “%(slug)s” does not exist any more.") % {"slug": slug}, True
-    elif not names.templates[slug].subject.strip():
-        yield _("The template “%(name)s” has no subject.") % {"name": names.templates[slug].name}, True
-    elif slug in names.templates_leading_nowhere:
-        words = _("The buttons of “%(name)s” lead to example.com: say where on your own site.")
-        yield words % {"name": names.templates[slug].name}, False
+    else:
+        for finding in names.findings(slug):
+            about = {"name": names.template(slug), "finding": finding.words}
+            yield _("“%(name)s”: %(finding)s") % about, finding.blocks
 
 
 def _malformed(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

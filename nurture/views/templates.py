@@ -1,37 +1,25 @@
-"""Pages of templates: list, editor with preview as any contact, test mail."""
+"""Pages of templates: list, editor, blocks. Previews and test mails stand in previews.py."""
 
 from __future__ import annotations
 
-import uuid
-
 from django.contrib import messages
-from django.core.cache import cache
 from django.db.models import Count
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from leads.access import demand, require
 from leads.figures import at_hand
 from leads.models import Contact
-from leads.workspace import workspace
 from nurture import access, actions, blocks, writing
 from nurture.forms import BlockForm, TemplateForm
 from nurture.models import Sending, Template
 from nurture.patterns import STARTERS
-from nurture.placeholders import context_for
-from nurture.readers import Readers
-from nurture.rendering import BadTemplate, Mail, compiled, unknown_placeholders
-from nurture.sending import answers_to
-from nurture.views.mails import mail_response
+from nurture.views.previews import example, preview_of
 from nurture.views.programs import actor
-
-PREVIEW_SECONDS = 3600
-HEAVY = 100_000  # bytes; past that Gmail cuts a mail off
 
 
 @require("see")
@@ -113,104 +101,10 @@ def _editor(request: HttpRequest, template: Template | None, form: TemplateForm)
         "users": actions.programs_using_template(template) if template else [],
     }
     if template is not None and not form.is_bound:
-        context |= _preview_of(template, _example())
+        context |= preview_of(template, example())
         context["blocks"] = [(block["key"], blocks.sentence(block)) for block in template.blocks]
         context["unwritten"] = writing.unwritten(template, now=timezone.now()).count()
     return render(request, "nurture/template_edit.html", context, status=422 if form.errors else 200)
-
-
-@require("see")
-@require_POST
-def template_preview(request: HttpRequest) -> HttpResponse:
-    """The mail as the editor's fields stand, filled for a contact; kept in the cache for the iframe that shows it."""
-    wish = request.POST.get("contact", "").strip()
-    contact = access.contact_named(wish)
-    stored = Template.objects.filter(slug=request.POST.get("template", "")).first()
-    written = Template(
-        format=request.POST.get("format", "mjml"),
-        subject=request.POST.get("subject", "")[:500],
-        preheader=request.POST.get("preheader", "")[:300],
-        body=request.POST.get("body", ""),
-        sender_name=request.POST.get("sender_name", "")[:200],
-        reply_to=request.POST.get("reply_to", "")[:320],
-        language=request.POST.get("language", "")[:10],
-        blocks=stored.blocks if stored else [],
-    )
-    context = _preview_of(written, contact or _example())
-    context["unknown_contact"] = wish if wish and contact is None else ""
-    return render(request, "nurture/_template_preview.html", context)
-
-
-def _example() -> Contact | None:
-    found = Contact.objects.select_related("company", "owner").exclude(email=None)
-    return found.order_by("-created_at", "-id").first()
-
-
-def _preview_of(template: Template, contact: Contact | None) -> dict[str, object]:
-    home, now = workspace(), timezone.now()
-    link = "https://example.com/programs/u/00000000-0000-0000-0000-000000000000/"
-    values = context_for(contact, workspace=home, unsubscribe_url=link, preferences_url=f"{link}preferences/")
-    values |= {"confirm_url": f"{link}confirm/", "purposes": _("Newsletter")}
-    try:
-        words = compiled(template)
-        values |= Readers([Sending(contact=contact)], at=now).about(Sending(contact=contact), template, words)
-        mail = words.fill(values)
-    except BadTemplate as error:
-        return {"preview_problem": str(error)}
-    key = uuid.uuid4()
-    cache.set(f"nurture:preview:{key}", mail.html, PREVIEW_SECONDS)
-    return {
-        "preview": mail,
-        "preview_key": key,
-        "preview_contact": contact,
-        "preview_weight": len(mail.html.encode()),
-        "preview_warnings": _warnings(mail, unknown_placeholders(words), home.postal_address),
-        "sender": mail.sender_name or home.sender_name or home.name,
-        "sender_email": home.sender_email,
-        "answers": answers_to(mail, home),
-    }
-
-
-def _warnings(mail: Mail, unknown: list[str], postal_address: str) -> list[str]:
-    found = [_("No contact has “%(name)s”; it stays empty.") % {"name": name} for name in unknown]
-    if not mail.subject.strip():
-        found.append(_("The subject is empty for this contact."))
-    if len(mail.html.encode()) > HEAVY:
-        found.append(_("The mail weighs more than 100 kB: some readers cut it off."))
-    if 'href="http://' in mail.html:
-        found.append(_("A link begins with http://; use https://."))
-    if not postal_address.strip():
-        found.append(
-            _(
-                "The workspace has no postal address; the law of many countries wants one in every mail. Settings hold it."
-            )
-        )
-    return found
-
-
-@require("see")
-@require_GET
-@xframe_options_sameorigin
-def template_preview_body(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
-    html = cache.get(f"nurture:preview:{key}")
-    if html is None:
-        raise Http404
-    return mail_response(html)
-
-
-@require("edit_rules")
-@require_POST
-def template_test(request: HttpRequest, slug: str) -> HttpResponse:
-    """A mail to oneself, of the template as it is saved."""
-    template = access.template_or_404(slug)
-    user = actor(request)
-    if not user.email:
-        messages.error(request, _("You have no e-mail address; an admin can give you one under Settings."))
-        return redirect("nurture:template-edit", template.slug)
-    contact = access.contact_named(request.POST.get("contact", "")) or Contact.objects.order_by("-id").first()
-    sending = actions.send_test(template, to=user.email, contact=contact, actor=user, now=timezone.now())
-    messages.success(request, _("On its way to %(address)s.") % {"address": user.email})
-    return redirect("nurture:sending-detail", sending.pk)
 
 
 @require("edit_rules")

@@ -73,7 +73,15 @@
     if (chosen && days) days.hidden = chosen.value !== "after";
   }
 
+  // The text part only where somebody writes it by hand.
+  function tidyText(form) {
+    const own = form.querySelector("input[name=has_own_text]");
+    const text = form.querySelector("#div_id_text");
+    if (own && text) text.hidden = !own.checked;
+  }
+
   function tidy(root) {
+    root.querySelectorAll("[data-template-form]").forEach(tidyText);
     root.querySelectorAll("[data-around-form]").forEach(tidyAround);
     root.querySelectorAll("[data-step-form=wait]").forEach(tidyWait);
     Object.keys(ASKED).forEach((kind) => root.querySelectorAll(`[data-step-form=${kind}]`).forEach(tidyAsked));
@@ -101,6 +109,8 @@
     if (form && event.target.name === "mode") tidyWait(form);
     const asked = event.target.closest("[data-step-form]");
     if (asked && ASKED[asked.dataset.stepForm]?.[0] === event.target.name) tidyAsked(asked);
+    const template = event.target.closest("[data-template-form]");
+    if (template && event.target.name === "has_own_text") tidyText(template);
     const around = event.target.closest("[data-around-form]");
     if (around && event.target.name === "again") tidyAround(around);
   });

@@ -67,7 +67,7 @@ def test_a_new_program_opens_as_three_steps_and_a_pattern_brings_its_mails(clien
         "Hello: Welcome 2: one question",
     ]
     shown = client.get(answer["Location"]).content.decode()
-    assert "lead to example.com: say where on your own site." in shown
+    assert "leads to example.com: say where on your own site." in shown
     again = client.post(reverse("nurture:program-new"), {"name": "Hello", "pattern": "welcome"})
     assert again["Location"] != answer["Location"]
     assert client.post(reverse("nurture:program-new"), {"name": "Hello", "pattern": "none"}).status_code == 422
