@@ -68,6 +68,8 @@ app.conf.beat_schedule = {
     "webhooks": _every("nurture.send_webhooks", 2.0),
     # Opens and clicks: sales hears of a click within seconds after it has settled; one partial index while nothing is due.
     "hits": _every("nurture.judge_hits", 2.0),
+    # Visits are kept for so many days: an hour more is none. Two looks at an index while nothing is old.
+    "visitors": _every("leads.forget_visitors", 3600.0, queue="imports"),
     # A comparison takes days: a minute is soon. One partial index while none is due.
     "splits": _every("nurture.decide_splits", 60.0),
     # What must always hold, one check a minute and each once a day, so that the page of health need not sum over everybody.

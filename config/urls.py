@@ -24,4 +24,5 @@ urlpatterns = [
     path("scoring/", include("scoring.urls")),
     path("programs/", include("nurture.urls")),
     path("e/", include("nurture.urls_tracked")),
+    path("w/", include("nurture.urls_website")),
 ]

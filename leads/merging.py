@@ -38,6 +38,7 @@ from leads.models import (
     Signal,
     StageMove,
     Suppression,
+    Visitor,
 )
 from leads.suppression import suppress
 from leads.text import fold, normal_address
@@ -216,7 +217,7 @@ def register() -> None:
             _lazy("Facts"),
             moves=frozenset(
                 {"leads_activity", "leads_activitykey", "leads_signal", "leads_dealcontact", "leads_stagemove"}
-                | {"leads_contactmerge"}
+                | {"leads_contactmerge", "leads_visitor"}
             ),
             drops=frozenset({"leads_importperson"}),
             tell=_tell_facts,
@@ -270,6 +271,7 @@ def _join_facts(pair: Pair, actor: User | None) -> None:
     queries_merging.join_deals(gone=gone.pk, kept=kept.pk)
     StageMove.objects.filter(contact=gone).update(contact=kept)
     ContactMerge.objects.filter(kept=gone).update(kept=kept)
+    Visitor.objects.filter(contact=gone).update(contact=kept)
 
 
 # --- Consent: the stricter of the two ----------------------------------------------------------------------------------------

@@ -56,7 +56,8 @@ class TimelineSource:
     """One category of the timeline. `fetch(contact_id, before, limit)`: its events strictly before the moment, newest first.
 
     `before` is None for the newest page. A source whose one statement reads several kinds of things names them as `categories`
-    (key, label), sets the category of each event itself, and reads one of them by `fetch_category`.
+    (key, label), sets the category of each event itself, and reads one of them by `fetch_category`. `replaces` names activities that
+    it tells better, by kind and beginning of their source: the facts leave them out, so that nothing stands there twice.
     """
 
     key: str
@@ -65,6 +66,7 @@ class TimelineSource:
     order: int = 100
     categories: tuple[tuple[str, StrOrPromise], ...] = ()
     fetch_category: Callable[[int, datetime | None, int, str], Sequence[TimelineEvent]] | None = None
+    replaces: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

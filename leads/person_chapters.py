@@ -24,6 +24,7 @@ from leads.models import (
     MailPreference,
     StageMove,
     Suppression,
+    Visitor,
 )
 from leads.person_file import Chapter, Person, Row, register_chapter
 
@@ -38,6 +39,7 @@ def register() -> None:
         Chapter(
             "activities", _("Activities"), frozenset({"leads_activity"}), _activities, _forget_personal_assets, order=20
         ),
+        Chapter("browsers", _("Browsers on our websites"), frozenset({"leads_visitor"}), _browsers, order=21),
         Chapter("stages", _("Life-cycle"), frozenset({"leads_stagemove"}), _stages, order=30),
         Chapter("consent", _("Consent"), frozenset({"leads_consentevent"}), _consent, _forget_proofs, order=70),
         Chapter(
@@ -100,6 +102,12 @@ def _activities(person: Person) -> Iterable[Row]:
 def _forget_personal_assets(person: Person, now: datetime) -> None:
     """Activities go with the contact; what they were about may hold a name, as the subject of a mail does."""
     queries.forget_assets_of(person.contact_id)
+
+
+def _browsers(person: Person) -> Iterable[Row]:
+    """They go with the contact: the browser is nobody's then. Its pages are activities."""
+    rows = Visitor.objects.filter(contact=person.contact_id).order_by("first_at", "id")
+    return rows.values("id", "first_at", "last_at", "joined_at", "joined_by")
 
 
 def _stages(person: Person) -> Iterable[Row]:

@@ -455,7 +455,10 @@ TIMELINE_OF_FACTS = {
         FROM leads_activity activity
         JOIN leads_activitykind kind ON kind.id = activity.kind_id
         LEFT JOIN leads_asset asset ON asset.id = activity.asset_id
-        WHERE activity.contact_id = %(contact)s AND activity.occurred_at < %(before)s
+        WHERE activity.contact_id = %(contact)s AND activity.occurred_at < %(before)s AND NOT EXISTS (
+            SELECT FROM unnest(%(kinds)s::text[], %(sources)s::text[]) elsewhere (kind, source)
+            WHERE elsewhere.kind = kind.slug AND starts_with(asset.source, elsewhere.source)
+        )
         ORDER BY activity.occurred_at DESC LIMIT %(limit)s
     """,
     "stages": """
@@ -509,9 +512,18 @@ class FactEvent:
 
 
 def timeline_of_facts(
-    contact_id: int, *, before: datetime | None, limit: int, zone: str, categories: Collection[str]
+    contact_id: int,
+    *,
+    before: datetime | None,
+    limit: int,
+    zone: str,
+    categories: Collection[str],
+    elsewhere: Sequence[tuple[str, str]] = (),
 ) -> list[FactEvent]:
-    """The newest facts of these categories strictly before the moment, newest first. One statement, each category by its index."""
+    """The newest facts of these categories strictly before the moment, newest first. One statement, each category by its index.
+
+    Left out are activities that are told `elsewhere`: (kind, beginning of their source).
+    """
     parts = " UNION ALL ".join(f"({sql})" for key, sql in TIMELINE_OF_FACTS.items() if key in categories)
     if not parts:
         return []
@@ -521,7 +533,14 @@ def timeline_of_facts(
             SELECT * FROM ({parts}) event (at, category, what, title, first, second, third, detail)
             ORDER BY at DESC LIMIT %(limit)s
             """,
-            {"contact": contact_id, "before": before or "infinity", "limit": limit, "zone": zone},
+            {
+                "contact": contact_id,
+                "before": before or "infinity",
+                "limit": limit,
+                "zone": zone,
+                "kinds": [kind for kind, _source in elsewhere],
+                "sources": [source for _kind, source in elsewhere],
+            },
         )
         rows = cursor.fetchall()
     return [FactEvent(*_with_detail(row)) for row in rows]

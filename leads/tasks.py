@@ -7,6 +7,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
+from leads import visitors
 from leads.importing import jobs
 
 log = logging.getLogger(__name__)
@@ -19,3 +20,12 @@ def run_due_imports() -> int:
     if count:
         log.info("imports", extra={"jobs": count})
     return count
+
+
+@shared_task(name="leads.forget_visitors")
+def forget_visitors() -> int:
+    """Each hour: visitors and pages that were kept long enough; safe to run twice, late or never. Rows that went."""
+    gone = visitors.forget(timezone.now())
+    if gone:
+        log.info("visitors forgotten", extra={"rows": gone})
+    return gone

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from leads import queries
 from leads.lifecycle import STAGES
 from leads.models import ConsentEvent
-from leads.panels import TimelineEvent, TimelineSource, register_timeline
+from leads.panels import TimelineEvent, TimelineSource, register_timeline, timeline_sources
 
 ICONS = {
     "page_view": "eye",
@@ -81,7 +81,12 @@ def _everything(contact_id: int, before: datetime | None, limit: int) -> Sequenc
 
 def _fetch(contact_id: int, before: datetime | None, limit: int, categories: list[str]) -> list[TimelineEvent]:
     rows = queries.timeline_of_facts(
-        contact_id, before=before, limit=limit, zone=timezone.get_current_timezone_name(), categories=categories
+        contact_id,
+        before=before,
+        limit=limit,
+        zone=timezone.get_current_timezone_name(),
+        categories=categories,
+        elsewhere=[told for source in timeline_sources() for told in source.replaces],
     )
     words = {"activities": _activity, "stages": _stage, "deals": _deal, "consent": _consent, "record": _record}
     return [words[row.category](row) for row in rows]

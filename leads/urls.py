@@ -2,7 +2,15 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from leads import views, views_consent, views_merging, views_requests, views_settings, views_vocabulary
+from leads import (
+    views,
+    views_consent,
+    views_merging,
+    views_requests,
+    views_settings,
+    views_vocabulary,
+    views_website,
+)
 
 app_name = "leads"
 
@@ -55,5 +63,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/requests/", views_requests.request_list, name="request-list"),
     path("settings/requests/<int:pk>/", views_requests.request_detail, name="request-detail"),
     path("settings/requests/<int:pk>/file/", views_requests.request_file, name="request-file"),
+    path("settings/website/", views_website.website_edit, name="website-edit"),
     path("settings/audit/", views_settings.audit_list, name="audit-list"),
 ]

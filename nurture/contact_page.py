@@ -57,7 +57,8 @@ def register() -> None:
     register_panel(
         Panel("programs", gettext_lazy("Programs"), "nurture/_program_panel.html", _panel, order=50, is_later=True)
     )
-    register_timeline(TimelineSource("mails", gettext_lazy("Mails"), _mails, order=50))
+    told = (("email_sent", "template:"),)  # as sending records them: the mail itself leads to its page
+    register_timeline(TimelineSource("mails", gettext_lazy("Mails"), _mails, order=50, replaces=told))
     register_timeline(TimelineSource("programs", gettext_lazy("Programs"), _steps, order=60))
     register_filter(ListFilter("program", gettext_lazy("Program"), _choices, _in_program, order=50))
 

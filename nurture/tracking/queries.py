@@ -63,8 +63,17 @@ def _document(value: Any) -> dict[str, str] | None:
 # --- Hits -----------------------------------------------------------------------------------------------------------------------
 
 
-def note_hit(sending_id: int, place: int, *, url: str, source: str, agent: str, suspicion: str, at: datetime) -> bool:
-    """Keep one request; whether there is such a mail that left with marks in it, and its reader did not say no since. One statement."""
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A request that was kept. `told`: the websites that may hear whose it was, none unless the settings say so."""
+
+    told: tuple[str, ...] = ()
+
+
+def note_hit(
+    sending_id: int, place: int, *, url: str, source: str, agent: str, suspicion: str, at: datetime
+) -> Noted | None:
+    """Keep one request; None where there is no such mail that left with marks in it, or its reader said no since. One statement."""
     with prepared_cursor() as cursor:
         cursor.execute(
             """
@@ -73,10 +82,12 @@ def note_hit(sending_id: int, place: int, *, url: str, source: str, agent: str, 
             WHERE id = %s AND is_tracked AND state IN ('sending', 'sent', 'uncertain', 'bounced') AND html <> '' AND NOT EXISTS (
                 SELECT FROM leads_mailpreference WHERE address_hash = leads_address_hash(s.address) AND tracking = 'no'
             )
+            RETURNING (SELECT sites FROM leads_website WHERE id = 1 AND is_on AND joins_clicks)
             """,
             [place, at, url, source, agent, suspicion, sending_id],
         )
-        return bool(cursor.rowcount)
+        row = cursor.fetchone()
+        return Noted(tuple(row[0] or ())) if row else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from leads import consent, data_requests
+from leads import consent, data_requests, visitors
 from leads.addresses import masked
 from leads.models import DataRequest, MailPreference, Purpose
 from leads.workspace import workspace
@@ -170,7 +170,7 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
         return _stale(request)
     is_done = request.method == "POST"
     if is_done:
-        consent.confirm(asked, now=now, proof=_proof(request))
+        visitors.confirm(asked, now=now, proof=_proof(request))
     context = {
         "is_done": is_done,
         "purposes": Purpose.objects.filter(slug__in=asked.purposes, archived_at=None),

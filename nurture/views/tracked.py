@@ -12,11 +12,12 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from leads import visitors
 from leads.addresses import keyed_hash
 from leads.workspace import workspace
 from nurture import access
 from nurture.models import Sending
-from nurture.tracking import links, queries, scanners
+from nurture.tracking import links, proofs, queries, scanners
 from nurture.tracking.codes import PIXEL, TRAP, Place, opened
 
 _GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -52,7 +53,10 @@ def follow(request: HttpRequest, code: str) -> HttpResponse:
     target = _target(place)
     if not target:
         return _nowhere(request)
-    _note(request, place, code, url=links.without_values(target), now=timezone.now())
+    now = timezone.now()
+    told = _note(request, place, code, url=links.without_values(target), now=now)
+    if visitors.is_ours(target, told):  # the script there hears whose mail it was
+        target = proofs.with_proof(target, proofs.sealed(place.sending_id, now=now))
     return _quiet(HttpResponseRedirect(target))
 
 
@@ -63,23 +67,27 @@ def _target(place: Place) -> str:
     return target if links.is_web_address(target) and not links.is_ours(target) else ""
 
 
-def _note(request: HttpRequest, place: Place, code: str, *, url: str, now: datetime) -> None:
-    """Keep the request for judgement; not for a browser that says no, nor more often than tells anything."""
+def _note(request: HttpRequest, place: Place, code: str, *, url: str, now: datetime) -> tuple[str, ...]:
+    """Keep the request for judgement; not for a browser that says no, nor more often than tells anything.
+
+    The websites that may hear whose request it was: none where it may be a machine's.
+    """
     if scanners.wants_not_to_be_noted(request):
-        return
+        return ()
     if access.asks_too_often(request, "noted", MOST_NOTED) or access.is_over(f"hit:{code}", MOST_OF_ONE):
-        return
+        return ()
     agent = request.headers.get("User-Agent", "")
-    queries.note_hit(
+    suspicion = scanners.suspicion(request, is_pixel=place.number == PIXEL) or ("trap" if place.number == TRAP else "")
+    noted = queries.note_hit(
         place.sending_id,
         place.number,
         url=url,
         source=keyed_hash(f"{access.client_address(request)} {agent}"),
         agent="".join(char for char in agent if char.isprintable())[:200],
-        suspicion=scanners.suspicion(request, is_pixel=place.number == PIXEL)
-        or ("trap" if place.number == TRAP else ""),
+        suspicion=suspicion,
         at=now,
     )
+    return () if suspicion or noted is None else noted.told
 
 
 def _nowhere(request: HttpRequest) -> HttpResponse:
