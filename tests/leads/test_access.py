@@ -116,6 +116,7 @@ PAGES: dict[str, dict[str, int]] = {
     "leads:purpose-list": CONFIGURE,
     "leads:purpose-new": CONFIGURE,
     "leads:suppression-list": CONFIGURE,
+    "leads:website-edit": CONFIGURE,
     "leads:suppression-export": CONFIGURE,
     "leads:contact-request": CONFIGURE,
     "leads:request-list": CONFIGURE,

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from leads import panels
 from leads.actions import withdraw_consent
 from leads.addresses import address_hash
 from leads.models import Activity, ConsentEvent, Contact, Signal, Suppression
@@ -24,7 +25,7 @@ from nurture.message import Message
 from nurture.models import Sending, TrackingDefaults
 from nurture.smtp import Answer, Connection, Server
 from nurture.turn import take_in
-from tests.makers import NOW, make_contact, make_user
+from tests.makers import NOW, make_activity, make_contact, make_user
 from tests.nurture.makers import (
     mail,
     make_people,
@@ -535,3 +536,13 @@ def test_nothing_due_costs_two_statements() -> None:
     with CaptureQueriesContext(connection) as captured:
         sending.send_due(NOW)
     assert len(captured) == 2
+
+
+def test_the_timeline_tells_a_mail_once() -> None:
+    ada = make_contact("ada@example.test", created_at=NOW - timedelta(days=9))
+    make_activity(ada, "email_sent", subject="By another system", source="newsletter", at=NOW - timedelta(days=1))
+    queue(ada, subject="Hello")
+    sending.send_due(NOW)
+    page = panels.timeline(ada.pk, before=None, limit=50)
+    told = [str(event.title) for event in page.events if event.category in ("mails", "activities")]
+    assert told == ["Mail “Hello” sent", "E-mail sent: By another system"]
