@@ -484,10 +484,11 @@ def save_template(
     has_own_text: bool = False,
     text: str = "",
     blocks: list[dict[str, Any]] | None = None,
+    translations: list[dict[str, Any]] | None = None,
     version: int | None = None,
     slug: str = "",
 ) -> Template:
-    """Store a template; `version` is the one the editor started from, no `blocks` leave those there are. Raises EditedMeanwhile."""
+    """Store a template; `version` is the one the editor started from, no `blocks` and `translations` leave those there are. Raises EditedMeanwhile."""
     values: dict[str, Any] = {
         "sender_name": sender_name,
         "reply_to": reply_to,
@@ -495,6 +496,7 @@ def save_template(
         "has_own_text": has_own_text,
         "text": text if has_own_text else "",
         **({} if blocks is None else {"blocks": blocks}),
+        **({} if translations is None else {"translations": translations}),
         "name": name,
         "subject": subject,
         "preheader": preheader,
@@ -550,14 +552,17 @@ def programs_using_template(template: Template) -> list[Program]:
     return sorted(found.values(), key=lambda program: program.name)
 
 
-def send_test(template: Template, *, to: str, contact: Contact | None, actor: User, now: datetime) -> Sending:
-    """Queue the template for a colleague's own eyes, filled as for the contact."""
+def send_test(
+    template: Template, *, to: str, contact: Contact | None, actor: User, now: datetime, language: str = ""
+) -> Sending:
+    """Queue the template for a colleague's own eyes, filled as for the contact, in the contact's language unless one is named."""
     with transaction.atomic():
         sending = Sending.objects.create(
             key=f"test:{uuid.uuid4()}",
             contact=contact,
             template=template,
             purpose=template.purpose,
+            language=language,
             address=to,
             is_operational=True,
             is_test=True,

@@ -78,7 +78,12 @@ def shown(blocks: Iterable[Block], contact_ids: Sequence[int], *, at: datetime) 
 
 def definitions() -> Iterator[Definition]:
     """Templates in use that ask by a block: what they name cannot go. One statement."""
-    for template in Template.objects.filter(archived_at=None).exclude(blocks=[]).order_by("name").defer("body"):
+    for template in (
+        Template.objects.filter(archived_at=None)
+        .exclude(blocks=[])
+        .order_by("name")
+        .defer("body", "text", "translations")
+    ):
         reads = frozenset(read for block in template.blocks for read in reads_of(block["conditions"]))
         url = reverse("nurture:template-edit", args=[template.slug])
         yield Definition(f"template:{template.slug}", template.name, _("e-mail"), url, reads)

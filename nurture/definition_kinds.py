@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from leads.models import Purpose
 from leads.text import fold
-from nurture import around, languages, tree
+from nurture import around, languages, translations, tree
 from nurture import blocks as template_blocks
 from nurture.actions import (
     NurtureRefused,
@@ -53,6 +53,7 @@ def export_templates(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
         )
         document |= without_empty({"blocks": row.blocks})
         document |= {"text": row.text} if row.has_own_text else {}
+        document |= without_empty({"translations": [_translation(one) for one in row.translations]})
         document |= {"purpose": row.purpose} if row.purpose != Purpose.ALL else {}
         document |= {"tracking": rules[row.pk]} if row.pk in rules else {}
         yield row.slug, document | {"format": row.format, "body": row.body}
@@ -63,30 +64,49 @@ def prepare_template(document: dict[str, Any], now: datetime) -> None:
         document,
         required={"slug": str, "name": str, "subject": str, "body": str},
         optional=dict.fromkeys(("preheader", "format", "purpose", "sender_name", "reply_to", "language", "text"), str)
-        | {"blocks": list, "tracking": dict},
+        | {"blocks": list, "translations": list, "tracking": dict},
     )
     tracking.check(document.get("tracking"))
     demand_choice(document, "purpose", Purpose.objects.values_list("slug", flat=True))
     demand_choice(document, "format", Template.Format.values)
     demand_choice(document, "language", [tag for tag, _name in languages.choices()])
     slug = slug_of(document)
-    try:
-        compile_source(
-            document.get("format") or Template.Format.MJML,
-            document["subject"],
-            document.get("preheader") or "",
-            document["body"],
-            sender_name=document.get("sender_name") or "",
-            reply_to=document.get("reply_to") or "",
-            language=document.get("language") or "",
-            text=document.get("text"),
-            blocks=_block_names(document),
-        )
-    except BadTemplate as error:
-        raise BadDefinition("body", str(error)) from error
+    _demand_mail(document, document, "body")
+    for place, translation in enumerate(_translations(document)):
+        _demand_mail(document, translation, f"translations[{place}].body")
     Template.objects.get_or_create(
         slug=slug, defaults={"name": document["name"], "subject": "", "body": "", "version": 0, "created_at": now}
     )
+
+
+def _translation(row: dict[str, Any]) -> dict[str, Any]:
+    words = {"language": row["language"], "subject": row["subject"]} | without_empty({"preheader": row["preheader"]})
+    return words | ({} if row["text"] is None else {"text": row["text"]}) | {"body": row["body"]}
+
+
+def _translations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    try:
+        return translations.check(document.get("translations") or [])
+    except ValueError as error:
+        raise BadDefinition("translations", str(error)) from error
+
+
+def _demand_mail(document: dict[str, Any], words: dict[str, Any], path: str) -> None:
+    """Refuses words, its own or those of a translation, that cannot become a mail."""
+    try:
+        compile_source(
+            document.get("format") or Template.Format.MJML,
+            words["subject"],
+            words.get("preheader") or "",
+            words["body"],
+            sender_name=document.get("sender_name") or "",
+            reply_to=document.get("reply_to") or "",
+            language=words.get("language") or "",
+            text=words.get("text"),
+            blocks=_block_names(document),
+        )
+    except BadTemplate as error:
+        raise BadDefinition(path, str(error)) from error
 
 
 def _block_names(document: dict[str, Any]) -> frozenset[str]:
@@ -116,6 +136,7 @@ def apply_template(document: dict[str, Any], actor: User | None, now: datetime) 
         "has_own_text": document.get("text") is not None,
         "text": document.get("text") or "",
         "blocks": _blocks(document),
+        "translations": _translations(document),
     }
     if any(getattr(row, key) != value for key, value in wanted.items()):
         save_template(row, **wanted, actor=actor, now=now)

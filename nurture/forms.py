@@ -11,9 +11,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from leads.models import Purpose
-from nurture import languages, moving
+from nurture import languages, moving, translations
 from nurture.models import ProgramVersion, Template
-from nurture.rendering import BadTemplate, compile_source
+from nurture.rendering import BadTemplate, compile_source, compiled
 from segments.builder import ConditionsField
 from segments.models import Segment
 
@@ -162,6 +162,54 @@ class BlockForm(forms.Form):
     conditions = ConditionsField(label=gettext_lazy("Shown to people for whom"))
 
 
+class TranslationForm(forms.Form):
+    """The words of a template in another language; refused when they cannot become a mail."""
+
+    subject = forms.CharField(
+        label=gettext_lazy("Subject"), max_length=500, widget=forms.TextInput(attrs={"dir": "auto"})
+    )
+    preheader = forms.CharField(
+        label=gettext_lazy("Preheader"), max_length=300, required=False, widget=forms.TextInput(attrs={"dir": "auto"})
+    )
+    body = forms.CharField(
+        label=gettext_lazy("Body"),
+        widget=forms.Textarea(attrs={"rows": 24, "spellcheck": "false", "class": "font-monospace", "wrap": "off"}),
+    )
+    has_own_text = forms.BooleanField(label=gettext_lazy("Write the text part by hand"), required=False)
+    text = forms.CharField(
+        label=gettext_lazy("Text part"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 10, "dir": "auto", "class": "font-monospace"}),
+    )
+
+    def __init__(self, *args: Any, template: Template, language: str, **kwargs: Any) -> None:
+        self.template, self.language = template, language
+        row = translations.of(template, language)
+        given = dict(row) if row else {name: getattr(template, name) for name in ("subject", "preheader", "body")}
+        kwargs["initial"] = given | {"has_own_text": bool(row) and given["text"] is not None}
+        super().__init__(*args, **kwargs)
+
+    def words(self) -> dict[str, Any]:
+        """As writing.set_translation takes them."""
+        cleaned = self.cleaned_data
+        text = cleaned["text"] if cleaned["has_own_text"] else None
+        return {"text": text} | {name: cleaned[name] for name in ("subject", "preheader", "body")}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors:
+            row = {"language": self.language, **self.words()}
+            try:
+                compiled(Template(**_but_words(self.template), translations=[row]), self.language)
+            except BadTemplate as error:
+                raise ValidationError(str(error), code="template") from error
+        return cleaned
+
+
+def _but_words(template: Template) -> dict[str, Any]:
+    return {name: getattr(template, name) for name in ("format", "sender_name", "reply_to", "blocks")}
+
+
 class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """A template; refused when it cannot become a mail."""
 
@@ -183,7 +231,9 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
             *("has_own_text", "text"),
         )
         widgets = {
-            "text": forms.Textarea(attrs={"rows": 10, "spellcheck": "true", "class": "font-monospace"}),
+            "text": forms.Textarea(attrs={"rows": 10, "dir": "auto", "class": "font-monospace"}),
+            "subject": forms.TextInput(attrs={"dir": "auto"}),
+            "preheader": forms.TextInput(attrs={"dir": "auto"}),
             "body": forms.Textarea(attrs={"rows": 24, "spellcheck": "false", "class": "font-monospace", "wrap": "off"}),
             "format": forms.RadioSelect,
         }
@@ -198,6 +248,12 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
         rows = Purpose.objects.filter(archived_at=None)
         field.choices = [(row.slug, f"{row.name} ({row.get_basis_display()})") for row in rows]  # type: ignore[attr-defined]
         field.help_text = _("Only people whose consent covers it get the mail; unsubscribing leaves this purpose.")
+
+    def clean_language(self) -> str:
+        language: str = self.cleaned_data["language"]
+        if translations.of(self.instance, language):
+            raise ValidationError(_("There is a translation into this language: remove that first."), code="translated")
+        return language
 
     def clean_purpose(self) -> str:
         return self.cleaned_data["purpose"] or Purpose.ALL

@@ -39,6 +39,7 @@ class Envelope:
     inbound: str = (
         ""  # where bounces go and where mail leads that wants to leave; empty: to the sender, and by link only
     )
+    language: str = ""  # that it is written in, where anybody said
     is_automatic: bool = False  # nobody wrote it: no out-of-office answer, please (RFC 3834)
 
 
@@ -94,6 +95,8 @@ def build(mail: Mail, envelope: Envelope, *, at: datetime) -> Message:
     if envelope.unsubscribe_url:
         readable.append(("List-Unsubscribe", ", ".join(_ways_out(envelope))))
         readable.append(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
+    if envelope.language:
+        readable.append(("Content-Language", envelope.language))
     readable += _about(envelope, sender)
     boundary = f"=_{envelope.token.hex}"
     wire = [*readable, ("MIME-Version", "1.0"), ("Content-Type", f'multipart/alternative; boundary="{boundary}"')]

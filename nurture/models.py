@@ -81,6 +81,12 @@ class Template(models.Model):
             "What it is written in: for screen readers, the direction of writing, and the words of the links at its foot."
         ),
     )
+    translations = models.JSONField(
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="The same mail in other languages: language, subject, preheader, body, text; see nurture/translations.py.",
+    )
     blocks = models.JSONField(
         default=list,
         db_default=[],
@@ -638,6 +644,13 @@ class Sending(models.Model):
     headers = models.JSONField(default=list, blank=True, help_text="Name and value of each header as sent, in order.")
     why_not = models.CharField(
         max_length=300, blank=True, default="", help_text="Why it was not sent, why it waits, or the server's words."
+    )
+    language = models.CharField(
+        max_length=35,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="That it was written in; of a test: that it shall be written in. Empty: the template's own.",
     )
     is_tracked = models.BooleanField(
         default=False, db_default=False, help_text="Its links lead by us and it holds a pixel; `html` has neither."

@@ -6,13 +6,13 @@ Kept with the template when it is saved, so that programs which send it tell of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from nurture import link_rules, subject_rules, unresolved
+from nurture import languages, link_rules, subject_rules, translations, unresolved
 from nurture.models import Template
 from nurture.rendering import BadTemplate, compiled, unknown_placeholders
 
@@ -23,7 +23,7 @@ else:
 
 HEAVY = 100_000  # bytes; past that Gmail cuts a mail off
 MOST = 5  # of a kind that are told; who mends those sees the next
-EDITION = 1  # of these rules: what an older one found is read anew
+EDITION = 2  # of these rules: what an older one found is read anew
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Finding:
 
     sort: str
     about: Mapping[str, str] = field(default_factory=dict)
+    language: str = ""  # of the translation; empty: the template's own words
 
     @property
     def blocks(self) -> bool:
@@ -67,13 +68,22 @@ class Finding:
         about = dict(self.about)
         if self.sort == "spammy":
             about["rule"] = str(next(rule.words for rule in subject_rules.RULES if rule.key == about["rule"]))
-        return str(SORTS[self.sort].words) % about
+        words = str(SORTS[self.sort].words) % about
+        return f"{languages.name_of(self.language)}: {words}" if self.language else words
 
 
 def read(template: Template) -> list[Finding]:
-    """What cannot work first. No statement."""
-    found = list(_read(template))
+    """In all its languages, what cannot work first. No statement."""
+    found = read_alone(template)
+    for row in template.translations:
+        language = row["language"]
+        found += [replace(one, language=language) for one in _read(translations.in_language(template, language))]
     return sorted(found, key=lambda finding: not finding.blocks)
+
+
+def read_alone(template: Template) -> list[Finding]:
+    """Its own words only."""
+    return sorted(_read(template), key=lambda finding: not finding.blocks)
 
 
 def _read(template: Template) -> Iterator[Finding]:
@@ -110,15 +120,18 @@ def _links(html: str) -> Iterator[Finding]:
 
 def document(template: Template) -> dict[str, Any]:
     """The findings as a template keeps them."""
-    return {"edition": EDITION, "found": [[finding.sort, dict(finding.about)] for finding in read(template)]}
+    return {"edition": EDITION, "found": [[one.sort, dict(one.about), one.language] for one in read(template)]}
+
+
+def is_kept(template: Template) -> bool:
+    return isinstance(template.findings, dict) and template.findings.get("edition") == EDITION
 
 
 def kept(template: Template) -> list[Finding]:
     """What was found when it was saved; read anew where nothing fitting is kept. No statement if its words are loaded."""
-    stored = template.findings
-    if not isinstance(stored, dict) or stored.get("edition") != EDITION:
+    if template.findings is None or not is_kept(template):
         return read(template)
-    return [Finding(sort, about) for sort, about in stored["found"] if sort in SORTS]
+    return [Finding(*row) for row in template.findings["found"] if row[0] in SORTS]
 
 
 def no_postal_address() -> str:

@@ -120,6 +120,7 @@ class Written:
     headers: list[tuple[str, str]]
     opens_at: datetime | None = None
     is_tracked: bool = False
+    language: str = ""
 
 
 def decided(*, written: str, mine: str) -> str:
@@ -200,7 +201,8 @@ def decided(*, written: str, mine: str) -> str:
 
 _WRITTEN = """
     SELECT * FROM json_to_recordset(%(mails)s::json)
-        row (id bigint, message_id text, subject text, html text, text text, headers json, opens_at timestamptz, is_tracked boolean)
+        row (id bigint, message_id text, subject text, html text, text text, headers json, opens_at timestamptz, is_tracked boolean,
+            language text)
 """
 _CLAIM = f"""
     {decided(written=_WRITTEN, mine="s.state = 'queued' AND s.lease_until = %(reserved)s")}
@@ -212,7 +214,7 @@ _CLAIM = f"""
         claimed_at = CASE f.state WHEN 'sending' THEN %(now)s::timestamptz END,
         tries = s.tries + CASE f.state WHEN 'sending' THEN 1 ELSE 0 END,
         carrier = %(carrier)s, message_id = w.message_id, subject = w.subject, html = w.html, text = w.text,
-        headers = w.headers::jsonb, is_tracked = w.is_tracked
+        headers = w.headers::jsonb, is_tracked = w.is_tracked, language = w.language
     FROM final f JOIN written w USING (id) WHERE s.id = f.id
     RETURNING s.id, s.state
 """

@@ -19,6 +19,19 @@ class Touched:
     at: datetime
 
 
+def languages_in_use() -> list[str]:
+    """That templates in use are written in. One statement over them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT language FROM nurture_template WHERE archived_at IS NULL AND language <> ''
+            UNION SELECT row ->> 'language' FROM nurture_template, jsonb_array_elements(translations) row WHERE archived_at IS NULL
+            ORDER BY 1
+            """
+        )
+        return [language for (language,) in cursor.fetchall()]
+
+
 def last_touched(contact_ids: Collection[int], kinds: Collection[str], *, at: datetime) -> Mapping[int, list[Touched]]:
     """contact -> the last activity of each kind by then. One statement: the signal says when, the index of the person's activities finds it.
 

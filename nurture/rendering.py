@@ -15,7 +15,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from liquid import BoundTemplate
 
-from nurture import assembly, languages, sandbox
+from nurture import assembly, languages, sandbox, translations
 from nurture.mail_text import tidy, to_text
 from nurture.models import Template
 from nurture.placeholders import BEYOND, CONFIRM, PREFERENCES, ROOTS, UNSUBSCRIBE
@@ -70,8 +70,9 @@ class Compiled:
         )
 
 
-def compiled(template: Template) -> Compiled:
-    """Raises BadTemplate."""
+def compiled(template: Template, language: str = "") -> Compiled:
+    """Its words in a language that it is translated into, else in its own. Raises BadTemplate."""
+    template = translations.in_language(template, language)
     return compile_source(
         template.format,
         template.subject,
@@ -85,7 +86,7 @@ def compiled(template: Template) -> Compiled:
     )
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=512)
 def compile_source(
     format: str,
     subject: str,

@@ -38,7 +38,7 @@ from leads.consent import preference_token
 from leads.models import Suppression, Workspace
 from leads.suppression import suppress as suppress_address
 from leads.workspace import workspace
-from nurture import confirmations, journal, queries_sending, window
+from nurture import confirmations, journal, queries_sending, translations, window
 from nurture.message import BadAddress, Envelope, Message, ascii_address, build
 from nurture.models import Sending
 from nurture.placeholders import context_for
@@ -304,8 +304,9 @@ def write(
     readers: Readers | None = None,
 ) -> tuple[Message, queries_sending.Written]:
     """The mail of one sending, as bytes and as it is stored. Raises BadTemplate or BadAddress. One statement without its plan."""
-    template = compiled(sending.template)
     plan = plan or tracking.plans([sending]).get(sending.pk, tracking.UNTOUCHED)
+    language = language_of(sending, plan.language)
+    template = compiled(sending.template, language)
     link = unsubscribe_url(sending)
     context = context_for(
         sending.contact,
@@ -332,6 +333,7 @@ def write(
         list_name="" if sending.is_operational else sending.purpose,
         campaign=sending.template.slug,
         is_automatic=sending.is_operational and not sending.is_test,
+        language=language or sending.template.language,
     )
     message = build(plan.leading_by_us(mail, template.hosts), envelope, at=at)
     stored = queries_sending.Written(
@@ -343,8 +345,16 @@ def write(
         message.headers,
         None if sending.is_operational else window.opens_at(home, sending.contact, at),
         plan.is_on,
+        language or sending.template.language,
     )
     return message, stored
+
+
+def language_of(sending: Sending, wish: str) -> str:
+    """That the mail is written in; empty: its template's own. What its reader asked for comes before what we know of them."""
+    if sending.is_test and sending.language in translations.tags(sending.template):
+        return sending.language
+    return translations.chosen(sending.template, wish, sending.contact.language if sending.contact else "")
 
 
 def answers_to(mail: Mail, home: Workspace) -> str:

@@ -14,6 +14,7 @@ from liquid.builtin.tags.assign_tag import AssignNode
 from liquid.expression import Expression
 
 from leads.models import Company, Contact, Owner, Signal
+from nurture import languages
 from nurture.placeholders import COMPANY_FIELDS, CONTACT_FIELDS, CONTENT
 from nurture.rendering import Compiled
 from scoring.models import Score
@@ -80,6 +81,19 @@ def count(paths: Sequence[str], people: QuerySet[Contact]) -> Counts:
         row["people"],
         {path: row[f"lacking_{number}"] for number, path in enumerate(paths) if f"lacking_{number}" in row},
     )
+
+
+MOST_LANGUAGES = 8
+
+
+def readers_of_others(tags: Sequence[str], people: QuerySet[Contact]) -> list[tuple[str, int]]:
+    """Languages, by name, that people read and none of the tags serves, with how many read it; the most first. One statement."""
+    found: dict[str, int] = {}
+    for words, number in people.exclude(language="").order_by().values_list("language").annotate(number=Count("pk")):
+        if (tag := languages.tag_of(words)) and not languages.chosen(tags, tag):
+            name = languages.name_of(tag)
+            found[name] = found.get(name, 0) + number
+    return sorted(found.items(), key=lambda row: (-row[1], row[0]))[:MOST_LANGUAGES]
 
 
 def _lacks(path: str) -> Q | None:

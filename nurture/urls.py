@@ -16,6 +16,7 @@ from nurture.views import (
     steps,
     templates,
     tracking,
+    translations,
     triggers,
     webhooks,
     work,
@@ -50,6 +51,11 @@ urlpatterns = [
     path("templates/<slug:slug>/blocks/<slug:key>/", templates.block_edit, name="block-edit"),
     path("templates/<slug:slug>/blocks/<slug:key>/delete/", templates.block_delete, name="block-delete"),
     path("templates/<slug:slug>/again/", templates.template_again, name="template-again"),
+    path("templates/<slug:slug>/languages/", translations.language_new, name="language-new"),
+    path("templates/<slug:slug>/languages/<slug:language>/", translations.language_edit, name="language-edit"),
+    path(
+        "templates/<slug:slug>/languages/<slug:language>/delete/", translations.language_delete, name="language-delete"
+    ),
     path("templates/<slug:slug>/lacking/", previews.template_lacking, name="template-lacking"),
     path("templates/<slug:slug>/test/", previews.template_test, name="template-test"),
     path("templates/<slug:slug>/archive/", templates.template_archive, name="template-archive"),

@@ -21,7 +21,11 @@ def template_uses() -> dict[str, list[Definition]]:
     """Field -> the templates in use that name it. One statement that reads their texts."""
     found: dict[str, list[Definition]] = {}
     for template in Template.objects.filter(archived_at=None).order_by("name"):
-        reads = fields_named(" ".join((template.subject, template.preheader, template.body)))
+        words = [template.subject, template.preheader, template.body, template.text]
+        words += [
+            str(row[part] or "") for row in template.translations for part in ("subject", "preheader", "body", "text")
+        ]
+        reads = fields_named(" ".join(words))
         url = reverse("nurture:template-edit", args=[template.slug])
         use = Definition(f"template:{template.slug}", template.name, _("e-mail"), url, reads)
         for key in (*reads, key_of_purpose(template.purpose)):

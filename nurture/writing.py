@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from leads.actions import audit
-from nurture import blocks, proofreading
+from nurture import blocks, proofreading, translations
 from nurture.actions import EditedMeanwhile, NurtureRefused
 from nurture.models import Sending, Template
 from nurture.rendering import compiled
@@ -38,12 +38,51 @@ def remove_block(template: Template, *, key: str, version: int, actor: User | No
     """Refused while the words name it."""
     with transaction.atomic():
         row = _mine(template, version)
-        if key in compiled(row).blocks:
+        if any(key in compiled(row, language).blocks for language in ["", *translations.tags(row)]):
             raise NurtureRefused(
                 _("The words of the mail name the block “%(key)s”: take it out there first.") % {"key": key}
             )
         row.blocks = [block for block in row.blocks if block["key"] != key]
         return _saved(row, "removed the block of", {"block": key}, actor, now)
+
+
+# --- Other languages ------------------------------------------------------------------------------------------------------
+
+
+def set_translation(
+    template: Template,
+    *,
+    language: str,
+    subject: str,
+    preheader: str,
+    body: str,
+    text: str | None,
+    version: int,
+    actor: User | None,
+    now: datetime,
+) -> Template:
+    """The same mail in another language, new or changed; no `text`: it is made from the body. Raises NurtureRefused."""
+    with transaction.atomic():
+        row = _mine(template, version)
+        if language == row.language:
+            raise NurtureRefused(_("That is the template's own language."))
+        others = [one for one in row.translations if one["language"] != language]
+        fresh = {"language": language, "subject": subject, "preheader": preheader, "body": body, "text": text}
+        try:
+            row.translations = translations.check([*others, fresh])
+        except ValueError as error:
+            raise NurtureRefused(str(error)) from error
+        return _saved(row, "translated", {"language": language}, actor, now)
+
+
+def remove_translation(
+    template: Template, *, language: str, version: int, actor: User | None, now: datetime
+) -> Template:
+    """Its readers get the next one of their chain from then on."""
+    with transaction.atomic():
+        row = _mine(template, version)
+        row.translations = [one for one in row.translations if one["language"] != language]
+        return _saved(row, "removed a translation of", {"language": language}, actor, now)
 
 
 def _key(block: dict[str, Any]) -> str:

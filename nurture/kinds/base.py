@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.auth.models import User
-from django.db.models import Case, F, Subquery, TextField, Value, When
+from django.db.models import Q, Subquery
 from django.utils.translation import gettext as _
 
 from leads.models import CustomField, Owner, Stage, Workspace
@@ -79,20 +79,22 @@ class Names:
 
     @cached_property
     def templates(self) -> dict[str, Template]:
-        """Without their bodies, but for those that nobody has read since these rules hold."""
+        """Without their words."""
         home = Workspace.objects.filter(pk=1).values("postal_address")[:1]
-        is_read = When(findings__edition=proofreading.EDITION, then=Value(""))
-        rows = Template.objects.filter(archived_at=None).defer("body")
-        rows = rows.annotate(
-            home_address=Subquery(home), unread_body=Case(is_read, default=F("body"), output_field=TextField())
-        )
-        return {row.slug: row for row in rows}
+        rows = Template.objects.filter(archived_at=None).annotate(home_address=Subquery(home))
+        return {row.slug: row for row in rows.defer("body", "text", "translations")}
+
+    @cached_property
+    def _unread_templates(self) -> dict[str, Template]:
+        """Those that nobody has read since these rules hold, with their words."""
+        unread = Q(findings=None) | ~Q(findings__edition=proofreading.EDITION)
+        return {row.slug: row for row in Template.objects.filter(unread, archived_at=None)}
 
     def findings(self, slug: str) -> list[proofreading.Finding]:
         """What is wrong or doubtful about a template's words."""
         template = self.templates[slug]
-        if unread := template.unread_body:  # type: ignore[attr-defined]  # annotated above
-            template.body = unread
+        if not proofreading.is_kept(template):
+            template = self._unread_templates.get(slug, template)
         return proofreading.kept(template)
 
     @property

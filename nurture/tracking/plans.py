@@ -28,6 +28,7 @@ class Plan:
     tracks_text: bool = False
     values: Mapping[str, str] = field(default_factory=dict)
     domains: Sequence[str] = ()
+    language: str = ""  # that its reader asked for on the preference page
 
     def with_values(self, mail: Mail, hosts: Collection[str]) -> Mail:
         """The mail as it is stored and shown."""
@@ -100,6 +101,7 @@ def _plan(sending: Sending, rule: queries.Rule) -> Plan:
         tracks_text=home.tracks_text,
         values={key: value for key in UTM_KEYS if (value := filled(str(utm.get(key, "")), words))},
         domains=home.utm_domains,
+        language=rule.language,
     )
 
 

@@ -25,12 +25,13 @@ class Rule:
     of_program: dict[str, str] | None
     of_template: dict[str, str] | None
     wish: str
+    language: str  # that the reader wishes
 
 
 _HOME = Columns(TrackingDefaults)
 _RULES = f"""
     SELECT s.id, coalesce(p.slug, ''), coalesce(ofp.is_off, false) OR coalesce(oft.is_off, false), ofp.utm, oft.utm,
-        coalesce(w.tracking, ''), {_HOME.of("home")}
+        coalesce(w.tracking, ''), coalesce(w.language, ''), {_HOME.of("home")}
     FROM nurture_sending s
     LEFT JOIN nurture_enrolment e ON e.id = s.enrolment_id
     LEFT JOIN nurture_program p ON p.id = e.program_id
@@ -49,9 +50,9 @@ def rules_of(sending_ids: Sequence[int]) -> dict[int, Rule]:
     home: TrackingDefaults | None = None
     with prepared_cursor() as cursor:
         cursor.execute(_RULES, [list(sending_ids)])
-        for number, program, is_off, of_program, of_template, wish, *row in cursor.fetchall():
+        for number, program, is_off, of_program, of_template, wish, language, *row in cursor.fetchall():
             home = home or (_HOME.row(row) if row[0] is not None else TrackingDefaults(pk=1))
-            found[number] = Rule(home, program, is_off, _document(of_program), _document(of_template), wish)
+            found[number] = Rule(home, program, is_off, _document(of_program), _document(of_template), wish, language)
     return found
 
 

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from leads.access import require
 from leads.workspace import workspace
-from nurture import access, actions
+from nurture import access, actions, languages
 from nurture.models import MailResponse, Sending
 from nurture.sending import SERVER_DOWN, problem_of_setup, why_words
 from nurture.smtp import configured
@@ -84,6 +84,7 @@ def sending_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "sending": sending,
         "why": why_words(sending.why_not),
+        "written_in": languages.name_of(sending.language),
         "width": request.GET.get("width", ""),
         "response": MailResponse.objects.filter(pk=sending.pk).first(),
         "clicked": sending.clicked_links.order_by("place"),

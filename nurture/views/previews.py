@@ -17,11 +17,11 @@ from leads.access import require
 from leads.figures import at_hand
 from leads.models import Contact
 from leads.workspace import workspace
-from nurture import access, actions, darkened, proofreading, unresolved
+from nurture import access, actions, darkened, languages, proofreading, translations, unresolved
 from nurture.models import Sending, Template
 from nurture.placeholders import context_for
 from nurture.readers import Readers
-from nurture.readership import readership
+from nurture.readership import Readership, readership
 from nurture.rendering import BadTemplate, compiled
 from nurture.sending import answers_to
 from nurture.views.mails import mail_response
@@ -45,18 +45,25 @@ def template_preview(request: HttpRequest) -> HttpResponse:
 def _as_written(request: HttpRequest) -> Template:
     """A template of the editor's fields, saved or not."""
     stored = Template.objects.filter(slug=request.POST.get("template", "")).first()
+    mine = stored or Template()
     return Template(
-        format=request.POST.get("format", "mjml"),
+        format=request.POST.get("format", mine.format),
         subject=request.POST.get("subject", "")[:500],
         preheader=request.POST.get("preheader", "")[:300],
         body=request.POST.get("body", ""),
         has_own_text="has_own_text" in request.POST,
         text=request.POST.get("text", ""),
-        sender_name=request.POST.get("sender_name", "")[:200],
-        reply_to=request.POST.get("reply_to", "")[:320],
+        sender_name=request.POST.get("sender_name", mine.sender_name)[:200],
+        reply_to=request.POST.get("reply_to", mine.reply_to)[:320],
         language=request.POST.get("language", "")[:10],
-        blocks=stored.blocks if stored else [],
+        translations=mine.translations,
+        blocks=mine.blocks,
     )
+
+
+def examples() -> list[Contact]:
+    """Whom the preview offers. One statement."""
+    return list(Contact.objects.exclude(email=None).order_by("-created_at", "-id")[:20])
 
 
 def example() -> Contact | None:
@@ -86,13 +93,20 @@ def preview_of(template: Template, contact: Contact | None) -> dict[str, object]
         "preview_key": key,
         "preview_contact": contact,
         "preview_weight": len(mail.html.encode()),
-        "preview_findings": proofreading.read(template),
+        "preview_findings": proofreading.read_alone(template),
+        "preview_reads_in": languages.name_of(_read_in(template, contact)),
         "preview_warnings": warnings,
         "preview_is_dark_by_itself": darkened.has_own_rules(mail.html),
         "sender": mail.sender_name or home.sender_name or home.name,
         "sender_email": home.sender_email,
         "answers": answers_to(mail, home),
     }
+
+
+def _read_in(template: Template, contact: Contact | None) -> str:
+    """The language that the contact gets where it is not the one that is shown."""
+    chosen = translations.chosen(template, contact.language if contact else "")
+    return chosen if chosen != template.language else ""
 
 
 @require("see")
@@ -116,17 +130,26 @@ def template_lacking(request: HttpRequest, slug: str) -> HttpResponse:
         paths = unresolved.placeholders(compiled(template))
     except BadTemplate:
         paths = []
-    if paths:
+    tags = translations.tags(template)
+    if paths or tags:
         readers = readership(template)
         key = f"template:{template.pk}:{template.version}:lacking"
-        found = at_hand(key, lambda: unresolved.count(paths, readers.people), now=timezone.now())
+        found = at_hand(key, lambda: _counted(paths, tags, readers), now=timezone.now())
+        counts, others = found.value
         context |= {
-            "lacking": found.value.lacking,
-            "people": found.value.people,
+            "lacking": counts.lacking,
+            "others": others,
+            "own_language": languages.name_of(template.language),
+            "people": counts.people,
             "segments": readers.segments,
             "as_of": found.at if found.is_kept else None,
         }
     return render(request, "nurture/_template_lacking.html", context)
+
+
+def _counted(paths: list[str], tags: list[str], readers: Readership) -> tuple[unresolved.Counts, list[tuple[str, int]]]:
+    """Who lacks what, and how many read languages that it is not written in. Two statements."""
+    return unresolved.count(paths, readers.people), unresolved.readers_of_others(tags, readers.people) if tags else []
 
 
 # --- A test to oneself ------------------------------------------------------------------------------------------------------
@@ -157,14 +180,18 @@ def _tested(request: HttpRequest, template: Template) -> tuple[Sending | None, s
         return None, _("There is no contact “%(name)s”.") % {"name": wish}
     if access.is_over(f"test:{user.pk}", TESTS_A_MINUTE):
         return None, _("That were many tests within a minute: wait a little.")
-    contact = access.contact_named(wish) or example()
-    return actions.send_test(template, to=user.email, contact=contact, actor=user, now=timezone.now()), ""
+    contact, language = access.contact_named(wish) or example(), request.POST.get("translation", "")[:10]
+    sending = actions.send_test(
+        template, to=user.email, contact=contact, language=language, actor=user, now=timezone.now()
+    )
+    return sending, ""
 
 
 def _differs(request: HttpRequest, template: Template) -> bool:
     """Whether the editor holds words that are not saved yet."""
     written = {name: request.POST.get(name) for name in ("subject", "preheader", "body")}
-    stored = {name: getattr(template, name) for name in written}
+    shown = translations.in_language(template, request.POST.get("translation", ""))
+    stored = {name: getattr(shown, name) for name in written}
     return any(value is not None and _lines(value) != _lines(stored[name]) for name, value in written.items())
 
 

@@ -32,6 +32,12 @@ from segments.models import Segment
 PAGE = 50
 
 
+def version_of(request: HttpRequest) -> int:
+    """The version that the page of a form was opened with."""
+    said = request.POST.get("version", "")
+    return int(said) if said.isdecimal() and len(said) < 10 else 0
+
+
 def actor(request: HttpRequest) -> User:
     assert isinstance(request.user, User)
     return request.user

@@ -22,8 +22,9 @@ from leads import consent, data_requests, visitors
 from leads.addresses import masked
 from leads.models import DataRequest, MailPreference, Purpose
 from leads.workspace import workspace
-from nurture import access, actions
+from nurture import access, actions, languages
 from nurture.models import Sending
+from nurture.queries_writing import languages_in_use
 from nurture.sending import preferences_url
 
 PAUSE = timedelta(days=30)
@@ -91,7 +92,7 @@ def _stale(request: HttpRequest) -> HttpResponse:
 
 @public
 def preferences(request: HttpRequest, token: str) -> HttpResponse:
-    """What somebody gets from us, how often, in which language. Each button is a POST; six statements to show."""
+    """What somebody gets from us, how often, in which language. Each button is a POST; seven statements to show."""
     holder = consent.holder_of(token)
     if holder is None:
         return _stale(request)
@@ -110,13 +111,19 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
         "wish": wish,
         "is_paused": bool(wish.paused_until and wish.paused_until > now),
         "paces": MailPreference.Pace.choices,
-        "languages": settings.LANGUAGES,
-        "language": wish.language or (holder.contact.language if holder.contact else ""),
+        **_languages(wish.language or (holder.contact.language if holder.contact else "")),
         "all_off": not any(one.is_on for one in choices if one.purpose.basis != Purpose.Basis.CONTRACT),
         "asked_for": data_requests.open_kinds(holder.contact, holder.digest),
         "said": said,
     }
     return render(request, "nurture/preferences.html", context)
+
+
+def _languages(language: str) -> dict[str, Any]:
+    """Those of the site and of the mails that we write, and the reader's own. One statement."""
+    own = languages.tag_of(language)
+    offered = {*dict(settings.LANGUAGES), *languages_in_use(), *([own] if own in dict(languages.choices()) else [])}
+    return {"languages": sorted((tag, languages.name_of(tag)) for tag in offered), "reads": own}
 
 
 def _keep(request: HttpRequest, holder: consent.Holder) -> str:
@@ -152,7 +159,7 @@ def _keep(request: HttpRequest, holder: consent.Holder) -> str:
     wanted: dict[str, Any] = {}
     if (pace := request.POST.get("pace")) in MailPreference.Pace.values:
         wanted["pace"] = pace
-    if (language := request.POST.get("language")) in dict(settings.LANGUAGES):
+    if (language := request.POST.get("language")) in dict(languages.choices()):
         wanted["language"] = language
     if (tracking := request.POST.get("tracking")) in MailPreference.Tracking.values:
         wanted["tracking"] = tracking

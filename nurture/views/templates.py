@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.db.models import Count
+from django.db.models import Count, Func, JSONField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -13,13 +13,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from leads.access import demand, require
 from leads.figures import at_hand
-from leads.models import Contact
 from nurture import access, actions, blocks, writing
 from nurture.forms import BlockForm, TemplateForm
 from nurture.models import Sending, Template
 from nurture.patterns import STARTERS
-from nurture.views.previews import example, preview_of
-from nurture.views.programs import actor
+from nurture.views.previews import example, examples, preview_of
+from nurture.views.programs import actor, version_of
+from nurture.views.translations import tabs
 
 
 @require("see")
@@ -28,7 +28,11 @@ def template_list(request: HttpRequest) -> HttpResponse:
     """Two statements whatever the number of templates; how many mails left is a pass over all of them, kept for ten minutes."""
     is_archive = request.GET.get("archived") == "1"
     sent = at_hand("templates:sent", _sent, now=timezone.now())
-    templates = Template.objects.filter(archived_at__isnull=not is_archive).defer("body")
+    templates = Template.objects.filter(archived_at__isnull=not is_archive).defer("body", "text", "translations")
+    tags = Func(
+        "translations", template="jsonb_path_query_array(%(expressions)s, '$[*].language')", output_field=JSONField()
+    )
+    templates = templates.annotate(tags=tags)
     context = {
         "rows": [(template, sent.value.get(template.pk, 0)) for template in templates],
         "starters": STARTERS,
@@ -68,13 +72,14 @@ def template_edit(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _save(request: HttpRequest, template: Template) -> HttpResponse:
     demand(request.user, "edit_rules")
-    form = TemplateForm(request.POST, instance=Template(slug=template.slug, blocks=template.blocks))
+    draft = Template(slug=template.slug, blocks=template.blocks, translations=template.translations)
+    form = TemplateForm(request.POST, instance=draft)
     if form.is_valid():
         try:
             actions.save_template(
                 template,
                 **form.cleaned_data,
-                version=_version(request),
+                version=version_of(request),
                 actor=actor(request),
                 now=timezone.now(),
             )
@@ -86,20 +91,14 @@ def _save(request: HttpRequest, template: Template) -> HttpResponse:
     return _editor(request, template, form)
 
 
-def _version(request: HttpRequest) -> int:
-    """The version that the page was opened with."""
-    said = request.POST.get("version", "")
-    return int(said) if said.isdecimal() and len(said) < 10 else 0
-
-
 def _editor(request: HttpRequest, template: Template | None, form: TemplateForm) -> HttpResponse:
-    examples = list(Contact.objects.exclude(email=None).order_by("-created_at", "-id")[:20])
     context: dict[str, object] = {
         "template": template,
         "form": form,
-        "examples": examples,
+        "examples": examples(),
         "users": actions.programs_using_template(template) if template else [],
     }
+    context |= tabs(template) if template else {}
     if template is not None and not form.is_bound:
         context |= preview_of(template, example())
         context["blocks"] = [(block["key"], blocks.sentence(block)) for block in template.blocks]
@@ -144,7 +143,7 @@ def block_edit(request: HttpRequest, slug: str, key: str = "") -> HttpResponse:
                 template,
                 key=form.cleaned_data["key"],
                 conditions=form.cleaned_data["conditions"],
-                version=_version(request),
+                version=version_of(request),
                 actor=actor(request),
                 now=timezone.now(),
             )
@@ -165,7 +164,7 @@ def block_delete(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         writing.remove_block(
             template,
             key=key,
-            version=_version(request),
+            version=version_of(request),
             actor=actor(request),
             now=timezone.now(),
         )

@@ -208,7 +208,7 @@ def test_old_templates_are_read_when_asked_for(number: int, django_assert_num_qu
     templates = [make_template(body='<a href="www.x.test">go</a>') for _each in range(number)]
     Template.objects.update(findings=None)
     names = Names()
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         found = [finding.sort for template in templates for finding in names.findings(template.slug) if finding.blocks]
     assert found == ["broken_link"] * number
 
