@@ -59,6 +59,8 @@ app.conf.beat_schedule = {
     "turn": _every("nurture.turn", 1.0),
     # Nobody inside a program walks while it is published, and whoever published it watches; three small statements while none is.
     "publications": _every("nurture.run_publications", 1.0),
+    # A marketer watches the audience being counted, and mails follow their rate second by second; one small statement while none is due.
+    "broadcasts": _every("nurture.run_broadcasts", 1.0),
     # Mail leaves soon after its step; the outbox is asked through one partial index.
     "sendings": _every("nurture.send_due", 2.0),
     # Business hours are counted in minutes: ten seconds late is not late. Both ask one partial index.

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 
 from leads.models import Contact
-from nurture.models import Program, ProgramVersion, Sending, Task, Template
+from nurture.models import Broadcast, Program, ProgramVersion, Sending, Task, Template
 
 PUBLIC_TRIES = 30  # requests on public links, for each address and minute
 MINUTE_SECONDS = 60
@@ -57,9 +57,15 @@ def block_or_404(template: Template, key: str) -> dict[str, Any]:
     raise Http404
 
 
+def broadcast_or_404(slug: str) -> Broadcast:
+    """One that is being deleted is gone."""
+    return get_object_or_404(Broadcast.objects.exclude(state=Broadcast.State.DELETING), slug=slug)
+
+
 def sending_or_404(pk: int) -> Sending:
     return get_object_or_404(
-        Sending.objects.select_related("contact", "template", "enrolment__program", "enrolment__version"), pk=pk
+        Sending.objects.select_related("contact", "template", "enrolment__program", "enrolment__version", "broadcast"),
+        pk=pk,
     )
 
 

@@ -20,6 +20,7 @@ from leads.queries_vocabulary import own_definitions
 from nurture import around, effects, entering, pausing, proofreading, queries, rings, splits, tree
 from nurture.kinds import Names, Problem
 from nurture.models import (
+    Broadcast,
     Enrolment,
     EntryPlace,
     EntryQueue,
@@ -38,7 +39,20 @@ from segments.models import Segment
 
 MOST_PAST_EDITS = 30  # of a draft that can be taken back
 RESERVED_SLUGS = frozenset(
-    {"add", "new", "outbox", "templates", "tasks", "health", "budget", "webhooks", "u", "results", "tracking"}
+    {
+        "add",
+        "new",
+        "outbox",
+        "broadcasts",
+        "templates",
+        "tasks",
+        "health",
+        "budget",
+        "webhooks",
+        "u",
+        "results",
+        "tracking",
+    }
 )
 
 
@@ -526,9 +540,9 @@ def save_template(
 
 def archive_template(template: Template, *, actor: User | None, now: datetime) -> None:
     """Out of use; refused while a draft or running program sends it."""
-    users = programs_using_template(template)
+    users: list[Program | Broadcast] = [*programs_using_template(template), *broadcasts_using_template(template)]
     if users:
-        names = ", ".join(f"“{program.name}”" for program in users)
+        names = ", ".join(f"“{user.name}”" for user in users)
         raise NurtureRefused(_("It is sent by %(programs)s.") % {"programs": names})
     with transaction.atomic():
         Template.objects.filter(pk=template.pk).update(archived_at=now, updated_at=now)
@@ -550,6 +564,12 @@ def programs_using_template(template: Template) -> list[Program]:
         ):
             found[version.program_id] = version.program
     return sorted(found.values(), key=lambda program: program.name)
+
+
+def broadcasts_using_template(template: Template) -> list[Broadcast]:
+    """Those that are not over. One statement."""
+    under_way = Broadcast.objects.filter(state__in=(*Broadcast.OPEN, *Broadcast.UNDER_WAY), variants__template=template)
+    return list(under_way.order_by("name", "pk"))
 
 
 def send_test(

@@ -25,6 +25,7 @@ class NurtureConfig(AppConfig):
             usage,
             wakes,
         )
+        from nurture.broadcasts import uses
         from nurture.turn import follow
         from scoring.recycling import register_programs
         from segments import definitions, graph
@@ -34,7 +35,7 @@ class NurtureConfig(AppConfig):
 
         subjects.register()
         graph.register_definitions(definition_kinds.program_definitions)
-        graph.register_definitions(blocks.definitions)
+        graph.register_definitions(uses.definitions)
         register_follower("enrolments", 200, follow)
         register_follower("guards", 205, guards.follow)
         register_follower("splits", 204, splits.follow)
@@ -51,5 +52,6 @@ class NurtureConfig(AppConfig):
         register_consequence("steps", consequences.tell_steps)
         register_rewriter(consequences.rewrite)
         register_rewriter(blocks.rewrite)
+        register_rewriter(uses.rewrite)
         register_usage(usage.template_uses)
         register_interest(entering.asks_for_imports)

@@ -6,7 +6,7 @@ In the template: `{% block managers %} … {% else %} … {% endblock %}`. Store
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -76,17 +76,11 @@ def shown(blocks: Iterable[Block], contact_ids: Sequence[int], *, at: datetime) 
 # --- Rules that they are ------------------------------------------------------------------------------------------------
 
 
-def definitions() -> Iterator[Definition]:
-    """Templates in use that ask by a block: what they name cannot go. One statement."""
-    for template in (
-        Template.objects.filter(archived_at=None)
-        .exclude(blocks=[])
-        .order_by("name")
-        .defer("body", "text", "translations")
-    ):
-        reads = frozenset(read for block in template.blocks for read in reads_of(block["conditions"]))
-        url = reverse("nurture:template-edit", args=[template.slug])
-        yield Definition(f"template:{template.slug}", template.name, _("e-mail"), url, reads)
+def definition(template: Template) -> Definition:
+    """A template that asks by a block: what it names cannot go."""
+    reads = frozenset(read for block in template.blocks for read in reads_of(block["conditions"]))
+    url = reverse("nurture:template-edit", args=[template.slug])
+    return Definition(f"template:{template.slug}", template.name, _("e-mail"), url, reads)
 
 
 def rewrite(rename: Rename) -> int:

@@ -18,6 +18,7 @@ BEATS = {
     "nurture.run_simulations": 2.0,
     "nurture.turn": 1.0,
     "nurture.run_publications": 1.0,
+    "nurture.run_broadcasts": 1.0,
     "nurture.send_due": 2.0,
     "scoring.escalate_late": 10.0,
     "nurture.send_notices": 5.0,

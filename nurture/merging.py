@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from leads.merging import Line, Pair, Part, register_part
-from nurture.models import Enrolment, EntryPlace, Sending, Task, TriggerMatch, WebhookCall
+from nurture.models import BroadcastRecipient, Enrolment, EntryPlace, Sending, Task, TriggerMatch, WebhookCall
 
 UNDER_WAY = (Enrolment.State.ACTIVE, Enrolment.State.PARKED)
 WAITING = (Sending.State.QUEUED, Sending.State.HELD)
@@ -24,7 +24,7 @@ def register() -> None:
             gettext_lazy("Programs and mails"),
             moves=frozenset(
                 {"nurture_enrolment", "nurture_sending", "nurture_task", "nurture_webhookcall"}
-                | {"nurture_triggermatch", "nurture_entryplace"}
+                | {"nurture_triggermatch", "nurture_entryplace", "nurture_broadcastrecipient"}
             ),
             drops=frozenset(),
             tell=_tell,
@@ -81,7 +81,7 @@ def _tell(pair: Pair) -> Sequence[Line]:
     if mails:
         words = ngettext("%(n)s mail joins the history.", "%(n)s mails join the history.", mails)
         lines.append(Line(words % {"n": mails}, "mail"))
-    waiting = _stopped(both).count()
+    waiting = _stopped(both).count() + _second_mails(pair).count()
     if waiting:
         words = ngettext(
             "%(n)s mail that still waits is not sent.", "%(n)s mails that still wait are not sent.", waiting
@@ -111,12 +111,18 @@ def _join(pair: Pair, actor: User | None) -> None:
         why_not=_("The contact was merged with another one, who gets this mail too."),
         lease_until=None,
     )
+    _second_mails(pair).update(
+        state=Sending.State.NOT_SENT,
+        why_not=_("The contact was merged with another one, who gets this mail too."),
+        lease_until=None,
+    )
     Enrolment.objects.filter(pk__in=_ending(both)).delete()
     Enrolment.objects.filter(contact=pair.gone).update(contact=pair.kept)
     Sending.objects.filter(contact=pair.gone).update(contact=pair.kept)
     Task.objects.filter(contact=pair.gone).update(contact=pair.kept)
     WebhookCall.objects.filter(contact=pair.gone).update(contact=pair.kept)
     _join_entries(pair)
+    _join_broadcasts(pair)
     if pair.address and pair.dropped_address:
         waiting = Sending.objects.filter(contact=pair.kept, state__in=WAITING, is_test=False)
         waiting.filter(address__iexact=pair.dropped_address).update(address=pair.address, lease_until=None)
@@ -131,3 +137,32 @@ def _join_entries(pair: Pair) -> None:
         if not ours.filter(since__lte=place.since).exists():
             ours.delete()
             EntryPlace.objects.filter(pk=place.pk).update(contact=pair.kept)
+
+
+def _second_mails(pair: Pair) -> models.QuerySet[Sending]:
+    """Mails of broadcasts that wait for the one who goes, where the other one has the same mail already."""
+    ours = Sending.objects.filter(contact=pair.kept, broadcast__isnull=False).exclude(state=Sending.State.NOT_SENT)
+    return Sending.objects.filter(contact=pair.gone, broadcast__in=ours.values("broadcast"), state__in=WAITING)
+
+
+# Of two places in one audience: who has a mail keeps it; else who was left out for a reason stays out.
+_FIRST = (BroadcastRecipient.State.QUEUED, BroadcastRecipient.State.OUT, BroadcastRecipient.State.WAITING)
+
+
+def _rank(place: BroadcastRecipient) -> int:
+    state = BroadcastRecipient.State(place.state)
+    if place.why in ("no_address", "same_address"):  # a matter of the contact that is one with the other now
+        return len(_FIRST) + 1
+    return _FIRST.index(state) if state in _FIRST else len(_FIRST)
+
+
+def _join_broadcasts(pair: Pair) -> None:
+    """One place for each broadcast."""
+    ours = {place.broadcast_id: place for place in BroadcastRecipient.objects.filter(contact=pair.kept)}
+    for place in BroadcastRecipient.objects.filter(contact=pair.gone):
+        other = ours.get(place.broadcast_id)
+        if other is not None and _rank(other) <= _rank(place):
+            continue
+        if other is not None:
+            other.delete()
+        BroadcastRecipient.objects.filter(pk=place.pk).update(contact=pair.kept)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from leads.person_file import Chapter, Person, Row, register_chapter
 from nurture.models import (
+    BroadcastRecipient,
     Enrolment,
     EntryPlace,
     MailClick,
@@ -35,6 +36,7 @@ def register() -> None:
             "hits", _("Requests for links and pictures"), frozenset({"nurture_mailhit"}), _hits, _forget_hits, order=68
         ),
         Chapter("entries", _("Programs that let them in later"), frozenset({"nurture_entryplace"}), _places, order=65),
+        Chapter("broadcasts", _("Broadcasts"), frozenset({"nurture_broadcastrecipient"}), _broadcasts, order=65),
         Chapter("tasks", _("Tasks"), frozenset({"nurture_task"}), _tasks, order=63),
         Chapter("webhook_calls", _("Told to other systems"), frozenset({"nurture_webhookcall"}), _calls, order=64),
     ):
@@ -119,6 +121,14 @@ def _calls(person: Person) -> Iterable[Row]:
 def _tasks(person: Person) -> Iterable[Row]:
     rows = Task.objects.filter(contact=person.contact_id).order_by("created_at", "id")
     return rows.values("created_at", "title", "due_at", "done_at")
+
+
+def _broadcasts(person: Person) -> Iterable[Row]:
+    """They go with the contact; the mail itself is among the mails."""
+    rows = BroadcastRecipient.objects.filter(contact=person.contact_id).order_by("broadcast_id")
+    return rows.values(
+        "state", "why", "variant", counted_at=F("broadcast__counted_at"), broadcast_name=F("broadcast__name")
+    )
 
 
 def _places(person: Person) -> Iterable[Row]:

@@ -133,18 +133,21 @@ def decided(*, written: str, mine: str) -> str:
     WITH written AS MATERIALIZED (
         {written}
     ), verdict AS MATERIALIZED (
-        SELECT s.id, s.address, s.due_at, s.queued_at, w.opens_at, p.state IS NOT DISTINCT FROM 'paused' AS is_held,
+        SELECT s.id, s.address, s.due_at, s.queued_at, w.opens_at,
+            p.state IS NOT DISTINCT FROM 'paused' OR b.state IS NOT DISTINCT FROM 'paused' AS is_held, coalesce(b.is_budgeted, true) AS is_budgeted,
             lower(split_part(s.address, '@', -1) COLLATE "pg_c_utf8") AS domain,
             NOT (s.is_test OR s.is_operational) AS is_limited, coalesce(p.priority, 5) AS priority, wish.pace, wish.paused_until,
             CASE
                 WHEN s.is_test THEN NULL
                 WHEN s.contact_id IS NULL AND s.consent_request_id IS NULL THEN 'contact_gone'
                 WHEN p.state = 'stopped' THEN 'program_stopped'
+                WHEN b.state = 'cancelled' THEN 'broadcast_cancelled'
                 ELSE {MAY_NOT.format(row="s.address", of="s")}
             END AS blocked
         FROM written w JOIN nurture_sending s ON s.id = w.id
         LEFT JOIN nurture_enrolment e ON e.id = s.enrolment_id
         LEFT JOIN nurture_program p ON p.id = e.program_id
+        LEFT JOIN nurture_broadcast b ON b.id = s.broadcast_id
         CROSS JOIN LATERAL (SELECT leads_address_hash(s.address) AS hash OFFSET 0) h
         LEFT JOIN leads_mailpreference wish ON wish.address_hash = h.hash
         WHERE {mine}
@@ -161,7 +164,8 @@ def decided(*, written: str, mine: str) -> str:
         ) END) AS free_at
         FROM ready r CROSS JOIN LATERAL (VALUES
             (CASE WHEN r.pace IN ('weekly', 'monthly') THEN 1 END, make_interval(days => CASE r.pace WHEN 'weekly' THEN 7 ELSE 30 END)),
-            ((SELECT mails FROM nurture_mailbudget LIMIT 1)::int, make_interval(days => (SELECT days FROM nurture_mailbudget LIMIT 1)))
+            (CASE WHEN r.is_budgeted THEN (SELECT mails FROM nurture_mailbudget LIMIT 1)::int END,
+                make_interval(days => (SELECT days FROM nurture_mailbudget LIMIT 1)))
         ) cap (most, span)
         WHERE cap.most IS NOT NULL GROUP BY r.id
     ), turn AS MATERIALIZED (

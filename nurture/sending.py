@@ -76,6 +76,7 @@ WHY = {
     "frequency": gettext_lazy("The reader gets no more mails in these days."),
     "domain_pace": gettext_lazy("It waits its turn: the domain gets only so many mails a minute."),
     "program_stopped": gettext_lazy("The program was stopped before."),
+    "broadcast_cancelled": gettext_lazy("The broadcast was cancelled before."),
     "left_program": gettext_lazy("The contact left the program before."),
     "budget": gettext_lazy(
         "The budget of mails to one person, over all programs, was used up."

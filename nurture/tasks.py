@@ -8,6 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from nurture import confirmations, health, notices, publishing_job, sending, splits, webhooks
+from nurture.broadcasts import job as broadcasts_job
 from nurture.simulation import jobs
 from nurture.tracking import judging
 from nurture.turn import turn
@@ -108,4 +109,13 @@ def run_publications() -> int:
     did = publishing_job.run_due(timezone.now)
     if did:
         log.info("publications", extra={"transactions": did})
+    return did
+
+
+@shared_task(name="nurture.run_broadcasts")
+def run_broadcasts() -> int:
+    """Each second: audiences to count, broadcasts that are due; safe to run twice, late or never. Transactions done."""
+    did = broadcasts_job.run_due(timezone.now)
+    if did:
+        log.info("broadcasts", extra={"transactions": did})
     return did

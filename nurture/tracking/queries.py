@@ -30,11 +30,12 @@ class Rule:
 
 _HOME = Columns(TrackingDefaults)
 _RULES = f"""
-    SELECT s.id, coalesce(p.slug, ''), coalesce(ofp.is_off, false) OR coalesce(oft.is_off, false), ofp.utm, oft.utm,
+    SELECT s.id, coalesce(p.slug, b.slug, ''), coalesce(ofp.is_off, false) OR coalesce(oft.is_off, false), ofp.utm, oft.utm,
         coalesce(w.tracking, ''), coalesce(w.language, ''), {_HOME.of("home")}
     FROM nurture_sending s
     LEFT JOIN nurture_enrolment e ON e.id = s.enrolment_id
     LEFT JOIN nurture_program p ON p.id = e.program_id
+    LEFT JOIN nurture_broadcast b ON b.id = s.broadcast_id
     LEFT JOIN nurture_trackingrule ofp ON ofp.program_id = p.id
     LEFT JOIN nurture_trackingrule oft ON oft.template_id = s.template_id
     CROSS JOIN LATERAL (SELECT leads_address_hash(s.address) AS hash OFFSET 0) h
@@ -181,10 +182,11 @@ WHICH = {  # number -> what holds for the people behind it
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which mails are looked at: of a template, of a program, of both, or all."""
+    """Which mails are looked at: of a template, of a program or broadcast, of both, or all."""
 
     template_id: int | None = None
     program_id: int | None = None
+    broadcast_id: int | None = None
 
     @property
     def where(self) -> str:
@@ -193,11 +195,12 @@ class Scope:
         found += " JOIN nurture_enrolment e ON e.id = s.enrolment_id" if self.program_id is not None else ""
         found += " WHERE NOT s.is_test AND s.state IN ('sent', 'bounced')"
         found += " AND s.template_id = %(template)s" if self.template_id is not None else ""
+        found += " AND s.broadcast_id = %(broadcast)s" if self.broadcast_id is not None else ""
         return found + (" AND e.program_id = %(program)s" if self.program_id is not None else "")
 
     @property
     def values(self) -> dict[str, Any]:
-        return {"template": self.template_id, "program": self.program_id}
+        return {"template": self.template_id, "program": self.program_id, "broadcast": self.broadcast_id}
 
 
 def people_by_template(scope: Scope) -> dict[int, dict[str, int]]:

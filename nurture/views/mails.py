@@ -43,13 +43,15 @@ def mail_response(html: str) -> HttpResponse:
 def sending_list(request: HttpRequest) -> HttpResponse:
     """Newest first, by keyset; five statements whatever the rows."""
     state = request.GET.get("state", "")
-    sendings = Sending.objects.select_related("contact", "template", "enrolment__program").defer(
+    sendings = Sending.objects.select_related("contact", "template", "enrolment__program", "broadcast").defer(
         "html", "text", "headers", "template__body"
     )
     if state in Sending.State.values:
         sendings = sendings.filter(state=state)
     if (program := request.GET.get("program", "")) != "":
         sendings = sendings.filter(enrolment__program__slug=program)
+    if (broadcast := request.GET.get("broadcast", "")) != "":
+        sendings = sendings.filter(broadcast__slug=broadcast)
     after = request.GET.get("after", "")
     moment, _dot, number = after.rpartition("_")
     if number.isdigit() and moment:
@@ -66,6 +68,7 @@ def sending_list(request: HttpRequest) -> HttpResponse:
         "rows": rows,
         "state": state,
         "program": program,
+        "broadcast": broadcast,
         "states": Sending.State.choices,
         "next": f"{last.queued_at.isoformat()}_{last.pk}" if last else "",
         "server": server,

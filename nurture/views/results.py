@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -146,13 +146,15 @@ def result_people(request: HttpRequest) -> HttpResponse:
     template, program = access.template_or_404(slug), _program(request)
     if which not in queries.WHICH:
         raise Http404
-    scope = _scope(template, program)
+    broadcast = access.broadcast_or_404(request.GET["broadcast"]) if request.GET.get("broadcast") else None
+    scope = replace(_scope(template, program), broadcast_id=broadcast.pk if broadcast else None)
     after = request.GET.get("after", "")
     ids = queries.last_mails(scope, which, before=int(after) if after.isdigit() else None, limit=PAGE + 1)
     rows = Sending.objects.select_related("contact__company", "response").defer("html", "text", "headers")
     context: dict[str, Any] = {
         "template": template,
         "program": program,
+        "broadcast": broadcast,
         "which": which,
         "heading": HEADINGS[which],
         "total": queries.people_by_template(scope).get(template.pk, {}).get(which, 0),

@@ -1,0 +1,110 @@
+"""How far a broadcast is and what came of it, for its page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from nurture.broadcasts import queries, sheet, winner
+from nurture.models import Broadcast, BroadcastVariant
+from nurture.sending import why_words
+from nurture.tracking.queries import Scope, people_by_template
+
+
+@dataclass(frozen=True)
+class Progress:
+    """People of the frozen audience; together they are all of it, but for those who are gone."""
+
+    total: int
+    sent: int = 0
+    bounced: int = 0
+    uncertain: int = 0
+    not_sent: int = 0
+    in_outbox: int = 0
+    to_come: int = 0
+    gone: int = 0
+
+    @property
+    def percent_done(self) -> int:
+        over = self.total - self.in_outbox - self.to_come
+        return min(100, 100 * over // self.total) if self.total else 0
+
+
+def progress(broadcast: Broadcast) -> Progress:
+    """One statement over an index of the mails."""
+    mails = queries.mails_by_state([broadcast.pk]).get(broadcast.pk, {})
+    total, queued = broadcast.counts.get("in", 0), broadcast.counts.get("queued", 0)
+    is_over = broadcast.state == Broadcast.State.DONE
+    return Progress(
+        total,
+        sent=mails.get("sent", 0),
+        bounced=mails.get("bounced", 0),
+        uncertain=mails.get("uncertain", 0),
+        not_sent=mails.get("not_sent", 0) + (total - queued if broadcast.state == Broadcast.State.CANCELLED else 0),
+        in_outbox=sum(mails.get(state, 0) for state in ("queued", "held", "sending")),
+        to_come=total - queued if broadcast.is_under_way else 0,
+        gone=total - queued if is_over else 0,
+    )
+
+
+def reasons(broadcast: Broadcast) -> list[tuple[str, int]]:
+    """Why mails did not leave or wait, in words. One statement."""
+    return [(why_words(why), number) for why, number in queries.why_not_sent(broadcast.pk)]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant: numbers of people; shares of those whose opens and clicks are noted."""
+
+    variant: BroadcastVariant
+    people: dict[str, int]
+    has_won: bool
+
+    @property
+    def open_rate(self) -> float | None:
+        return self._share("opened")
+
+    @property
+    def click_rate(self) -> float | None:
+        return self._share("clicked")
+
+    def _share(self, which: str) -> float | None:
+        noted = self.people.get("tracked", 0)
+        return min(100.0, 100 * self.people[which] / noted) if noted else None
+
+
+def by_variant(broadcast: Broadcast, variants: Sequence[BroadcastVariant], now: datetime) -> list[Row]:
+    """One statement over the mails that left."""
+    found = people_by_template(Scope(broadcast_id=broadcast.pk))
+    return [Row(one, found.get(one.template_id, {}), has_won=one.key == broadcast.winner) for one in variants]
+
+
+def test_words(broadcast: Broadcast, now: datetime) -> str:
+    """How it stands about the winner, in a sentence."""
+    if broadcast.test_percent is None:
+        return ""
+    rest = sheet.rest_of(broadcast)
+    who = ngettext("%(n)s person waits for it.", "%(n)s people wait for it.", rest) % {"n": f"{rest:,}"}
+    if broadcast.winner:
+        letter = {"letter": broadcast.winner.upper()}
+        if broadcast.decided_by_id is None:
+            return _("Variant %(letter)s won by the rule; the rest gets it.") % letter
+        return _("Variant %(letter)s was chosen by hand; the rest gets it.") % letter
+    looks_at = winner.looks_at(broadcast)
+    if looks_at is None:
+        return _("The test is on its way.") + " " + who
+    if now < looks_at:
+        return (
+            _("The test is out; the winner is looked for at %(moment)s.") % {"moment": sheet.moment_words(looks_at)}
+            + " "
+            + who
+        )
+    return (
+        _("Not every variant has reached enough people yet: it is looked for each ten minutes, or choose it yourself.")
+        + " "
+        + who
+    )
