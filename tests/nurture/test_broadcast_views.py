@@ -213,4 +213,4 @@ def test_pages_ask_the_same_whatever_the_rows(marketer: Client, rows: int, djang
             marketer.get(url(name, None if name == "list" else broadcasts[0]))
 
 
-LIST, PEOPLE, DETAIL, STATE = 7, 6, 15, 10
+LIST, PEOPLE, DETAIL, STATE = 7, 6, 15, 9
