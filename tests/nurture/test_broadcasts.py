@@ -20,6 +20,7 @@ from nurture import actions as nurture_actions
 from nurture import sending
 from nurture.broadcasts import actions, job, results, sheet, winner
 from nurture.models import Broadcast, BroadcastRecipient, MailBudget, MailResponse, Sending, TrackingDefaults
+from nurture.queries_around import Arm
 from segments.actions import InUse, archive_segment
 from segments.renaming import rename_segment
 from tests.makers import NOW, make_contact, make_segment, make_user
@@ -471,7 +472,7 @@ def test_what_it_names_cannot_go_while_it_needs_it() -> None:
 
 
 def test_best_of() -> None:
-    arm = winner.Arm
+    arm = Arm
     assert winner.best_of({"a": arm(10, 2), "b": arm(20, 5)}, at_least=10) == "b"
     assert winner.best_of({"a": arm(10, 2), "b": arm(20, 4)}, at_least=10) == "a"  # of equals the first
     assert winner.best_of({"a": arm(9, 9), "b": arm(20, 4)}, at_least=10) == ""
