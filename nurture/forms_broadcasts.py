@@ -102,7 +102,7 @@ class BroadcastForm(forms.Form):
         super().__init__(*args, **kwargs)
         for key in KEYS:
             self.fields[f"template_{key}"] = forms.ModelChoiceField(
-                Template.objects.filter(archived_at=None).order_by("name", "pk").defer("body"),
+                Template.objects.filter(archived_at=None).order_by("name", "pk").defer("body", "text", "translations"),
                 label=_("Mail") if key == "a" else _("Variant %(letter)s") % {"letter": key.upper()},
                 required=key == "a",
                 empty_label=_("choose a template") if key == "a" else _("none"),

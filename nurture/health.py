@@ -14,6 +14,7 @@ from nurture import queries
 
 # Task -> seconds between its beats (config/celery.py, which this room may not import).
 BEATS = {
+    "leads.forget_visitors": 3600.0,
     "leads.run_due_imports": 2.0,
     "nurture.run_simulations": 2.0,
     "nurture.turn": 1.0,

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from leads.models import Contact, Purpose, Workspace
 from leads.workspace import workspace, zone
+from nurture import translations
 from nurture.broadcasts import timing
 from nurture.models import Broadcast, BroadcastRecipient, MailBudget, Sending, Template, TrackingRule
 from nurture.placeholders import context_for
@@ -262,7 +263,7 @@ def example_of(broadcast: Broadcast) -> Contact | None:
 
 def mail_for(template: Template, contact: Contact | None, home: Workspace, now: datetime) -> Mail:
     """As the contact would get it. Raises BadTemplate."""
-    words = compiled(template)
+    words = compiled(template, translations.chosen(template, "", contact.language if contact else ""))
     link = "https://example.com/"
     values = context_for(contact, workspace=home, unsubscribe_url=link, preferences_url=link)
     values |= Readers([Sending(contact=contact)], at=now).about(Sending(contact=contact), template, words)

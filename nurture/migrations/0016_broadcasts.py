@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('leads', '0013_contact_timezones'),
-        ('nurture', '0014_own_text_and_findings'),
+        ('nurture', '0015_languages_of_mails'),
         ('segments', '0004_tallies'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
