@@ -127,6 +127,8 @@ def _step(step: Any, rename: Rename) -> Any:
         fresh["segment"] = rename.new
     if "conditions" in fresh:
         fresh["conditions"] = rename.document(step["conditions"])
+    if isinstance(when := step.get("when"), dict):
+        fresh["when"] = {way: rename.document(rule) for way, rule in when.items()}
     if (winner := step.get("winner")) and "conditions" in winner:
         fresh["winner"] = {**winner, "conditions": rename.document(winner["conditions"])}
     return fresh

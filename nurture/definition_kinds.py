@@ -25,7 +25,7 @@ from nurture.actions import (
     set_triggers,
     start_draft,
 )
-from nurture.kinds import KINDS
+from nurture.kinds import KINDS, choose
 from nurture.models import Program, ProgramVersion, Template
 from nurture.rendering import BadTemplate, compile_source
 from nurture.tracking import documents as tracking
@@ -279,6 +279,8 @@ def _reads(nodes: list[tree.Document]) -> Iterator[str]:
     """Keys of what stored steps name, without checking them again."""
     for node in nodes:
         if conditions := node.get("conditions"):
+            yield from reads_of(conditions)
+        for conditions in choose.rules_of(node):
             yield from reads_of(conditions)
         if conditions := (node.get("winner") or {}).get("conditions"):
             yield from reads_of(conditions)

@@ -25,7 +25,9 @@ from nurture.window import their_zone
 WEEKS = (2, 4, 8, 13, 26)
 SHOWN_OF_A_WAY = 3  # steps of a way that today's facts do not take
 A_MOMENT = timedelta(minutes=1)
-ANSWER_IS_OPEN = frozenset({"branch", "wait_until"})  # kinds whose way is decided by facts that may still change
+ANSWER_IS_OPEN = frozenset(
+    {"branch", "choose", "wait_until"}
+)  # kinds whose way is decided by facts that may still change
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nurture.kinds import (
     branch,
     change_owner,
+    choose,
     create_task,
     end,
     give_points,
@@ -33,6 +34,7 @@ KINDS: dict[str, Kind] = {
         wait_until.WAIT_UNTIL,
         wait_for_date.WAIT_FOR_DATE,
         branch.BRANCH,
+        choose.CHOOSE,
         split.SPLIT,
         hand_to_sales.HAND_TO_SALES,
         give_points.GIVE_POINTS,

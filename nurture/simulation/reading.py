@@ -10,6 +10,7 @@ from typing import Any
 
 from leads.models import Mark
 from nurture import tree
+from nurture.kinds import choose
 from nurture.models import Program, ProgramVersion
 from nurture.triggers import document as way_in
 from segments import conditions, graph
@@ -70,6 +71,7 @@ def _rules(version: ProgramVersion) -> Iterator[Any]:
     for step in tree.check(version.tree).walk():
         if step.kind != "wait_until" and (rule := step.values.get("conditions")):
             yield rule
+        yield from choose.rules_of(step.values)
 
 
 def _heeded(version: ProgramVersion) -> Iterator[Any]:

@@ -140,7 +140,12 @@ def _below(nodes: Sequence[Document]) -> Iterator[Document]:
 
 
 def _ways(node: Document) -> list[list[Document]]:
-    names = {"branch": ("yes", "no"), "wait_until": ("met", "late"), "wait_for_date": ("day", "none")}
+    names = {
+        "branch": ("yes", "no"),
+        "wait_until": ("met", "late"),
+        "wait_for_date": ("day", "none"),
+        "choose": ("a", "b", "else"),
+    }
     return [node[name] for name in names.get(node["kind"], ())]
 
 
@@ -357,6 +362,8 @@ class World:
             return self._wait_over(node, walk, person, now)
         if kind == "branch":
             return "yes" if walk.program.holds[node["id"]](person) else "no"
+        if kind == "choose":
+            return next((way for way in ("a", "b") if walk.program.holds[f"{node['id']}.{way}"](person)), "else")
         if kind == "send_email":
             return self._mail(node, walk, person)
         if kind == "hand_to_sales":

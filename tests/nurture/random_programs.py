@@ -97,7 +97,12 @@ PLAIN: dict[str, st.SearchStrategy[Document]] = {
     "leave_program": st.sampled_from(["other", "other", "main"]).map(lambda slug: {"program": slug}),
     "end": st.sampled_from([{}, {"label": "won"}]),
 }  # fmt: skip
-WAYS = {"branch": ("yes", "no"), "wait_until": ("met", "late"), "wait_for_date": ("day", "none")}
+WAYS = {
+    "branch": ("yes", "no"),
+    "choose": ("a", "b", "else"),
+    "wait_until": ("met", "late"),
+    "wait_for_date": ("day", "none"),
+}
 KINDS = ("wait", *WAYS, *PLAIN)
 
 
@@ -129,6 +134,7 @@ def every_kind() -> Drawn:
     rule, holds = ATOMS["title"]
     steps: list[Document] = [
         {"id": "b", "kind": "branch", "conditions": rule, "yes": [], "no": []},
+        {"id": "y", "kind": "choose", "when": {"a": rule, "b": {"not": rule}}, "a": [], "b": [], "else": []},
         {"id": "u", "kind": "wait_until", "conditions": {"not": rule}, "days": 1, "met": [], "late": []},
         {"id": "d", "kind": "wait_for_date", "field": "custom.renewal", "days": 0, "at": "09:00", "day": [], "none": []},
         {"id": "m", "kind": "send_email", "template": "letter"},
@@ -147,7 +153,8 @@ def every_kind() -> Drawn:
         {"id": "w", "kind": "wait", "for": {"value": 1, "unit": "days"}},
         {"id": "e", "kind": "end"},
     ]  # fmt: skip
-    return Drawn(steps, {}, {"b": holds, "u": lambda person: not holds(person)})
+    otherwise: Predicate = lambda person: not holds(person)  # noqa: E731
+    return Drawn(steps, {}, {"b": holds, "y.a": holds, "y.b": otherwise, "u": otherwise})
 
 
 def _steps(draw: st.DrawFn, ids: Iterator[str], holds: dict[str, Predicate], *, depth: int) -> list[Document]:
@@ -161,6 +168,10 @@ def _step(draw: st.DrawFn, ids: Iterator[str], holds: dict[str, Predicate], *, d
         node |= draw(WAITS)
     elif kind == "wait_for_date":
         node |= draw(DATES)
+    elif kind == "choose":
+        node["when"] = {}
+        for way in ("a", "b"):
+            node["when"][way], holds[f"{node['id']}.{way}"] = draw(_conditions())
     elif kind in WAYS:
         node["conditions"], holds[node["id"]] = draw(_conditions())
     else:
