@@ -149,6 +149,6 @@ CHOOSE = Kind(
     keys=frozenset({"when", "names"}),
     malformed=_malformed,
     problems=_problems,
-    ways={**{letter: letter.upper() for letter in LETTERS}, ELSE: EVERYBODY_ELSE},  # type: ignore[dict-item]
+    ways={**{letter: letter.upper() for letter in LETTERS}, ELSE: EVERYBODY_ELSE},  # type: ignore[misc]
     ways_of=_ways,
 )
