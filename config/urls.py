@@ -25,4 +25,5 @@ urlpatterns = [
     path("programs/", include("nurture.urls")),
     path("e/", include("nurture.urls_tracked")),
     path("w/", include("nurture.urls_website")),
+    path("i/", include("nurture.urls_images")),
 ]

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 
 from leads.models import Contact
-from nurture.models import Broadcast, Program, ProgramVersion, Sending, Task, Template
+from nurture.models import Broadcast, Image, Program, ProgramVersion, Sending, Task, Template
 
 PUBLIC_TRIES = 30  # requests on public links, for each address and minute
 MINUTE_SECONDS = 60
@@ -60,6 +60,15 @@ def block_or_404(template: Template, key: str) -> dict[str, Any]:
 def broadcast_or_404(slug: str) -> Broadcast:
     """One that is being deleted is gone."""
     return get_object_or_404(Broadcast.objects.exclude(state=Broadcast.State.DELETING), slug=slug)
+
+
+def image_or_404(pk: int) -> Image:
+    return get_object_or_404(Image.objects.select_related("uploaded_by"), pk=pk)
+
+
+def image_by_token_or_404(token: str, kind: str) -> Image:
+    """By its public address: whoever knows it may see it."""
+    return get_object_or_404(Image, token=token, kind=kind)
 
 
 def sending_or_404(pk: int) -> Sending:

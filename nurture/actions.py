@@ -52,6 +52,7 @@ RESERVED_SLUGS = frozenset(
         "u",
         "results",
         "tracking",
+        "images",
     }
 )
 

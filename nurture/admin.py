@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from nurture.models import DomainPace, Enrolment, Program, Sending, Task, Template
+from nurture.models import DomainPace, Enrolment, Image, Program, Sending, Task, Template
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
@@ -34,6 +34,12 @@ class ProgramAdmin(ReadOnly):
 class TemplateAdmin(ReadOnly):
     list_display = ("name", "slug", "subject", "version")
     search_fields = ("name", "slug", "subject")
+
+
+@admin.register(Image)
+class ImageAdmin(ReadOnly):
+    list_display = ("name", "kind", "width", "height", "bytes", "uploaded_at")
+    search_fields = ("name", "alt")
 
 
 @admin.register(Enrolment)

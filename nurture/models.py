@@ -112,6 +112,47 @@ class Template(models.Model):
         return self.name
 
 
+class Image(models.Model):
+    """A picture that mails show. Its file stands below MEDIA_ROOT under the hash of its content; nurture/images.py."""
+
+    class Kind(models.TextChoices):
+        PNG = "png", _("PNG")
+        JPEG = "jpg", _("JPEG")
+        GIF = "gif", _("GIF")
+
+    token = models.CharField(
+        _("token"), max_length=22, unique=True, editable=False, help_text="Its public address is made of it."
+    )
+    sha256 = models.CharField(max_length=64, unique=True, editable=False, help_text="Of the bytes that are served.")
+    name = models.CharField(_("name"), max_length=200)
+    alt = models.CharField(
+        _("alternative text"),
+        max_length=300,
+        blank=True,
+        default="",
+        help_text=_("What it shows, for readers who see no pictures: templates begin with these words."),
+    )
+    kind = models.CharField(_("kind"), max_length=3, choices=Kind)
+    width = models.PositiveIntegerField(_("width"), help_text="pixels")
+    height = models.PositiveIntegerField(_("height"), help_text="pixels")
+    bytes = models.PositiveIntegerField(_("weight"))
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", editable=False
+    )
+    uploaded_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        ordering = ["-uploaded_at", "-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def address(self) -> str:
+        """As templates name it; mails get it in full."""
+        return f"/i/{self.token}.{self.kind}"
+
+
 class Program(models.Model):
     """A program walks people through a tree of steps. What it does stands in its versions; people inside are pinned to theirs."""
 

@@ -15,7 +15,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from liquid import BoundTemplate
 
-from nurture import assembly, languages, sandbox, translations
+from nurture import assembly, image_addresses, languages, sandbox, translations
 from nurture.mail_text import tidy, to_text
 from nurture.models import Template
 from nurture.placeholders import BEYOND, CONFIRM, PREFERENCES, ROOTS, UNSUBSCRIBE
@@ -105,7 +105,7 @@ def compile_source(
     """
     try:
         sandbox.refuse_source(body)
-        html = assembly.to_html(format, body, language=language)
+        html = image_addresses.absolute(assembly.to_html(format, body, language=language))
     except assembly.BadSource as error:
         raise BadTemplate(str(error)) from error
     except sandbox.TooMuch as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
@@ -31,7 +32,9 @@ MAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src h
 def mail_response(html: str) -> HttpResponse:
     """A mail's HTML under its own policy, for an iframe."""
     response = HttpResponse(html)
-    response["Content-Security-Policy"] = MAIL_POLICY
+    # our own pictures, where the instance speaks plain HTTP
+    own = f" {settings.PUBLIC_URL}" if settings.PUBLIC_URL.startswith("http://") else ""
+    response["Content-Security-Policy"] = f"{MAIL_POLICY}{own}"
     response["X-Robots-Tag"] = "noindex"
     response["Referrer-Policy"] = "no-referrer"
     response._csp_exempt = True  # type: ignore[attr-defined]  # django-csp would replace the policy with the pages' own

@@ -319,7 +319,7 @@ def test_a_mail_is_shown_under_its_own_policy(marketer: Client) -> None:
     assert answer.content.decode() == sent.html
     assert (
         answer.headers["Content-Security-Policy"]
-        == "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src https: data:"
+        == "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src https: data: http://localhost:8000"
     )
     page = marketer.get(reverse("nurture:sending-detail", args=[sent.pk]))
     assert "sandbox" in page.content.decode()
