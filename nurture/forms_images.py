@@ -19,7 +19,7 @@ class ImagesForm(forms.Form):
 
     uploads = forms.FileField(
         label=gettext_lazy("Images"),
-        widget=ManyFilesInput(attrs={"accept": "image/png,image/jpeg,image/gif,image/webp"}),
+        widget=ManyFilesInput(attrs={"class": "form-control", "accept": "image/png,image/jpeg,image/gif,image/webp"}),
         help_text=gettext_lazy("PNG, JPEG, GIF or WebP, 5 MB each. Large ones are made smaller."),
     )
 
