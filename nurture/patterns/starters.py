@@ -123,6 +123,36 @@ STARTERS: dict[str, Starter] = {
 """
         + FOOT,
     ),
+    "newsletter": Starter(
+        gettext_lazy("A newsletter with three pieces"),
+        "Three things worth your time",
+        "What is new, what others did, what comes next.",
+        HEAD
+        + """    <mj-section background-color="#ffffff" border-radius="8px 8px 0 0" padding="24px 8px 0">
+      <mj-column>
+        <mj-text font-size="24px" line-height="1.3" font-weight="700">What is new this month</mj-text>
+        <mj-text>Hello {{ contact.first_name | default: "there" }}, in one sentence: why this one is worth opening.</mj-text>
+        <mj-button href="https://www.example.com/new">Read on</mj-button>
+      </mj-column>
+    </mj-section>
+    <mj-section background-color="#ffffff" padding="0 8px">
+      <mj-column>
+        <mj-divider border-width="1px" border-color="#d0d5dd" />
+      </mj-column>
+    </mj-section>
+    <mj-section background-color="#ffffff" border-radius="0 0 8px 8px" padding="0 8px 24px">
+      <mj-column>
+        <mj-text font-weight="700">What others did</mj-text>
+        <mj-text>Two sentences and a number. <a href="https://www.example.com/story">The whole story</a></mj-text>
+      </mj-column>
+      <mj-column>
+        <mj-text font-weight="700">What comes next</mj-text>
+        <mj-text>The date, and what the reader gets. <a href="https://www.example.com/dates">All dates</a></mj-text>
+      </mj-column>
+    </mj-section>
+"""
+        + FOOT,
+    ),
     "invitation": Starter(
         gettext_lazy("An invitation with a date"),
         "You are invited",

@@ -1,0 +1,203 @@
+// The mail as parts that can be pressed: sections, columns and what stands in them; whatever it does not know is a box with its source.
+
+import { decoded } from "./mail_source.js";
+import { drawn } from "./mail_words.js";
+
+export const BLOCKS = ["mj-text", "mj-image", "mj-button", "mj-divider", "mj-spacer"];
+/** What MJML does where nobody says anything. */
+export const USUAL = {
+  "mj-text": { "font-size": "13px", color: "#000000" },
+  "mj-button": { "background-color": "#414141", color: "#ffffff" },
+  "mj-divider": { "border-color": "#000000", "border-width": "4px" },
+  "mj-spacer": { height: "20px" },
+};
+const COLOUR = /^(#[0-9a-f]{3,8}|[a-z]{3,20}|rgba?\([\d\s,.%]+\))$/i;
+const OWN = /^\/i\/[\w-]{22}\.(png|jpg|gif)$/;
+
+/** How an element is dealt with: section, block, or kept. */
+export function kind(node) {
+  if (node.type !== "element" || node.isOdd) return "kept";
+  const holder = node.parent.name;
+  if (node.name === "mj-section" && holder === "mj-body") return "section";
+  if (node.name === "mj-column" && holder === "mj-section") return "column";
+  return BLOCKS.includes(node.name) && holder === "mj-column" ? "block" : "kept";
+}
+
+/** Whether it may be moved, doubled and deleted: elements, not placeholders that open and close something. */
+export function isMovable(node) {
+  return node.type === "element" && ["mj-body", "mj-column"].includes(node.parent.name);
+}
+
+export class Canvas {
+  constructor(place, word) {
+    this.place = place;
+    this.word = word;
+  }
+
+  draw(mail, target) {
+    this.mail = mail;
+    this.target = target;
+    const parts = mail.body ? mail.within(mail.body) : [];
+    this.sections = parts.filter((part) => kind(part) === "section");
+    const head = mail.named(mail.named(mail.root, "mjml"), "mj-head");
+    this.place.replaceChildren(...(head ? [this.kept(head)] : []), ...parts.map((part) => (kind(part) === "section" ? this.section(part) : this.kept(part))));
+    this.paint(this.place, mail.body?.attributes.get("background-color")?.value);
+  }
+
+  made(tag, className, words = "") {
+    const element = Object.assign(document.createElement(tag), { className });
+    if (words) element.textContent = words;
+    return element;
+  }
+
+  paint(element, ground, ink) {
+    if (ground && COLOUR.test(ground)) element.style.backgroundColor = ground;
+    else element.style.removeProperty("background-color");
+    if (ink && COLOUR.test(ink)) element.style.color = ink;
+  }
+
+  says(node, name) {
+    return node.attributes.get(name)?.value || this.mail.standing(node.name, name) || USUAL[node.name]?.[name] || "";
+  }
+
+  /** Something that can be chosen: a press, Enter, and what screen readers say. */
+  face(node, tag, className, label) {
+    const face = this.made(tag, className);
+    face.tabIndex = 0;
+    face.setAttribute("role", "button");
+    face.setAttribute("aria-label", label);
+    face.dataset.path = this.mail.path(node).join(".");
+    return face;
+  }
+
+  grip() {
+    const grip = this.made("span", "mail-grip");
+    grip.dataset.grip = "";
+    grip.tabIndex = -1;
+    grip.setAttribute("aria-hidden", "true");
+    grip.append(this.made("i", "ti ti-grip-vertical"));
+    return grip;
+  }
+
+  section(node) {
+    const box = this.made("div", "mail-section");
+    box.dataset.place = "";
+    box.dataset.section = this.mail.path(node).join(".");
+    const label = this.word("section", { number: this.sections.indexOf(node) + 1, count: this.sections.length });
+    const head = this.face(node, "div", "mail-section-head", label);
+    head.append(this.grip(), this.made("span", "", label));
+    const row = this.made("div", "mail-columns");
+    const columns = this.mail.within(node);
+    row.append(...columns.map((child) => (kind(child) === "column" ? this.column(child) : this.kept(child))));
+    row.style.gridTemplateColumns = columns.map((child) => this.track(child)).join(" ");
+    this.paint(row, this.says(node, "background-color"));
+    box.append(head, row);
+    return box;
+  }
+
+  track(node) {
+    const width = node.attributes?.get("width")?.value ?? "";
+    const [, number, unit] = width.match(/^(\d{1,3}(?:\.\d+)?)(%|px)$/) ?? [];
+    if (kind(node) !== "column") return "minmax(0, 7rem)";
+    return number > 0 ? `minmax(0, ${unit === "%" ? number : number / 6}fr)` : `minmax(0, ${100 / Math.max(1, node.parent.children.filter((one) => one.name === "mj-column").length)}fr)`;
+  }
+
+  column(node) {
+    const list = this.made("div", "mail-column");
+    list.dataset.list = this.mail.path(node).join(".");
+    this.paint(list, this.says(node, "background-color"));
+    const children = this.mail.within(node);
+    list.append(...children.map((child) => (kind(child) === "block" ? this.block(child) : this.kept(child))));
+    if (!children.length) {
+      const empty = this.face(node, "div", "mail-empty", this.word("empty"));
+      empty.classList.toggle("is-target", empty.dataset.path === this.target);
+      empty.append(this.made("i", "ti ti-plus"), this.made("span", "", empty.dataset.path === this.target ? this.word("is-target") : this.word("empty")));
+      list.append(empty);
+    }
+    return list;
+  }
+
+  block(node) {
+    const inside = this[node.name.slice(3)](node);
+    const said = inside.textContent.replace(/\s+/g, " ").trim().slice(0, 80) || node.attributes.get("alt")?.value || "";
+    const face = this.face(node, "div", `mail-block is-${node.name.slice(3)}`, said ? `${this.word(node.name)}: ${said}` : this.word(node.name));
+    face.dataset.place = "";
+    face.append(this.grip(), inside);
+    return face;
+  }
+
+  // -- one of each kind ------------------------------------------------------------------------------------------------
+
+  text(node) {
+    const box = this.made("div", "mail-drawn");
+    const html = this.mail.content(node);
+    const shown = drawn(html);
+    if (shown) box.append(shown);
+    else box.textContent = html.replace(/<[^>]*>/g, " ").trim();
+    for (const link of box.querySelectorAll("a")) link.removeAttribute("href");
+    const size = parseFloat(this.says(node, "font-size"));
+    if (size > 0) box.style.fontSize = `${Math.min(40, Math.max(9, size))}px`;
+    if (["left", "center", "right"].includes(this.says(node, "align"))) box.style.textAlign = this.says(node, "align");
+    if (/^(\d{3}|bold)$/.test(this.says(node, "font-weight"))) box.style.fontWeight = this.says(node, "font-weight");
+    this.paint(box, "", this.says(node, "color"));
+    return box;
+  }
+
+  image(node) {
+    const box = this.made("div", "mail-drawn");
+    const address = node.attributes.get("src")?.value ?? "";
+    const align = this.says(node, "align");
+    box.style.textAlign = ["left", "right"].includes(align) ? align : "center";
+    if (OWN.test(address)) {
+      const image = this.made("img", "mail-image");
+      Object.assign(image, { src: address, alt: node.attributes.get("alt")?.value ?? "" });
+      const width = parseFloat(node.attributes.get("width")?.value ?? "");
+      if (width > 0) image.style.inlineSize = `${width}px`;
+      box.append(image);
+    } else {
+      const card = this.made("span", "mail-no-image");
+      card.append(this.made("i", "ti ti-photo"), this.made("span", "", address ? node.attributes.get("alt")?.value || this.word("elsewhere") : this.word("no-image")));
+      box.append(card);
+    }
+    return box;
+  }
+
+  button(node) {
+    const box = this.made("div", "mail-drawn");
+    const align = this.says(node, "align");
+    box.style.textAlign = ["left", "right"].includes(align) ? align : "center";
+    const button = this.made("span", "mail-button", decoded(this.mail.content(node).replace(/<[^>]*>/g, " ")).trim());
+    this.paint(button, this.says(node, "background-color"), this.says(node, "color"));
+    box.append(button);
+    return box;
+  }
+
+  divider(node) {
+    const box = this.made("div", "mail-drawn");
+    const line = this.made("div", "mail-line");
+    const width = parseFloat(this.says(node, "border-width"));
+    if (width >= 0) line.style.blockSize = `${Math.min(20, width)}px`;
+    this.paint(line, this.says(node, "border-color"));
+    box.append(line);
+    return box;
+  }
+
+  spacer(node) {
+    const box = this.made("div", "mail-space");
+    const height = parseFloat(this.says(node, "height"));
+    box.style.blockSize = `${Math.min(200, Math.max(8, height || 20))}px`;
+    return box;
+  }
+
+  kept(node) {
+    const words = this.mail.source(node).replace(/\s+/g, " ").trim();
+    const face = this.face(node, "div", "mail-kept", `${this.word("kept")}: ${words.slice(0, 80)}`);
+    if (isMovable(node)) {
+      face.dataset.place = "";
+      if (node.parent.name === "mj-body") face.dataset.section = face.dataset.path;
+      face.append(this.grip());
+    }
+    face.append(this.made("i", node.type === "comment" ? "ti ti-message" : "ti ti-lock"), this.made("code", "", words.slice(0, 120)));
+    return face;
+  }
+}
