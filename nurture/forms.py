@@ -258,6 +258,11 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
     def clean_purpose(self) -> str:
         return self.cleaned_data["purpose"] or Purpose.ALL
 
+    def clean_body(self) -> str:
+        """With the line ends that it was shown with: browsers send others."""
+        body: str = self.cleaned_data["body"]
+        return body.replace("\r\n", "\n")
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if not self.errors:

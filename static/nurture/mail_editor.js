@@ -324,7 +324,8 @@ class MailEditor extends HTMLElement {
     const node = at(item.dataset.path ?? item.dataset.section);
     const container = list.dataset.list === undefined ? this.mail.body : at(list.dataset.list);
     const next = before && at(before.dataset.path ?? before.dataset.section);
-    this.move(node, container, next?.parent === container ? next : this.mail.within(container)[0] ?? null);
+    const isAbove = next && next.parent !== container; // in front of the head: first in the body
+    this.move(node, container, isAbove ? this.mail.within(container)[0] ?? null : next);
   }
 
   // -- adding, doubling, deleting ----------------------------------------------------------------------------------------

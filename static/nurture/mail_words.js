@@ -85,7 +85,7 @@ function one(node) {
 }
 
 function encodedWords(text) {
-  return outsideLiquid(text, (words_) => words_.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/\u00a0/g, "&nbsp;"));
+  return outsideLiquid(text, (words_) => words_.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/\u200b/g, "").replace(/\u00a0/g, "&nbsp;"));
 }
 
 /** A box with words that can be written in, and its buttons. `tell(html)` hears each change. */
@@ -131,15 +131,22 @@ export class Words {
     return found.rangeCount && this.box.contains(found.getRangeAt(0).commonAncestorContainer) ? found.getRangeAt(0) : null;
   }
 
-  showState() {
+  /** Where the caret is, for when it is somewhere else: an input, a list of placeholders. */
+  remember() {
     const range = this.range;
     if (range) this.saved = range.cloneRange();
+    return range;
+  }
+
+  showState() {
+    const range = this.remember();
     for (const button of this.home.querySelectorAll("[data-state]")) {
       button.setAttribute("aria-pressed", String(Boolean(range) && document.queryCommandState(button.dataset.state)));
     }
   }
 
   back() {
+    this.remember();
     this.box.focus();
     const range = this.saved ?? document.createRange();
     if (!this.saved) {
@@ -157,7 +164,7 @@ export class Words {
     else if (what === "set-link") this.setLink();
     else if (what === "no-link") this.setLink("");
     else {
-      if (!this.range) this.back();
+      this.back();
       document.execCommand(what);
       this.changed();
     }
@@ -187,7 +194,15 @@ export class Words {
   place(select) {
     if (!select.value) return;
     this.back();
-    document.execCommand("insertHTML", false, chip(select.value).outerHTML);
+    const made = chip(select.value);
+    const range = this.range;
+    range.deleteContents();
+    range.insertNode(made);
+    const next = made.nextSibling?.nodeName === "BR" && made.nextSibling.dataset.tag === undefined ? made.nextSibling : null;
+    if (next && next === this.box.lastChild) next.remove(); // it held the empty line open
+    const behind = document.createTextNode("\u200b"); // where the caret can stand; it is never written
+    made.after(behind);
+    document.getSelection().collapse(behind, 1);
     select.value = "";
     this.changed();
   }
@@ -195,7 +210,7 @@ export class Words {
   // -- links -----------------------------------------------------------------------------------------------------------
 
   openLink() {
-    if (!this.range) this.back();
+    this.back();
     const found = this.anchor("a");
     this.at = found;
     this.link.hidden = false;

@@ -211,3 +211,10 @@ def test_pasted_html_is_cleaned_and_its_rules_move_to_the_elements() -> None:
 def test_mjml_that_acts_is_refused(inside: str) -> None:
     with pytest.raises(BadTemplate, match="attack"):
         compile_source("mjml", "S", "", MJML % ("", "", inside, "", ""))
+
+
+def test_line_ends_of_browsers_are_no_mistake() -> None:
+    body = STARTERS["story"].body
+    assert compile_source("mjml", "S", "", body.replace("\n", "\r\n")).fill({}) == compile_source(
+        "mjml", "S", "", body
+    ).fill({})
