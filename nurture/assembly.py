@@ -32,7 +32,9 @@ def to_html(format: str, body: str, *, language: str = "") -> str:
         raise BadSource(
             _("The template has %(n)d characters; %(most)d are allowed.") % {"n": len(body), "most": LARGEST}
         )
-    body = body.replace("\r\n", "\n")  # browsers send two signs for a new line; mrml knows only one between elements of the head
+    body = body.replace(
+        "\r\n", "\n"
+    )  # browsers send two signs for a new line; mrml knows only one between elements of the head
     return _mjml(body, language) if format == MJML else _document(body, language)
 
 

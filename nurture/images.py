@@ -12,6 +12,7 @@ from typing import IO
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from leads.actions import audit
@@ -77,8 +78,9 @@ def delete(image: Image, *, actor: User | None, now: datetime) -> None:
 
 
 def templates_with(image: Image) -> list[Template]:
-    """Templates that name it, archived ones too. One statement that reads their texts."""
-    return list(Template.objects.filter(body__contains=image.token).defer("body").order_by("name"))
+    """Templates that name it in any language, archived ones too. One statement that reads their texts."""
+    named = Q(body__contains=image.token) | Q(translations__icontains=image.token)
+    return list(Template.objects.filter(named).defer("body", "translations").order_by("name"))
 
 
 def path_of(image: Image) -> Path:

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from leads.access import MARKETER
 from nurture.models import Image, Template
 from nurture.patterns import STARTERS
 from nurture.rendering import compile_source
 from tests.nurture.makers import make_template
+from tests.nurture.test_image_files import picture
 from tests.nurture.test_images import make_image
 
 pytestmark = pytest.mark.browser
@@ -254,9 +255,7 @@ def test_an_image_chosen_and_one_uploaded(page: Page) -> None:
     assert source(page) == simple(text("One") + f'        <mj-image src="{known.address}" alt="Our hall" />\n')
     expect(face(page, "Image: Our hall").get_by_role("img")).to_have_js_property("naturalWidth", 40)
     page.get_by_role("button", name="Choose …").press("Enter")
-    from tests.nurture.test_image_files import picture
-
-    sent = {"name": "field.jpg", "mimeType": "image/jpeg", "buffer": picture("JPEG", (60, 30))}
+    sent = FilePayload(name="field.jpg", mimeType="image/jpeg", buffer=picture("JPEG", (60, 30)))
     dialog.get_by_label("Upload from this computer").set_input_files([sent])
     dialog.get_by_role("button", name="field").click()
     fresh = Image.objects.exclude(pk=known.pk).get()
@@ -370,7 +369,7 @@ def signs(words: str) -> str:
 def test_any_source_survives_any_edit(page: Page) -> None:
     page.goto("/programs/templates/")
 
-    @settings(max_examples=120)
+    @settings(max_examples=60)
     @given(mails(), st.integers(0, 10_000))
     def agrees(body: str, seed: int) -> None:
         found = page.evaluate(HARNESS, [body, seed])
