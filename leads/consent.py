@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from leads import queries, queries_consent
-from leads.addresses import address_hash, keyed_hash
+from leads.addresses import address_hash, domain_of, keyed_hash
 from leads.models import ConsentEvent, ConsentRequest, ConsentWording, Contact, MailPreference, Mark, Purpose
 from leads.text import clean, normal_address
 
@@ -63,21 +63,22 @@ class Proof:
 # --- How it stands -------------------------------------------------------------------------------------------------------
 
 
-def standing(address: str) -> list[Standing]:
-    """Every purpose in use, in its order, for one address. Two statements."""
-    return standing_of_hash(address_hash(address))
+def standing(address: str, contact: Contact | None = None) -> list[Standing]:
+    """Every purpose in use, in its order, for one address. Two statements; the contact's company is loaded."""
+    return standing_of_hash(address_hash(address), country_of(address, contact))
 
 
-def standing_of_hash(digest: str) -> list[Standing]:
+def standing_of_hash(digest: str, country: str = "") -> list[Standing]:
     said = queries_consent.states_of(digest)
-    return [_standing(purpose, said) for purpose in Purpose.objects.filter(archived_at=None)]
+    return [_standing(purpose, said, country) for purpose in Purpose.objects.filter(archived_at=None)]
 
 
-def _standing(purpose: Purpose, said: Mapping[str, tuple[str, datetime]]) -> Standing:
+def _standing(purpose: Purpose, said: Mapping[str, tuple[str, datetime]], country: str) -> Standing:
     state, since = _later(said.get(purpose.slug), said.get(EVERYTHING))
     if purpose.basis == Purpose.Basis.CONTRACT:
         return Standing(purpose, state, since, is_on=True)
-    is_on = state == State.GIVEN or (state == "" and purpose.basis == Purpose.Basis.INTEREST)
+    is_by_default = purpose.basis == Purpose.Basis.INTEREST and country not in purpose.quiet_countries
+    is_on = state == State.GIVEN or (state == "" and is_by_default)
     return Standing(purpose, state, since, is_on)
 
 
@@ -93,6 +94,16 @@ def state_of(address: str, purpose: str) -> str:
     """given, withdrawn, asked, or empty where nothing was ever said. One statement."""
     said = queries_consent.states_of(address_hash(address))
     return _later(said.get(purpose), said.get(EVERYTHING))[0]
+
+
+def country_of(address: str, contact: Contact | None) -> str:
+    """Where somebody lives: their own country, their company's, that of their address; empty where nobody knows."""
+    if contact is not None and contact.country:
+        return contact.country.upper()
+    if contact is not None and contact.company is not None and contact.company.country:
+        return contact.company.country.upper()
+    ending = domain_of(address).rpartition(".")[2].upper()
+    return {"UK": "GB", "EU": "BE"}.get(ending, ending) if len(ending) == 2 else ""
 
 
 # --- Saying ----------------------------------------------------------------------------------------------------------------
@@ -329,6 +340,11 @@ class Holder:
     contact: Contact | None
     address: str
 
+    @property
+    def standing(self) -> list[Standing]:
+        """Two statements."""
+        return standing_of_hash(self.digest, country_of(self.address, self.contact))
+
 
 def preference_token(address: str, contact_id: int | None) -> str:
     """What the link carries: hash and contact, signed. It works as long as the instance keeps its secret."""
@@ -347,7 +363,7 @@ def holder_of(token: str) -> Holder | None:
     except signing.BadSignature:
         return None
     digest, _dash, number = value.partition("-")
-    contact = Contact.objects.filter(pk=int(number)).first()
+    contact = Contact.objects.filter(pk=int(number)).select_related("company").first()
     if contact is None or not contact.email or address_hash(contact.email) != digest:
         return Holder(digest, None, "")
     return Holder(digest, contact, contact.email)
@@ -360,7 +376,7 @@ def choose(
     given, withdrawn = [], []
     with transaction.atomic():
         queries_consent.lock_addresses([holder.digest])
-        for one in standing_of_hash(holder.digest):
+        for one in holder.standing:
             slug = one.purpose.slug
             if (
                 one.purpose.is_all

@@ -27,6 +27,13 @@ EVERYDAY_NAMES = {
 }
 
 
+# The European Economic Area, Britain and Switzerland: where a yes is usual before marketing reaches somebody, or is noted about them.
+QUIET = (
+    *("AT", "BE", "BG", "CH", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GB", "GR", "HR", "HU", "IE", "IS"),
+    *("IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK"),
+)
+
+
 def code_of(text: str) -> str | None:
     """Alpha-2 code of a country given by code (2 or 3 letters) or name, whatever its case; None when it is none."""
     return _codes().get(fold(clean(text)))

@@ -8,6 +8,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from leads import countries
 from leads.forms import refuse_hours
 from leads.models import Purpose, Suppression, Workspace
 from leads.workspace import WEEKDAYS
@@ -24,14 +25,27 @@ class PurposeForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
         ),
     )
 
+    quiet_countries = forms.MultipleChoiceField(
+        label=gettext_lazy("Quiet countries"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=gettext_lazy(
+            "Counts with legitimate interest: who lives there gets mail for it only after a yes. Where nobody knows the country, the"
+            " company's or the ending of the address counts."
+        ),
+    )
+
     class Meta:
         model = Purpose
-        fields = ("slug", "name", "description", "basis", "position")
+        fields = ("slug", "name", "description", "basis", "quiet_countries", "position")
         widgets = {"basis": forms.RadioSelect}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["position"].min_value = 0  # type: ignore[attr-defined]
+        self.fields["quiet_countries"].choices = countries.choices()  # type: ignore[attr-defined]
+        if self.instance._state.adding:
+            self.initial["quiet_countries"] = list(countries.QUIET)
         if self.instance.pk and not self.instance._state.adding:
             del self.fields["slug"]
             last = self.instance.wordings.order_by("-number").first()

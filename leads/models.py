@@ -453,6 +453,14 @@ class Purpose(models.Model):
     name = models.CharField(_("name"), max_length=100, help_text=_("As people read it on their preference page."))
     description = models.CharField(_("what somebody gets"), max_length=300, blank=True, default="")
     basis = models.CharField(_("legal basis"), max_length=8, choices=Basis, default=Basis.CONSENT)
+    quiet_countries = ArrayField(
+        models.CharField(max_length=2),
+        verbose_name=_("quiet countries"),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("With legitimate interest: who lives there gets mail for it only after a yes."),
+    )
     position = models.PositiveSmallIntegerField(_("position"), default=100)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     archived_at = models.DateTimeField(null=True, blank=True)

@@ -26,6 +26,7 @@ def save_purpose(
     actor: User,
     now: datetime,
     slug: str = "",
+    quiet_countries: Sequence[str] = (),
 ) -> Purpose:
     """A purpose made or changed; another wording becomes a new version. Raises Refused for a taken key or a basis that cannot be."""
     if purpose is not None and purpose.is_all and basis != Purpose.Basis.INTEREST:
@@ -35,6 +36,7 @@ def save_purpose(
     with transaction.atomic():
         row = purpose or Purpose(slug=slug, created_at=now)
         row.name, row.description, row.basis, row.position = clean(name), clean(description), basis, position
+        row.quiet_countries = sorted(set(quiet_countries))
         try:
             with transaction.atomic():
                 row.save(force_insert=purpose is None)
@@ -44,7 +46,9 @@ def save_purpose(
         text = clean(wording)
         if text != (last.text if last else ""):
             ConsentWording.objects.create(purpose=row, number=last.number + 1 if last else 1, text=text, since=now)
-        audit(actor, "changed" if purpose else "made", row, {"basis": basis}, now)
+        audit(
+            actor, "changed" if purpose else "made", row, {"basis": basis, "quiet_countries": row.quiet_countries}, now
+        )
     return row
 
 

@@ -10,7 +10,8 @@ from django.db import connection
 from leads.queries_prepared import prepared_cursor
 
 # Why an address gets no mail for a purpose, as a code, or null when it may: a suppression wins, then the last row of the ledger that
-# counts, then the legal basis. “asked” alone is a double opt-in that was never confirmed; after “given” it takes nothing back.
+# counts, then the legal basis, which may want a yes where somebody lives (consent.country_of says the same). “asked” alone is a double
+# opt-in that was never confirmed; after “given” it takes nothing back.
 _BLOCKED = """
     CASE WHEN coalesce({address}, '') = '' THEN 'no_address' ELSE nullif(coalesce(
         (SELECT reason FROM leads_suppression WHERE address_hash = {hash}),
@@ -21,7 +22,14 @@ _BLOCKED = """
         (SELECT CASE state WHEN 'withdrawn' THEN 'withdrawn' WHEN 'asked' THEN 'not_confirmed' ELSE '' END
          FROM leads_consentevent WHERE address_hash = {hash} AND purpose IN ({purpose}, 'marketing') AND counts
          ORDER BY state = 'asked', occurred_at DESC, id DESC LIMIT 1),
-        (SELECT 'no_consent' FROM leads_purpose WHERE slug = {purpose} AND basis = 'consent')
+        (SELECT CASE WHEN basis = 'consent' THEN 'no_consent'
+            WHEN basis = 'interest' AND cardinality(quiet_countries) > 0 AND (
+                SELECT upper(coalesce(nullif(c.country, ''), nullif(k.country, ''),
+                    CASE ending WHEN 'UK' THEN 'GB' WHEN 'EU' THEN 'BE' ELSE ending END))
+                FROM (SELECT upper(split_part({address}, '.', -1)) AS ending) top
+                LEFT JOIN leads_contact c ON lower(c.email) = lower({address}) LEFT JOIN leads_company k ON k.id = c.company_id
+            ) = ANY (quiet_countries) THEN 'quiet_country' END
+         FROM leads_purpose WHERE slug = {purpose})
     ), '') END
 """
 

@@ -246,7 +246,7 @@ def suppression_export(request: HttpRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 def contact_consent(request: HttpRequest, pk: int) -> HttpResponse:
     """How every purpose stands for a contact, the ledger behind it, and what a colleague notes. Eight statements to show."""
-    contact = get_object_or_404(Contact, pk=pk)
+    contact = get_object_or_404(Contact.objects.select_related("company"), pk=pk)
     form = NoteForm(posted(request))
     if request.method == "POST":
         demand(request.user, "edit_contacts")
@@ -263,7 +263,7 @@ def _standing(contact: Contact) -> dict[str, object]:
     digest = address_hash(contact.email)
     blocked = queries_consent.why_blocked([contact.email], Purpose.ALL)
     return {
-        "standing": consent.standing_of_hash(digest),
+        "standing": consent.standing(contact.email, contact),
         "suppressed": Suppression.objects.filter(pk=digest).first(),
         "is_pattern": blocked.get(contact.email) in SuppressionPattern.Kind.values,
         "wish": consent.wish(digest),

@@ -13,16 +13,14 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from leads.addresses import domain_of
+from leads.countries import QUIET
 from leads.models import ConsentRequest, Contact
 from segments.models import Segment
 
 
 def quiet_countries() -> list[str]:
     """Where noting who reads a mail needs a yes before (ePrivacy rules): the European Economic Area, Britain and Switzerland."""
-    return [
-        *("AT", "BE", "BG", "CH", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GB", "GR", "HR", "HU", "IE", "IS"),
-        *("IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK"),
-    ]
+    return list(QUIET)
 
 
 class Template(models.Model):

@@ -71,6 +71,7 @@ WHY = {
     "withdrawn": gettext_lazy("Consent was withdrawn."),
     "not_confirmed": gettext_lazy("Consent was asked for but never confirmed."),
     "no_consent": gettext_lazy("The purpose needs consent, and none was given."),
+    "quiet_country": gettext_lazy("The purpose needs a yes where they live, and none was given."),
     "paused": gettext_lazy("The reader wants no mail for a while."),
     "window": gettext_lazy("It waits for the hours in which mail leaves."),
     "frequency": gettext_lazy("The reader gets no more mails in these days."),

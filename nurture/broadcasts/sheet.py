@@ -34,6 +34,7 @@ REASONS = {  # why somebody stays out -> words
     "withdrawn": gettext_lazy("withdrew consent"),
     "not_confirmed": gettext_lazy("was asked for consent but never confirmed"),
     "no_consent": gettext_lazy("never gave consent to this purpose"),
+    "quiet_country": gettext_lazy("lives where this purpose needs a yes, and gave none"),
     "paused": gettext_lazy("wants no mail for a while"),
     "frequency": gettext_lazy("has had as many mails in these days as allowed"),
 }

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from django.conf import settings
 
-from leads.addresses import domain_of
+from leads import consent
 from leads.models import MailPreference
 from nurture.models import Sending, TrackingDefaults
 from nurture.rendering import Mail
@@ -116,15 +115,7 @@ def _may_note(sending: Sending, home: TrackingDefaults, wish: str) -> bool:
     """Marketing to somebody who said yes, or said nothing and lives where nobody has to ask."""
     if sending.is_test or sending.is_operational or sending.contact_id is None or wish == MailPreference.Tracking.NO:
         return False
-    return wish == MailPreference.Tracking.YES or country_of(sending) not in home.quiet_countries
-
-
-def country_of(sending: Sending) -> str:
-    """Where the reader lives: their own country, their company's, that of their address; empty where nobody knows."""
-    contact: Any = sending.contact
-    if contact is not None and contact.country:
-        return str(contact.country).upper()
-    if contact is not None and contact.company is not None and contact.company.country:
-        return str(contact.company.country).upper()
-    top = domain_of(sending.address).rpartition(".")[2].upper()
-    return {"UK": "GB", "EU": "BE"}.get(top, top) if len(top) == 2 else ""
+    return (
+        wish == MailPreference.Tracking.YES
+        or consent.country_of(sending.address, sending.contact) not in home.quiet_countries
+    )

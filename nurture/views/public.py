@@ -98,7 +98,7 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
         return _stale(request)
     now = timezone.now()
     said = _keep(request, holder) if request.method == "POST" else ""
-    standing = consent.standing_of_hash(holder.digest)
+    standing = holder.standing
     choices = [one for one in standing if not one.purpose.is_all]
     wish = consent.wish(holder.digest)
     context = {

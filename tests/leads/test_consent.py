@@ -23,9 +23,10 @@ from leads.consent import (
     state_of,
     withdraw_consent,
 )
+from leads.countries import QUIET
 from leads.models import ConsentEvent, ConsentRequest, ConsentWording, Mark, Purpose
 from leads.queries_consent import why_blocked
-from tests.makers import NOW, clear_marks, make_contact
+from tests.makers import NOW, clear_marks, make_company, make_contact
 from tests.segments.conditions.asking import field, who
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +65,45 @@ def test_the_legal_basis_decides_where_nothing_was_said() -> None:
         "one-to-one": True,
         "invoices": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("address", "country", "of_company", "is_quiet"),
+    [
+        ("ada@example.test", "DE", "", True),
+        ("ada@example.test", "US", "DE", False),
+        ("ada@example.test", "", "DE", True),
+        ("ada@example.de", "", "US", False),
+        ("ada@example.de", "", "", True),
+        ("ada@example.co.uk", "", None, True),
+        ("ada@example.eu", "", None, True),
+        ("ada@example.com", "", None, False),
+        ("nobody-here@example.de", None, None, True),
+        ("nobody-here@example.test", None, None, False),
+    ],
+)
+def test_where_a_purpose_is_quiet_only_a_yes_lets_mail_out(
+    address: str, country: str | None, of_company: str | None, is_quiet: bool
+) -> None:
+    """The statement that claims mail and the pages say the same."""
+    Purpose.objects.filter(slug="product-news").update(quiet_countries=list(QUIET))
+    contact = None
+    if country is not None:
+        company = None if of_company is None else make_company(country=of_company)
+        contact = make_contact(address, country=country, company=company)
+    (stands,) = [one for one in consent.standing(address, contact) if one.purpose.slug == "product-news"]
+    assert (why(address, "product-news"), stands.is_on) == (("quiet_country", False) if is_quiet else ("", True))
+    give(address, "product-news")
+    assert why(address, "product-news") == ""
+    withdraw_consent(address, purpose="product-news", source="one_click", now=LATER)
+    assert why(address, "product-news") == "withdrawn"
+
+
+def test_quiet_countries_say_nothing_about_another_basis() -> None:
+    Purpose.objects.create(slug="invoices", name="Invoices", basis="contract", quiet_countries=list(QUIET))
+    Purpose.objects.filter(slug="newsletter").update(quiet_countries=list(QUIET))
+    assert (why("ada@example.de", "invoices"), why("ada@example.de")) == ("", "no_consent")
+    assert (why("", "product-news"), why("ada", "product-news")) == ("no_address", "")
 
 
 def test_yes_and_no_by_purpose() -> None:

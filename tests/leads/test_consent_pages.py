@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from leads.access import ADMIN, MARKETER, SALES
 from leads.consent import state_of, withdraw_consent
+from leads.countries import QUIET
 from leads.models import AuditEntry, ConsentEvent, ConsentRequest, ConsentWording, Purpose, Suppression
 from leads.suppression import suppress
 from leads.workspace import workspace
@@ -191,3 +192,13 @@ def test_who_may(client: Client, role: str, expected: int) -> None:
         assert (client.post(reverse(f"leads:{name}")).status_code == 403) == (expected == 403)
     contact = make_contact(ADA)
     assert client.get(reverse("leads:contact-consent", args=[contact.pk])).status_code == 200
+
+
+def test_a_new_purpose_is_quiet_where_a_yes_is_usual(admin: Client) -> None:
+    page = admin.get(reverse("leads:purpose-new")).content.decode()
+    assert f"{len(QUIET)} quiet countries" in page
+    kept = {**PURPOSE, "basis": "interest", "quiet_countries": ["DE", "AT"]}
+    assert admin.post(reverse("leads:purpose-new"), kept).status_code == 302
+    assert Purpose.objects.get(slug="courses").quiet_countries == ["AT", "DE"]
+    assert "2 quiet countries" in admin.get(reverse("leads:purpose-edit", args=["courses"])).content.decode()
+    assert admin.post(reverse("leads:purpose-new"), {**kept, "quiet_countries": ["XX"]}).status_code == 422
