@@ -72,6 +72,10 @@ app.conf.beat_schedule = {
     "hits": _every("nurture.judge_hits", 2.0),
     # Visits are kept for so many days: an hour more is none. Two looks at an index while nothing is old.
     "visitors": _every("leads.forget_visitors", 3600.0, queue="imports"),
+    # Who complained or left at the provider gets no further mail: as soon as opens; one partial index while nothing waits.
+    "provider-events": _every("nurture.take_events", 2.0),
+    # A bounce is hours old when it arrives. A server that hangs must not hold the engine up: beside the imports.
+    "mailbox": _every("nurture.read_mailbox", 60.0, queue="imports"),
     # A comparison takes days: a minute is soon. One partial index while none is due.
     "splits": _every("nurture.decide_splits", 60.0),
     # What must always hold, one check a minute and each once a day, so that the page of health need not sum over everybody.

@@ -187,8 +187,14 @@ FILE_UPLOAD_PERMISSIONS = 0o600
 
 # Mail: EMAIL_URL (smtp://user:password@host:587?tls=starttls) names the server; without it mail stays in the local outbox.
 EMAIL_URL = os.environ.get("EMAIL_URL", "")
-# Where bounces and mails that unsubscribe go; that mailbox is read by `manage.py take_mail`. Empty: bounces go to the sender's.
+# Mails that leave at most: 14/s, 500/m, 20000/h. What webhooks of a mail provider prove themselves by: name:password, and its own key.
+EMAIL_RATE = os.environ.get("EMAIL_RATE", "")
+EMAIL_EVENTS_SECRET = os.environ.get("EMAIL_EVENTS_SECRET", "")
+EMAIL_EVENTS_KEY = os.environ.get("EMAIL_EVENTS_KEY", "")
+# Where bounces and mails that unsubscribe go; empty: bounces go to the sender's. That mailbox is read by
+# INBOUND_URL (imaps://user:password@host) or `manage.py take_mail`.
 INBOUND_ADDRESS = os.environ.get("INBOUND_ADDRESS", "")
+INBOUND_URL = os.environ.get("INBOUND_URL", "")
 
 # Webhooks: inner receivers that programs may call although they are not on the public internet (host, host:port or network, with
 # commas), and what their signing secrets are made of, where they should outlive a new SECRET_KEY.

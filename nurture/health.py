@@ -25,6 +25,8 @@ BEATS = {
     "nurture.send_notices": 5.0,
     "nurture.send_webhooks": 2.0,
     "nurture.judge_hits": 2.0,
+    "nurture.take_events": 2.0,
+    "nurture.read_mailbox": 60.0,
     "nurture.decide_splits": 60.0,
     "nurture.check_health": 60.0,
 }

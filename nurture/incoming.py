@@ -19,6 +19,7 @@ from django.db import transaction
 
 from leads import queries_consent
 from leads.actions import NewActivity, record_activities
+from leads.consent import withdraw_consent
 from leads.models import Suppression
 from leads.suppression import suppress
 from nurture import actions, sending
@@ -111,18 +112,33 @@ def _bounce(row: Sending, report: _Report, now: datetime) -> bool:
 # --- Complaints -------------------------------------------------------------------------------------------------------------
 
 
-@transaction.atomic
 def _take_complaint(message: Message, now: datetime) -> Outcome:
     row = _sending_of(message)
-    if row is None or row.is_test or not row.address:
+    if row is None or not complain(row, source="feedback-report", now=now):
         return Outcome.UNKNOWN
-    is_new = suppress(row.address, reason=Suppression.Reason.COMPLAINED, source="feedback-report", now=now)
-    if is_new and row.contact_id is not None:
-        source = f"template:{row.template.slug}"
-        record_activities(
-            [NewActivity(row.contact_id, "email_complaint", now, subject=row.subject, source=source)], now=now
-        )
     return Outcome.COMPLAINED
+
+
+@transaction.atomic
+def complain(row: Sending, *, source: str, now: datetime) -> bool:
+    """The reader told their provider that they did not want it: no mail to them again, and a no to everything in the ledger.
+
+    Whether somebody may complain of it: nobody does of a test. Twice is as good as once.
+    """
+    if row.is_test or not row.address:
+        return False
+    is_new = suppress(row.address, reason=Suppression.Reason.COMPLAINED, source=source, now=now)
+    withdraw_consent(row.address, source="complaint", now=now, contact=row.contact, proof={"sending": row.pk})
+    if is_new and row.contact_id is not None:
+        activity = NewActivity(
+            row.contact_id,
+            "email_complaint",
+            now,
+            subject=row.subject,
+            source=f"template:{row.template.slug}",
+        )
+        record_activities([activity], now=now)
+    return True
 
 
 def _sending_of(message: Message) -> Sending | None:

@@ -52,6 +52,7 @@ class Message:
     recipient: str
     headers: list[tuple[str, str]]
     data: bytes
+    is_tracked: bool = False  # a provider that notes opens and clicks may do so for this reader
 
 
 def message_id(token: uuid.UUID, sender: str) -> str:

@@ -791,6 +791,7 @@ class Sending(models.Model):
 
     class Carrier(models.TextChoices):
         SMTP = "smtp", _("by SMTP")
+        API = "api", _("by the mail provider")
         OUTBOX = "outbox", _("kept in the local outbox")
 
     key = models.CharField(
@@ -858,6 +859,11 @@ class Sending(models.Model):
             models.Index(
                 fields=["due_at", "id"], condition=models.Q(state="queued"), name="nurture_sending_due"
             ),  # reader: sending.claim
+            models.Index(  # reader: the same, for what goes first
+                fields=["due_at", "id"],
+                condition=models.Q(state="queued") & (models.Q(is_operational=True) | models.Q(is_test=True)),
+                name="nurture_sending_first",
+            ),
             models.Index(
                 fields=["lease_until"], condition=models.Q(state="sending"), name="nurture_sending_leases"
             ),  # reader: sending.give_up_leases
@@ -1054,6 +1060,100 @@ class DomainPace(models.Model):
     def clean(self) -> None:
         """The domain as addresses hold it, so that the claiming statement finds it."""
         self.domain = domain_of(self.domain)
+
+
+class DomainRest(models.Model):
+    """A recipient domain whose server asked for less of our mail. The claiming statement lets none go there before `until`."""
+
+    domain = models.CharField(max_length=253, primary_key=True)
+    until = models.DateTimeField()
+    times = models.PositiveSmallIntegerField(default=0, help_text="Rests one after the other; each is longer.")
+
+    def __str__(self) -> str:
+        return f"{self.domain}: {self.until}"
+
+
+class ProviderEvent(models.Model):
+    """What a mail provider says of one mail, by webhook: kept first, taken by a worker soon after. The key makes a replay nothing."""
+
+    class Outcome(models.TextChoices):
+        WAITS = "", _("waits")
+        TAKEN = "taken", _("taken")
+        IGNORED = "ignored", _("of no matter")
+        UNKNOWN = "unknown", _("of no mail of ours")
+        FAILED = "failed", _("could not be taken")
+
+    provider = models.CharField(max_length=20)
+    key = models.CharField(
+        max_length=64, help_text="Hash of the provider's own id of the event, or of the whole event."
+    )
+    kind = models.CharField(max_length=20)
+    token = models.UUIDField(null=True, help_text="The sending's, where the event names one.")
+    at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    words = models.CharField(max_length=300, blank=True, default="", help_text="What the reader's server said.")
+    is_about_mailbox = models.BooleanField(default=False, help_text="There is no such mailbox, not only this time.")
+    url = models.TextField(blank=True, default="", help_text="Of a click.")
+    agent = models.CharField(max_length=200, blank=True, default="")
+    source = models.CharField(
+        max_length=32, blank=True, default="", help_text="Keyed hash of network address and agent."
+    )
+    suspicion = models.CharField(max_length=12, blank=True, default="", help_text="See tracking/scanners.py.")
+    outcome = models.CharField(max_length=7, choices=Outcome, blank=True, default=Outcome.WAITS)
+    problem = models.CharField(max_length=300, blank=True, default="")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["provider", "key"], name="nurture_providerevent_once")]
+        indexes = [
+            models.Index(  # reader: providers.taking.take_due
+                fields=["id"], condition=models.Q(outcome__in=["", "failed"]), name="nurture_providerevent_due"
+            ),
+            models.Index(fields=["received_at"], name="nurture_providerevent_age"),  # forgotten; counts of the page
+            models.Index(fields=["token"], name="nurture_providerevent_token"),  # the page of a mail
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider}: {self.kind}"
+
+
+class MailboxLetter(models.Model):
+    """One mail that was read from the mailbox for bounces. The key is a hash of its bytes: read again, it does nothing."""
+
+    class State(models.TextChoices):
+        TAKEN = "taken", _("taken")
+        PARKED = "parked", _("put aside")
+
+    key = models.CharField(max_length=64, unique=True)
+    message_id = models.CharField(max_length=300, blank=True, default="")
+    state = models.CharField(max_length=6, choices=State)
+    outcome = models.CharField(max_length=12, blank=True, default="", help_text="See incoming.Outcome.")
+    problem = models.CharField(max_length=300, blank=True, default="")
+    size_bytes = models.PositiveBigIntegerField()
+    taken_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["taken_at"], name="nurture_mailboxletter_age"),
+            models.Index(  # few; the page of delivery
+                fields=["-taken_at"], condition=models.Q(state="parked"), name="nurture_mailboxletter_parked"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.message_id or self.key[:12]
+
+
+class MailboxState(models.Model):
+    """How reading the mailbox goes; one row."""
+
+    tried_at = models.DateTimeField(null=True)
+    read_at = models.DateTimeField(null=True, help_text="When it was last read without trouble.")
+    failures = models.PositiveIntegerField(default=0, help_text="One after the other, since the last success.")
+    problem = models.CharField(max_length=300, blank=True, default="")
+    waiting = models.PositiveIntegerField(default=0, help_text="Mails in it that were not read yet.")
+
+    def __str__(self) -> str:
+        return str(self.read_at or "")
 
 
 class Task(models.Model):

@@ -22,9 +22,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from leads.workspace import workspace, zone
+from nurture.carriers import configured, line_to
 from nurture.message import BadAddress, Envelope, build
+from nurture.providers.accounts import Account
+from nurture.providers.line import ApiLine
 from nurture.rendering import Mail, one_line
-from nurture.smtp import Connection, Server, Verdict, configured
+from nurture.smtp import Connection, Server, Verdict
 from scoring.models import HandOff, Notice
 
 AT_ONCE = 500
@@ -33,7 +36,7 @@ AGAIN = frozenset({Verdict.TEMPORARY, Verdict.SERVER_DOWN, Verdict.NOT_TRIED})
 NAMESPACE = uuid.UUID("0e0a2f3c-6f0b-4c55-9a51-5b8f6a3f2f11")  # the same notices make the same Message-ID
 
 
-def send_due(now: datetime, *, server: Server | None = None) -> int:
+def send_due(now: datetime, *, server: Server | Account | None = None) -> int:
     """Mails sent. One statement when nothing is due. Without a server the notices are kept, in the bell."""
     if not Notice.objects.filter(mail=Notice.Mail.WAITING, mail_due_at__lte=now).exists():
         return 0
@@ -41,7 +44,7 @@ def send_due(now: datetime, *, server: Server | None = None) -> int:
     claimed = _claim(now, Notice.Mail.SENDING if server else Notice.Mail.KEPT)
     if server is None or not claimed:
         return 0
-    connection, sent = Connection(server), 0
+    connection, sent = line_to(server), 0
     try:
         for rows in _by_user(claimed).values():
             sent += _send(rows, connection, now)
@@ -70,7 +73,7 @@ def _by_user(rows: Sequence[Notice]) -> dict[int, list[Notice]]:
     return found
 
 
-def _send(rows: Sequence[Notice], connection: Connection, now: datetime) -> int:
+def _send(rows: Sequence[Notice], connection: Connection | ApiLine, now: datetime) -> int:
     """One mail to one user about all of these. Those whose lead was read of or answered meanwhile need none."""
     news = [row for row in rows if row.hand_off is None or row.hand_off.state == "open"]
     mine = Notice.objects.filter(pk__in=[row.pk for row in rows], mail=Notice.Mail.SENDING)

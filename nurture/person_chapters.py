@@ -16,6 +16,7 @@ from nurture.models import (
     MailClick,
     MailHit,
     MailResponse,
+    ProviderEvent,
     Sending,
     StepVisit,
     Task,
@@ -34,6 +35,14 @@ def register() -> None:
         Chapter("links", _("Links they followed"), frozenset({"nurture_mailclick"}), _clicks, _forget_clicks, order=67),
         Chapter(
             "hits", _("Requests for links and pictures"), frozenset({"nurture_mailhit"}), _hits, _forget_hits, order=68
+        ),
+        Chapter(
+            "provider_events",
+            _("What mail providers said of mails"),
+            frozenset({"nurture_providerevent"}),
+            _events,
+            _forget_events,
+            order=69,
         ),
         Chapter("entries", _("Programs that let them in later"), frozenset({"nurture_entryplace"}), _places, order=65),
         Chapter("broadcasts", _("Broadcasts"), frozenset({"nurture_broadcastrecipient"}), _broadcasts, order=65),
@@ -101,6 +110,19 @@ def _hits(person: Person) -> Iterable[Row]:
 
 def _forget_hits(person: Person, now: datetime) -> None:
     MailHit.objects.filter(sending__in=_sendings(person)).delete()
+
+
+def _events_of(person: Person) -> QuerySet[ProviderEvent]:
+    """They name a mail by its token, which only its row knows."""
+    return ProviderEvent.objects.filter(token__in=_sendings(person).filter(is_test=False).values("token"))
+
+
+def _events(person: Person) -> Iterable[Row]:
+    return _events_of(person).order_by("at", "id").values("at", "provider", "kind", "words", "url", "agent")
+
+
+def _forget_events(person: Person, now: datetime) -> None:
+    _events_of(person).delete()
 
 
 def _forget_mails(person: Person, now: datetime) -> None:

@@ -625,7 +625,7 @@ def holds(invariant: str, *, seconds: float | None = None) -> bool | None:
 
 
 def queue_depths(now: datetime, *, exact: bool = True) -> dict[str, Any]:
-    """How much waits, and since when. Ten statements over indexes and small tables.
+    """How much waits, and since when. Eleven statements over indexes and small tables.
 
     What is over (mails sent, bounced …) is counted along an index; for a page (`exact` False) the planner's estimate tells it, said to be one.
     """
@@ -655,6 +655,18 @@ def queue_depths(now: datetime, *, exact: bool = True) -> dict[str, Any]:
         depths["webhooks"] = _depth(cursor.fetchone(), now)
         cursor.execute("SELECT count(*) FROM nurture_webhookcall WHERE state = 'failed'")
         depths["webhooks_given_up"] = {"count": cursor.fetchone()[0]}
+        cursor.execute(
+            """
+            SELECT count(*) FILTER (WHERE outcome = ''), min(received_at) FILTER (WHERE outcome = ''), count(*) FILTER (WHERE outcome = 'failed'),
+                (SELECT count(*) FROM nurture_mailboxletter WHERE state = 'parked'), coalesce((SELECT failures FROM nurture_mailboxstate), 0)
+            FROM nurture_providerevent WHERE outcome IN ('', 'failed')
+            """
+        )
+        waiting, since, failed, parked, failures = cursor.fetchone()
+        depths["provider_events"] = _depth((waiting, since), now)
+        depths["provider_events_failed"] = {"count": failed}
+        depths["mailbox_parked"] = {"count": parked}
+        depths["mailbox_failures_in_a_row"] = {"count": failures}
         cursor.execute("SELECT count(*), min(requested_at) FROM leads_importjob WHERE state IN ('queued', 'running')")
         depths["imports"] = _depth(cursor.fetchone(), now)
         cursor.execute(

@@ -69,27 +69,35 @@ def queue_mails(walkers: Sequence[Walker], *, template_id: int, step: str, now: 
 
 _SENDING = Columns(Sending, without=frozenset({"html", "text", "headers"}))
 _CONTACT = Columns(Contact)
+_DUE = """
+    SELECT id FROM nurture_sending
+    WHERE state = 'queued' AND due_at <= %(now)s AND (lease_until IS NULL OR lease_until <= %(now)s) {lane}
+    ORDER BY due_at, id LIMIT {limit} FOR NO KEY UPDATE SKIP LOCKED
+"""
 _RESERVE = f"""
-    WITH mine AS (
-        UPDATE nurture_sending SET lease_until = %s WHERE id = ANY(ARRAY(
-            SELECT id FROM nurture_sending
-            WHERE state = 'queued' AND due_at <= %s AND (lease_until IS NULL OR lease_until <= %s)
-            ORDER BY due_at, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+    WITH first AS MATERIALIZED (
+        {_DUE.format(lane="AND (is_operational OR is_test)", limit="%(limit)s")}
+    ), other AS MATERIALIZED (
+        {_DUE.format(lane="AND NOT (is_operational OR is_test)", limit="%(limit)s - (SELECT count(*) FROM first)")}
+    ), mine AS (
+        UPDATE nurture_sending SET lease_until = %(lease)s WHERE id = ANY(ARRAY(
+            SELECT id FROM first UNION SELECT id FROM other
         )) RETURNING *
     )
     SELECT {_SENDING.of("mine")}, {_CONTACT.of("person")} FROM mine LEFT JOIN leads_contact person ON person.id = mine.contact_id
-    ORDER BY mine.due_at, mine.id
+    ORDER BY mine.is_operational OR mine.is_test DESC, mine.due_at, mine.id
 """
 
 
 def reserve_sendings(*, now: datetime, lease_until: datetime, limit: int) -> list[Sending]:
-    """Due sendings that this worker prepares; they stay queued, and come back by themselves after the lease.
+    """Due sendings that this worker prepares, operational mail and tests before all marketing; they stay queued, and come back by
+    themselves after the lease.
 
     With contact, company, owner, template and consent request; without the mail itself. Two statements, up to five. Rows of other
     workers are passed over.
     """
     with prepared_cursor() as cursor:
-        cursor.execute(_RESERVE, [lease_until, now, now, limit])
+        cursor.execute(_RESERVE, {"lease": lease_until, "now": now, "limit": limit})
         rows = cursor.fetchall()
     width = len(_SENDING.names)
     found = [(_SENDING.row(row[:width]), _CONTACT.row(row[width:]) if row[width] is not None else None) for row in rows]
@@ -170,12 +178,12 @@ def decided(*, written: str, mine: str) -> str:
         WHERE cap.most IS NOT NULL GROUP BY r.id
     ), turn AS MATERIALIZED (
         SELECT v.id, v.domain, v.blocked, v.is_held, v.queued_at,
-            CASE WHEN v.blocked IS NOT NULL OR v.is_held OR NOT v.is_limited THEN NULL
-                WHEN v.paused_until > %(now)s THEN 'paused' WHEN v.opens_at > %(now)s THEN 'window'
-                WHEN b.free_at > %(now)s THEN 'frequency' END AS waits_for,
-            CASE WHEN v.paused_until > %(now)s THEN v.paused_until WHEN v.opens_at > %(now)s THEN v.opens_at
-                ELSE b.free_at + v.priority * interval '1 millisecond' END AS waits_until
-        FROM verdict v LEFT JOIN budget b USING (id)
+            CASE WHEN v.blocked IS NOT NULL OR v.is_held THEN NULL
+                WHEN v.is_limited AND v.paused_until > %(now)s THEN 'paused' WHEN v.is_limited AND v.opens_at > %(now)s THEN 'window'
+                WHEN v.is_limited AND b.free_at > %(now)s THEN 'frequency' WHEN rest.until > %(now)s THEN 'domain_rests' END AS waits_for,
+            CASE WHEN v.is_limited AND v.paused_until > %(now)s THEN v.paused_until WHEN v.is_limited AND v.opens_at > %(now)s THEN v.opens_at
+                WHEN b.free_at > %(now)s THEN b.free_at + v.priority * interval '1 millisecond' ELSE rest.until END AS waits_until
+        FROM verdict v LEFT JOIN budget b USING (id) LEFT JOIN nurture_domainrest rest ON rest.domain = v.domain
     ), pace AS MATERIALIZED (
         SELECT id, domain, per_minute, CASE WHEN minute_began_at > %(now)s - interval '1 minute' THEN minute_began_at ELSE %(now)s END AS began,
             CASE WHEN minute_began_at > %(now)s - interval '1 minute' THEN used ELSE 0 END AS used

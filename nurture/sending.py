@@ -20,6 +20,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache as cache_of_functions
+from math import ceil
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -34,17 +35,21 @@ from django.utils.translation import gettext_lazy
 
 from leads import queries_consent
 from leads.actions import NewActivity, record_activities
+from leads.addresses import domain_of
 from leads.consent import preference_token
 from leads.models import Suppression, Workspace
 from leads.suppression import suppress as suppress_address
 from leads.workspace import workspace
-from nurture import confirmations, journal, queries_sending, translations, window
+from nurture import carriers, confirmations, domain_rests, journal, queries_sending, translations, window
+from nurture.carriers import configured, line_to
 from nurture.message import BadAddress, Envelope, Message, ascii_address, build
 from nurture.models import Sending
 from nurture.placeholders import context_for
+from nurture.providers.accounts import Account
+from nurture.providers.line import ApiLine
 from nurture.readers import Readers
 from nurture.rendering import BadTemplate, Mail, compiled
-from nurture.smtp import Answer, Connection, Server, Verdict, configured
+from nurture.smtp import Answer, Connection, Server, Verdict
 from nurture.tracking import plans as tracking
 
 log = logging.getLogger(__name__)
@@ -76,6 +81,7 @@ WHY = {
     "window": gettext_lazy("It waits for the hours in which mail leaves."),
     "frequency": gettext_lazy("The reader gets no more mails in these days."),
     "domain_pace": gettext_lazy("It waits its turn: the domain gets only so many mails a minute."),
+    "domain_rests": gettext_lazy("It waits: the reader's mail server asked for less of our mail."),
     "program_stopped": gettext_lazy("The program was stopped before."),
     "broadcast_cancelled": gettext_lazy("The broadcast was cancelled before."),
     "left_program": gettext_lazy("The contact left the program before."),
@@ -109,6 +115,7 @@ class Report:
     later: int = 0
     uncertain: int = 0
     problem: str = ""
+    rest_seconds: float = SERVER_REST
     by_seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -156,14 +163,14 @@ def _preferences_path() -> str:
     return reverse("nurture:preferences", args=[_PLACE])
 
 
-def problem_of_setup(server: Server | None, home: Workspace) -> str:
+def problem_of_setup(server: Server | Account | None, home: Workspace) -> str:
     """Why nothing can be sent at all, or an empty text."""
     if server is not None and not home.sender_email:
         return _("No mail leaves: Settings name no sender address.")
     return ""
 
 
-def send_due(now: datetime, *, seconds: float = 50.0, server: Server | None = None) -> Report:
+def send_due(now: datetime, *, seconds: float = 50.0, server: Server | Account | None = None) -> Report:
     """Send what is due, in slices, until nothing is left or the time is used up. Three small statements when nothing is due.
 
     Safe in many processes at once. While one slice is offered to the server, the next is prepared and claimed.
@@ -175,7 +182,7 @@ def send_due(now: datetime, *, seconds: float = 50.0, server: Server | None = No
     if server is None:
         _keep_in_outbox(clock, seconds, report)
         return report
-    if (rest := cache.get(SERVER_DOWN)) and rest["host"] == f"{server.host}:{server.port}":
+    if (rest := cache.get(SERVER_DOWN)) and rest["host"] == server.name:
         report.problem = rest["words"]
         return report
     if report_problem := problem_of_setup(server, workspace()):
@@ -189,7 +196,7 @@ def send_due(now: datetime, *, seconds: float = 50.0, server: Server | None = No
     ):
         _pipeline(clock, seconds, report, lines, post)
     if report.problem:
-        cache.set(SERVER_DOWN, {"host": f"{server.host}:{server.port}", "words": report.problem}, SERVER_REST)
+        cache.set(SERVER_DOWN, {"host": server.name, "words": report.problem}, min(SERVER_REST, report.rest_seconds))
     return report
 
 
@@ -210,17 +217,23 @@ def _take_up(at: datetime, report: Report) -> None:
 
 
 class _Lines:
-    """The connections of one run to the server, each used by one thread at a time, and the run's journal."""
+    """The connections of one run to the carrier, each used by one thread at a time, and the run's journal.
 
-    def __init__(self, server: Server, notes: journal.Journal) -> None:
+    `resting`: domains whose server asked for less meanwhile; `pace`: how many mails the carrier may be offered.
+    """
+
+    def __init__(self, server: Server | Account, notes: journal.Journal) -> None:
         self.notes = notes
-        self.all = [Connection(server) for _each in range(server.connections)]
-        self._free = SimpleQueue[Connection]()
+        self.carrier = Sending.Carrier.API if isinstance(server, Account) else Sending.Carrier.SMTP
+        self.pace = carriers.pace()
+        self.resting: set[str] = set()
+        self.all = [line_to(server) for _each in range(server.connections)]
+        self._free = SimpleQueue[Connection | ApiLine]()
         for connection in self.all:
             self._free.put(connection)
 
     @contextmanager
-    def one(self) -> Iterator[Connection]:
+    def one(self) -> Iterator[Connection | ApiLine]:
         connection = self._free.get()
         try:
             yield connection
@@ -249,7 +262,7 @@ def _pipeline(clock: _Clock, seconds: float, report: Report, lines: _Lines, post
     while True:
         has_time = time.monotonic() - clock.began < seconds and not report.problem
         prepared = _prepare(clock, report) if has_time else None
-        if prepared and (claimed := _claim(prepared, clock.at(), Sending.Carrier.SMTP, report, lines.notes)):
+        if prepared and (claimed := _claim(prepared, clock.at(), lines.carrier, report, lines.notes)):
             last_begin = time.monotonic() + LEASE.total_seconds() / 2
             under_way.append(post.submit(_offer, lines, claimed, last_begin))
         if under_way and (len(under_way) > len(lines.all) or not prepared):
@@ -337,7 +350,9 @@ def write(
         is_automatic=sending.is_operational and not sending.is_test,
         language=language or sending.template.language,
     )
-    message = build(plan.leading_by_us(mail, template.hosts), envelope, at=at)
+    is_left_to_carrier = carriers.is_tracking(settings.EMAIL_URL)
+    leaves = mail if is_left_to_carrier else plan.leading_by_us(mail, template.hosts)
+    message = replace(build(leaves, envelope, at=at), is_tracked=plan.is_on)
     stored = queries_sending.Written(
         sending.pk,
         message.message_id,
@@ -397,21 +412,34 @@ def _claim(
 def _offer(lines: _Lines, mails: Sequence[tuple[int, Message]], last_begin: float) -> dict[int, Answer]:
     """Runs beside the main thread and touches no database. No mail is begun after `last_begin`: its lease could end meanwhile."""
     answers: dict[int, Answer] = {}
-    down = Answer(Verdict.NOT_TRIED)
+    has_ended = False
     with lines.one() as connection:
         for sending_id, message in mails:
-            if down.verdict is Verdict.SERVER_DOWN or time.monotonic() > last_begin:
+            if has_ended or time.monotonic() > last_begin:
                 answers[sending_id] = Answer(Verdict.NOT_TRIED)
                 continue
-            lines.notes.offers(sending_id)
-            answers[sending_id] = _delivered(connection, sending_id, message)
-            lines.notes.answered(sending_id, answers[sending_id])
-            if answers[sending_id].verdict is Verdict.SERVER_DOWN:
-                down = answers[sending_id]
+            answers[sending_id] = _offer_one(lines, connection, sending_id, message, last_begin)
+            has_ended = answers[sending_id].verdict in _ENDS_A_SLICE
     return answers
 
 
-def _delivered(connection: Connection, sending_id: int, message: Message) -> Answer:
+def _offer_one(
+    lines: _Lines, connection: Connection | ApiLine, sending_id: int, message: Message, last_begin: float
+) -> Answer:
+    domain = domain_of(message.recipient)
+    if domain in lines.resting:
+        return Answer(Verdict.DOMAIN_RESTS)
+    if lines.pace and (wait := lines.pace.take_turn(until=last_begin)):
+        return Answer(Verdict.PACED, str(ceil(wait)))
+    lines.notes.offers(sending_id)
+    answer = _delivered(connection, sending_id, message)
+    lines.notes.answered(sending_id, answer)
+    if answer.is_slow_down:
+        lines.resting.add(domain)
+    return answer
+
+
+def _delivered(connection: Connection | ApiLine, sending_id: int, message: Message) -> Answer:
     try:
         return connection.deliver(message)
     except Exception as error:  # whatever it was, the mail may be out: say so instead of sending it again
@@ -431,23 +459,24 @@ def _record(answers: dict[int, Answer], at: datetime, report: Report) -> None:
     ):  # they will be suppressed: their locks before any other, see lock_addresses
         queries_consent.lock_addresses_in_clear(Sending.objects.filter(pk__in=bad).values_list("address", flat=True))
     if sent := by_verdict.get(Verdict.SENT):
-        activities = queries_sending.set_sent(sent, sent_at=at)
-        record_activities(
-            [
-                NewActivity(contact_id, "email_sent", at, subject=subject, source=f"template:{slug}")
-                for _sending_id, contact_id, subject, slug in activities
-            ],
-            now=at,
-        )
+        left(sent, at)
         report.sent += len(sent)
     for sending_id in by_verdict.get(Verdict.TEMPORARY, []):
         _try_again(sending_id, answers[sending_id].words, at, report)
-    if waiting := [*by_verdict.get(Verdict.SERVER_DOWN, []), *by_verdict.get(Verdict.NOT_TRIED, [])]:
+    slow = [sending_id for sending_id, answer in answers.items() if answer.is_slow_down]
+    if slow or Verdict.DOMAIN_RESTS in by_verdict:
+        report.later += domain_rests.begin(slow, by_verdict.get(Verdict.DOMAIN_RESTS, []), at=at)
+    if waiting := [sending_id for verdict in _WAITING for sending_id in by_verdict.get(verdict, [])]:
         Sending.objects.filter(pk__in=waiting, state=Sending.State.SENDING).update(
             state=Sending.State.QUEUED, lease_until=None, claimed_at=None, tries=Greatest(F("tries") - 1, 0)
         )
     for sending_id in by_verdict.get(Verdict.SERVER_DOWN, []):
         report.problem = _("The mail server does not answer: %(why)s") % {"why": answers[sending_id].words}
+    for sending_id in by_verdict.get(Verdict.PACED, []):
+        report.rest_seconds = float(answers[sending_id].words)
+        report.problem = _("So many mails as EMAIL_RATE allows have left; the next ones follow in %(n)s seconds.") % {
+            "n": answers[sending_id].words
+        }
     for sending_id in by_verdict.get(Verdict.UNCERTAIN, []):
         report.uncertain += Sending.objects.filter(pk=sending_id, state=Sending.State.SENDING).update(
             state=Sending.State.UNCERTAIN, lease_until=None, why_not=answers[sending_id].words or "worker_died"
@@ -455,6 +484,22 @@ def _record(answers: dict[int, Answer], at: datetime, report: Report) -> None:
     for verdict in (Verdict.BAD_ADDRESS, Verdict.PERMANENT):
         for sending_id in by_verdict.get(verdict, []):
             _bounce(sending_id, answers[sending_id].words, at, report, is_mailbox=verdict is Verdict.BAD_ADDRESS)
+
+
+_ENDS_A_SLICE = (Verdict.SERVER_DOWN, Verdict.PACED)
+_WAITING = (Verdict.SERVER_DOWN, Verdict.NOT_TRIED, Verdict.PACED)
+
+
+def left(sending_ids: Sequence[int], at: datetime) -> None:
+    """These mails are out: those that were being sent, or uncertain, become sent. Two statements and those of activities."""
+    activities = queries_sending.set_sent(sending_ids, sent_at=at)
+    record_activities(
+        [
+            NewActivity(contact_id, "email_sent", at, subject=subject, source=f"template:{slug}")
+            for _sending_id, contact_id, subject, slug in activities
+        ],
+        now=at,
+    )
 
 
 def _try_again(sending_id: int, words: str, at: datetime, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""One connection to the mail server that EMAIL_URL names. Every delivery gives an answer; none raises."""
+"""One connection to a mail server. Every delivery gives an answer; none raises."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from nurture.message import Message
@@ -26,12 +25,15 @@ class Verdict(Enum):
     UNCERTAIN = "uncertain"  # the mail was on its way when the server fell silent: it may have left
     SERVER_DOWN = "server_down"  # nothing was offered: no connection, no sign-in
     NOT_TRIED = "not_tried"  # the worker's time was up before
+    PACED = "paced"  # the carrier gets no more for now (EMAIL_RATE)
+    DOMAIN_RESTS = "domain_rests"  # the reader's server just asked to be left alone for a while
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     verdict: Verdict
     words: str = ""
+    is_slow_down: bool = False  # the reader's server wants less of us: 421, or 4.7.x
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,12 @@ class Server:
         )
 
     @property
+    def name(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
     def is_private(self) -> bool:
         return self.tls != "none"
-
-
-def configured() -> Server | None:
-    """The server of EMAIL_URL; None keeps mail in the local outbox."""
-    return Server.from_url(settings.EMAIL_URL) if settings.EMAIL_URL else None
 
 
 class Connection:
@@ -110,10 +111,10 @@ class Connection:
         try:
             code, words = smtp.rcpt(message.recipient)
             if code not in (250, 251):
-                return self._refused(code, words, is_recipient=True)
+                return self._refused(code, words, is_recipient=True, is_ours=False)
             code, words = smtp.docmd("DATA")
             if code != 354:
-                return self._refused(code, words)
+                return self._refused(code, words, is_ours=False)
         except (OSError, smtplib.SMTPException) as error:
             self.close()
             return Answer(Verdict.TEMPORARY, in_words(error))
@@ -125,21 +126,22 @@ class Connection:
             return Answer(Verdict.UNCERTAIN, in_words(error))
         if code == 250:
             return Answer(Verdict.SENT)
-        return self._refused(code, words)
+        return self._refused(code, words, is_ours=False)
 
     def _reply_to_the_mail(self, smtp: smtplib.SMTP) -> tuple[int, bytes]:
         return smtp.getreply()
 
-    def _refused(self, code: int, words: bytes, *, is_recipient: bool = False) -> Answer:
+    def _refused(self, code: int, words: bytes, *, is_recipient: bool = False, is_ours: bool = True) -> Answer:
+        """`is_ours`: it was said about us, before the reader was named."""
         said = f"{code} {words.decode('utf-8', 'replace')}"[:300]
         said = " ".join(said.split())
+        status = words.decode("utf-8", "replace").strip().split(" ")[0]
         if code == 421 or code < 0:
             self.close()
-            return Answer(Verdict.TEMPORARY, said)
+            return Answer(Verdict.TEMPORARY, said, is_slow_down=code == 421 and not is_ours)
         self._reset()
         if code < 500:
-            return Answer(Verdict.TEMPORARY, said)
-        status = words.decode("utf-8", "replace").strip().split(" ")[0]
+            return Answer(Verdict.TEMPORARY, said, is_slow_down=status.startswith("4.7.") and not is_ours)
         about_mailbox = status.startswith("5.1.") or not status.startswith("5.")
         if is_recipient and code in _BAD_MAILBOX and about_mailbox:
             return Answer(Verdict.BAD_ADDRESS, said)

@@ -9,6 +9,8 @@ from django.utils import timezone
 
 from nurture import confirmations, health, notices, publishing_job, sending, splits, webhooks
 from nurture.broadcasts import job as broadcasts_job
+from nurture.mailbox import reading
+from nurture.providers import taking
 from nurture.simulation import jobs
 from nurture.tracking import judging
 from nurture.turn import turn
@@ -82,6 +84,24 @@ def run_simulations() -> int:
     if finished:
         log.info("simulations", extra={"finished": finished})
     return finished
+
+
+@shared_task(name="nurture.take_events")
+def take_events() -> int:
+    """Each two seconds: what mail providers said by webhook; safe to run twice, late or never. Events taken."""
+    taken = taking.take_due(timezone.now())
+    if taken:
+        log.info("events of mail providers", extra={"taken": taken})
+    return taken
+
+
+@shared_task(name="nurture.read_mailbox")
+def read_mailbox() -> int:
+    """Each minute: bounces and wishes to leave in the mailbox of INBOUND_URL; safe to run twice, late or never. Mails read."""
+    report = reading.read(timezone.now())
+    if report.taken or report.parked or report.again:
+        log.info("mailbox", extra={key: value for key, value in vars(report).items() if value})
+    return report.taken
 
 
 @shared_task(name="nurture.judge_hits")

@@ -56,6 +56,7 @@ SCORES = {
 }
 DEFINITIONS_OF_SCORES = ("scoring_scoreversion", "scoring_rule")
 EMPTY = (
+    "nurture_domainrest",
     "nurture_stepvisit",
     "nurture_task",
     "nurture_webhookcall",

@@ -47,6 +47,17 @@ def address_at(html: str, place: int) -> str:
     return ""
 
 
+def place_of(html: str, address: str) -> int:
+    """The first place whose link leads there, whatever was added to it; 0 where none does."""
+    if not address or len(html) > LARGEST:
+        return 0
+    wanted = without_values(address)
+    for number, found in enumerate(_LINK.finditer(html), 1):
+        if without_values(_address(found)) == wanted:
+            return number
+    return 0
+
+
 def _address(found: re.Match[str]) -> str:
     written = found[2] or found[3] or found[4] or ""
     # only whole entities: an address with “&copy=1” means no ©

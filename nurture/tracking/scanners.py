@@ -40,10 +40,15 @@ def suspicion(request: HttpRequest, *, is_pixel: bool) -> str:
         return "head"
     if any("prefetch" in (said := request.headers.get(name, "").lower()) or "preview" in said for name in _AHEAD):
         return "ahead"
+    return suspicion_of_agent(agent, is_pixel=is_pixel) or ("" if agent else "agent")
+
+
+def suspicion_of_agent(agent: str, *, is_pixel: bool) -> str:
+    """The same by the name alone that a program gives itself; an empty name says nothing."""
     # Apple's proxy, which fetches every picture of every mail, calls itself just that
     if is_pixel and (_PROXIES.search(agent) or agent == "Mozilla/5.0"):
         return "proxy"
-    if not agent or agent == "Mozilla/5.0" or _MACHINES.search(agent):
+    if agent == "Mozilla/5.0" or _MACHINES.search(agent):
         return "agent"
     return ""
 

@@ -17,9 +17,10 @@ from django.views.decorators.http import require_GET, require_POST
 from leads.access import require
 from leads.workspace import workspace
 from nurture import access, actions, languages
-from nurture.models import MailResponse, Sending
+from nurture.carriers import configured
+from nurture.models import MailResponse, ProviderEvent, Sending
+from nurture.providers.accounts import STATES
 from nurture.sending import SERVER_DOWN, problem_of_setup, why_words
-from nurture.smtp import configured
 from nurture.tracking.scanners import WHY
 from nurture.views.programs import actor
 
@@ -84,7 +85,7 @@ def sending_list(request: HttpRequest) -> HttpResponse:
 @require("see")
 @require_GET
 def sending_detail(request: HttpRequest, pk: int) -> HttpResponse:
-    """Four statements."""
+    """Five statements."""
     sending = access.sending_or_404(pk)
     machines = sending.hits.exclude(verdict__in=["", "person"]).order_by("at", "pk")[:MOST_HITS]
     context = {
@@ -94,6 +95,10 @@ def sending_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "width": request.GET.get("width", ""),
         "response": MailResponse.objects.filter(pk=sending.pk).first(),
         "clicked": sending.clicked_links.order_by("place"),
+        "events": [
+            (event, STATES.get(event.kind, event.kind))
+            for event in ProviderEvent.objects.filter(token=sending.token).order_by("at", "pk")[:MOST_HITS]
+        ],
         "hits": [(hit, WHY.get(hit.verdict, hit.verdict)) for hit in machines],
     }
     return render(request, "nurture/sending_detail.html", context)

@@ -45,7 +45,7 @@ def task_done(request: HttpRequest, pk: int) -> HttpResponse:
 @require("configure")
 @require_GET
 def health_page(request: HttpRequest) -> HttpResponse:
-    """Queues and beats at once; the checks come after the page, some at a time. Nine statements."""
+    """Queues and beats at once; the checks come after the page, some at a time. Ten statements."""
     now = timezone.now()
     context: dict[str, Any] = {"queues": queries.queue_depths(now, exact=False), "beats": health.beats(now)}
     return render(request, "nurture/health.html", context)
