@@ -4,7 +4,7 @@ import { History } from "../segments/builder_history.js";
 import { Canvas, isMovable, kind } from "./mail_canvas.js";
 import { MailDrag } from "./mail_drag.js";
 import { Panel } from "./mail_panel.js";
-import { Mail, Unreadable, encoded } from "./mail_source.js";
+import { Mail, Unreadable, encoded, isWhole } from "./mail_source.js";
 
 const PREVIEW_AFTER = 700; // ms without a change until the preview asks again
 const ARROWS = { ArrowUp: "up", ArrowDown: "down", ArrowLeft: "left", ArrowRight: "right" };
@@ -60,6 +60,8 @@ class MailEditor extends HTMLElement {
   show(view) {
     const isVisual = view === "visual" && this.isMjml && this.read();
     if (view === "source") this.querySelector("[data-unreadable]").hidden = true;
+    if (isVisual && this.left !== undefined && this.left !== this.field.value) this.history.note(this.left); // changed as source
+    this.left = isVisual ? undefined : this.left ?? this.field.value;
     this.view = isVisual ? "visual" : "source";
     for (const tab of this.querySelectorAll("[data-view]")) {
       const isShown = tab.dataset.view === this.view;
@@ -125,10 +127,26 @@ class MailEditor extends HTMLElement {
     this.timer = setTimeout(() => this.form.dispatchEvent(new Event("previewed")), PREVIEW_AFTER);
   }
 
-  /** A change of the chosen part by its panel. */
+  /** A change of the chosen part by its panel; what would reach beyond the part, such as a placeholder half typed, waits. */
   edit(how, control) {
     const { node } = this;
-    if (node && this.take(how(this.mail, node), control)) this.draw();
+    if (!node) return;
+    const text = how(this.mail, node);
+    const holds = this.holds(text, node);
+    this.panel.tell(holds, control);
+    if (holds && this.take(text, control)) this.draw();
+  }
+
+  holds(text, node) {
+    try {
+      const fresh = new Mail(text);
+      const same = fresh.at(this.mail.path(node));
+      const isWithin = same?.name === node.name && same.start === node.start && text.slice(same.end) === this.mail.text.slice(node.end);
+      return isWithin && (isWhole(fresh.source(same)) || !isWhole(this.mail.source(node)));
+    } catch (error) {
+      if (error instanceof Unreadable) return false;
+      throw error;
+    }
   }
 
   /** A change of the structure; what was changed is chosen and has the focus. */

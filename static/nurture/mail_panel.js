@@ -103,6 +103,14 @@ export class Panel {
     this.place.querySelector("[data-widths]").hidden = columns.length < 2;
   }
 
+  /** Whether what stands in a control was taken over. */
+  tell(isTaken, control) {
+    const box = control.querySelector("[data-words-box]") ?? control;
+    box.classList.toggle("is-invalid", !isTaken);
+    box.setAttribute("aria-invalid", String(!isTaken));
+    this.place.querySelector("[data-open]").hidden = isTaken;
+  }
+
   // -- what is typed ---------------------------------------------------------------------------------------------------
 
   input(control) {

@@ -49,6 +49,13 @@ export function outsideLiquid(text, change) {
   return made + change(text.slice(place));
 }
 
+/** Whether every placeholder that begins ends before the next one begins. */
+export function isWhole(text) {
+  const pieces = [...text.matchAll(LIQUID)].map((found) => found[0]);
+  const begins = (words) => words.includes("{{") || words.includes("{%");
+  return !begins(text.replace(LIQUID, "")) && !pieces.some((piece) => begins(piece.slice(2)) && !/^\{%-?\s*raw\b/.test(piece));
+}
+
 /** One source, read. Throws Unreadable. */
 export class Mail {
   constructor(text) {

@@ -244,6 +244,42 @@ def test_words_with_bold_links_and_placeholders(page: Page) -> None:
     assert source(page) == simple(text(f"<b>Hello you</b> and<br />{{{{ contact.last_name }}}} x{link}"))
 
 
+def test_what_is_half_typed_waits(page: Page) -> None:
+    button = '        <mj-button href="https://a.test">Go</mj-button>\n'
+    body = simple(button + text("Later {{ contact.city }}"))
+    opened(page, body)
+    face(page, "Button: Go").press("Enter")
+    address = page.get_by_label("Leads to")
+    address.fill("https://a.test/{{ contact.em")
+    warning = editor(page).get_by_text("Not taken over yet")
+    expect(warning).to_be_visible()
+    assert source(page) == body
+    address.press_sequentially("ail }}")
+    expect(warning).to_be_hidden()
+    assert source(page) == body.replace("https://a.test", "https://a.test/{{ contact.email }}")
+    face(page, "Words: Later contact.city").press("Enter")
+    page.keyboard.type("{{")
+    expect(warning).to_be_visible()
+    page.keyboard.type(" contact.title }} ")
+    expect(warning).to_be_hidden()
+    assert source(page).count("{{ contact.title }} Later {{ contact.city }}") == 1
+
+
+def test_undo_reaches_over_a_change_of_the_source(page: Page) -> None:
+    body = simple(text("One"))
+    opened(page, body)
+    page.get_by_role("tab", name="Source").click()
+    page.locator("[name=body]").fill(body.replace("One", "Two"))
+    page.get_by_role("tab", name="Visual").click()
+    face(page, "Words: Two").press("ControlOrMeta+d")
+    page.keyboard.press("ControlOrMeta+z")
+    assert source(page) == body.replace("One", "Two")
+    page.keyboard.press("ControlOrMeta+z")
+    assert source(page) == body
+    page.keyboard.press("ControlOrMeta+y")
+    assert source(page) == body.replace("One", "Two")
+
+
 def test_an_image_chosen_and_one_uploaded(page: Page) -> None:
     known = make_image((9, 99, 9), name="hall.png", alt="Our hall")
     opened(page, simple(text("One")))
