@@ -57,10 +57,12 @@ def is_ours(address: str, sites: Sequence[str]) -> bool:
     """Whether an address, or the origin of a request, is of one of the websites, or of one below them."""
     try:
         parts = urlsplit(address)
-        host = (parts.hostname or "").lower()
+        host, has_port = (parts.hostname or "").lower(), parts.port is None or parts.port > 0
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and any(host == one or host.endswith(f".{one}") for one in sites)
+    return (
+        has_port and parts.scheme in ("http", "https") and any(host == one or host.endswith(f".{one}") for one in sites)
+    )
 
 
 def page(address: str, title: str, referrer: str, site: Website) -> Page:

@@ -28,6 +28,7 @@ LARGEST = 8_000  # bytes of a request
 MOST_PAGES = 300  # requests of one network address and minute; a whole company may sit behind one
 MOST_OF_ONE = 60  # … of one visitor
 MOST_FORMS = 10  # … forms of one network address
+MOST_PURPOSES = 20
 
 
 class _Bad(Exception):
@@ -103,8 +104,12 @@ def _document(request: HttpRequest) -> dict[str, Any]:
 
 
 def _text(document: dict[str, Any], key: str) -> str:
-    value = document.get(key, "")
-    if not isinstance(value, str) or "\x00" in value:
+    return _said(document.get(key, ""), key)
+
+
+def _said(value: Any, key: str) -> str:
+    """A text that the database takes: no NUL, no half of a pair of surrogates."""
+    if not isinstance(value, str) or "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
         raise _Bad(f"“{key}” is no text.")
     return value
 
@@ -151,7 +156,7 @@ def ask(request: HttpRequest, site: Website, document: dict[str, Any]) -> HttpRe
     if access.asks_too_often(request, "form", MOST_FORMS):
         return _words("Too many requests; try again in a minute.", 429)
     purposes = document.get("purposes")
-    if not isinstance(purposes, list) or not all(isinstance(one, str) for one in purposes) or len(purposes) > 20:
+    if not isinstance(purposes, list) or len(purposes) > MOST_PURPOSES:
         raise _Bad("“purposes” is no list of purposes.")
     address = address_of(_text(document, "address"))
     if not address:
@@ -161,7 +166,7 @@ def ask(request: HttpRequest, site: Website, document: dict[str, Any]) -> HttpRe
     wants_none = scanners.wants_not_to_be_noted(request)
     visitors.ask(
         address,
-        purposes=purposes,
+        purposes=[_said(one, "purposes") for one in purposes],
         form=_text(document, "form"),
         visitor_id=_visitor(document) if document.get("visitor") and not wants_none else None,
         language=_text(document, "language")[:35],

@@ -63,7 +63,8 @@ def test_the_campaign_is_kept_and_our_own_pages_refer_to_nothing() -> None:
 @pytest.mark.parametrize(
     "address",
     ["https://rival.test/", "https://plant.test.rival.test/", "https://notplant.test/", "javascript:alert(1)", "plant.test",
-     "https://plant.test/a b", "https://[plant.test/", "", "https://plant.test/" + "a" * 5_000],
+     "https://plant.test/a b", "https://[plant.test/",
+     "https://plant.test:99999/", "https://plant.test:x/", "https://plant.test:0/", "", "https://plant.test/" + "a" * 5_000],
 )  # fmt: skip
 def test_a_page_of_nobody_is_refused(address: str) -> None:
     with pytest.raises(BadVisit):

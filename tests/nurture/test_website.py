@@ -123,7 +123,9 @@ def test_who_does_not_want_it_and_machines_are_left_out(said: dict[str, str]) ->
     "document",
     [b"", b"{", b"[]", b'"a"', b"\xff", b"[" * 5_000, b"a" * 9_000, {"visitor": "1"}, {"visitor": 7}, {"visitor": str(uuid.uuid4())},
      {"visitor": str(uuid.uuid1()), "url": f"{ORIGIN}/"}, {"visitor": str(uuid.uuid4()), "url": "https://rival.test/"},
-     {"visitor": str(uuid.uuid4()), "url": f"{ORIGIN}/", "title": ["a"]}, {"visitor": str(uuid.uuid4()), "url": f"{ORIGIN}/", "title": "\x00"}],
+     {"visitor": str(uuid.uuid4()), "url": f"{ORIGIN}/", "title": ["a"]},
+     {"visitor": str(uuid.uuid4()), "url": f"{ORIGIN}/", "title": "\ud800"}, {"visitor": str(uuid.uuid4()), "url": f"{ORIGIN}:99999/"},
+     {"visitor": str(uuid.uuid4()), "url": f"{ORIGIN}/", "title": "\x00"}],
 )  # fmt: skip
 def test_what_is_no_visit_is_refused(document: Any) -> None:
     make_website()
@@ -280,7 +282,8 @@ def test_the_answer_does_not_tell_whom_we_know() -> None:
 @pytest.mark.parametrize(
     "said",
     [{"address": ""}, {"address": "no address"}, {"address": "a@b.test\r\nBcc: c@d.test"}, {"address": 7}, {"address": "a" * 321 + "@b.test"},
-     {"purposes": "newsletter"}, {"purposes": []}, {"purposes": ["nothing-known"]}, {"purposes": [{}]}, {"purposes": ["newsletter"] * 21},
+     {"purposes": "newsletter"}, {"purposes": []}, {"purposes": ["nothing-known"]}, {"purposes": [{}]},
+     {"purposes": ["a\x00"]}, {"form": "\ud800"}, {"purposes": ["newsletter"] * 21},
      {"visitor": "x"}, {"form": None}],
 )  # fmt: skip
 def test_a_form_that_cannot_be_is_refused(said: dict[str, Any]) -> None:
