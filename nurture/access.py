@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 
 from leads.models import Contact
-from nurture.models import Broadcast, Image, Program, ProgramVersion, Sending, Task, Template
+from nurture.models import Broadcast, Image, Program, ProgramVersion, Sending, Stationery, Task, Template
 
 PUBLIC_TRIES = 30  # requests on public links, for each address and minute
 MINUTE_SECONDS = 60
@@ -47,6 +47,10 @@ def draft_or_404(program: Program) -> ProgramVersion:
 
 def template_or_404(slug: str) -> Template:
     return get_object_or_404(Template, slug=slug)
+
+
+def stationery_or_404(slug: str) -> Stationery:
+    return get_object_or_404(Stationery, slug=slug)
 
 
 def block_or_404(template: Template, key: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from nurture.models import (
     Program,
     ProgramVersion,
     Sending,
+    Stationery,
     Task,
     Template,
 )
@@ -53,6 +54,7 @@ RESERVED_SLUGS = frozenset(
         "results",
         "tracking",
         "images",
+        "stationery",
     }
 )
 
@@ -498,6 +500,7 @@ def save_template(
     language: str = "",
     has_own_text: bool = False,
     text: str = "",
+    layout: Stationery | None = None,
     blocks: list[dict[str, Any]] | None = None,
     translations: list[dict[str, Any]] | None = None,
     version: int | None = None,
@@ -510,6 +513,7 @@ def save_template(
         "language": language,
         "has_own_text": has_own_text,
         "text": text if has_own_text else "",
+        "layout": layout,
         **({} if blocks is None else {"blocks": blocks}),
         **({} if translations is None else {"translations": translations}),
         "name": name,

@@ -89,11 +89,13 @@ def _with_language(text: str, language: str) -> str:
     right = (
         '<mj-text align="right" /><mj-section direction="rtl" /><mj-column direction="rtl" /><mj-table align="right" />'
     )
-    return _into_head(text, f"<mj-attributes>{right}</mj-attributes>")
+    return into_head(text, f"<mj-attributes>{right}</mj-attributes>")
 
 
-def _into_head(text: str, piece: str) -> str:
-    """The piece in front of all that the head says, which wins."""
+def into_head(text: str, piece: str, *, last: bool = False) -> str:
+    """The piece in front of all that the head says, which wins; or behind it, where the piece shall win."""
+    if last and (closing := re.search(r"</mj-head\s*>", text)):
+        return text[: closing.start()] + piece + text[closing.start() :]
     if opening := re.search(r"<mj-head\b[^>/]*>", text):
         return text[: opening.end()] + piece + text[opening.end() :]
     if opening := re.search(r"<mjml\b[^>]*>", text):

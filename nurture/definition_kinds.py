@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from leads.models import Purpose
 from leads.text import fold
-from nurture import around, languages, translations, tree
+from nurture import around, languages, stationery_documents, translations, tree
 from nurture import blocks as template_blocks
 from nurture.actions import (
     NurtureRefused,
@@ -26,8 +26,8 @@ from nurture.actions import (
     start_draft,
 )
 from nurture.kinds import KINDS, choose
-from nurture.models import Program, ProgramVersion, Template
-from nurture.rendering import BadTemplate, compile_source
+from nurture.models import Program, ProgramVersion, Stationery, Template
+from nurture.rendering import BadTemplate, compiled
 from nurture.tracking import documents as tracking
 from nurture.triggers import document as way_in
 from segments.definition_kinds import slug_of
@@ -41,7 +41,7 @@ from segments.rules import reads_of
 
 def export_templates(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
     rules = tracking.rules_by_owner("template")
-    for row in Template.objects.filter(archived_at=None):
+    for row in Template.objects.filter(archived_at=None).select_related("layout"):
         document: dict[str, Any] = {"slug": row.slug, "name": row.name, "subject": row.subject}
         document |= without_empty(
             {
@@ -54,6 +54,7 @@ def export_templates(with_people: bool) -> Iterable[tuple[str, dict[str, Any]]]:
         document |= without_empty({"blocks": row.blocks})
         document |= {"text": row.text} if row.has_own_text else {}
         document |= without_empty({"translations": [_translation(one) for one in row.translations]})
+        document |= {"layout": row.layout.slug} if row.layout else {}
         document |= {"purpose": row.purpose} if row.purpose != Purpose.ALL else {}
         document |= {"tracking": rules[row.pk]} if row.pk in rules else {}
         yield row.slug, document | {"format": row.format, "body": row.body}
@@ -63,12 +64,15 @@ def prepare_template(document: dict[str, Any], now: datetime) -> None:
     demand_keys(
         document,
         required={"slug": str, "name": str, "subject": str, "body": str},
-        optional=dict.fromkeys(("preheader", "format", "purpose", "sender_name", "reply_to", "language", "text"), str)
+        optional=dict.fromkeys(
+            ("preheader", "format", "purpose", "sender_name", "reply_to", "language", "text", "layout"), str
+        )
         | {"blocks": list, "translations": list, "tracking": dict},
     )
     tracking.check(document.get("tracking"))
     demand_choice(document, "purpose", Purpose.objects.values_list("slug", flat=True))
     demand_choice(document, "format", Template.Format.values)
+    demand_choice(document, "layout", Stationery.objects.filter(kind="layout").values_list("slug", flat=True))
     demand_choice(document, "language", [tag for tag, _name in languages.choices()])
     slug = slug_of(document)
     _demand_mail(document, document, "body")
@@ -93,20 +97,27 @@ def _translations(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _demand_mail(document: dict[str, Any], words: dict[str, Any], path: str) -> None:
     """Refuses words, its own or those of a translation, that cannot become a mail."""
+    template = Template(
+        format=document.get("format") or Template.Format.MJML,
+        layout=_layout(document),
+        sender_name=document.get("sender_name") or "",
+        reply_to=document.get("reply_to") or "",
+        subject=words["subject"],
+        preheader=words.get("preheader") or "",
+        body=words["body"],
+        language=words.get("language") or "",
+        has_own_text=words.get("text") is not None,
+        text=words.get("text") or "",
+        blocks=[{"key": key} for key in _block_names(document)],
+    )
     try:
-        compile_source(
-            document.get("format") or Template.Format.MJML,
-            words["subject"],
-            words.get("preheader") or "",
-            words["body"],
-            sender_name=document.get("sender_name") or "",
-            reply_to=document.get("reply_to") or "",
-            language=words.get("language") or "",
-            text=words.get("text"),
-            blocks=_block_names(document),
-        )
+        compiled(template)
     except BadTemplate as error:
         raise BadDefinition(path, str(error)) from error
+
+
+def _layout(document: dict[str, Any]) -> Stationery | None:
+    return Stationery.objects.filter(kind="layout", slug=document.get("layout") or "").first()
 
 
 def _block_names(document: dict[str, Any]) -> frozenset[str]:
@@ -137,6 +148,7 @@ def apply_template(document: dict[str, Any], actor: User | None, now: datetime) 
         "text": document.get("text") or "",
         "blocks": _blocks(document),
         "translations": _translations(document),
+        "layout": _layout(document),
     }
     if any(getattr(row, key) != value for key, value in wanted.items()):
         save_template(row, **wanted, actor=actor, now=now)
@@ -301,6 +313,7 @@ def _reads(nodes: list[tree.Document]) -> Iterator[str]:
 
 
 KINDS_OF_DEFINITIONS = (
+    stationery_documents.KIND,
     DefinitionKind("template", "templates", 60, export_templates, prepare_template, apply_template, (NurtureRefused,)),
     DefinitionKind(
         "program", "programs", 70, export_programs, prepare_program, apply_program, (NurtureRefused, tree.BadTree)

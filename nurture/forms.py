@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy
 
 from leads.models import Purpose
 from nurture import languages, moving, translations
-from nurture.models import ProgramVersion, Template
-from nurture.rendering import BadTemplate, compile_source, compiled
+from nurture.models import ProgramVersion, Stationery, Template
+from nurture.rendering import BadTemplate, compiled
 from segments.builder import ConditionsField
 from segments.models import Segment
 
@@ -206,8 +206,42 @@ class TranslationForm(forms.Form):
         return cleaned
 
 
+class StationeryForm(forms.Form):
+    """A snippet or layout; kind, slug and format are said once."""
+
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=200)
+    slug = forms.SlugField(
+        label=gettext_lazy("Slug"),
+        max_length=100,
+        help_text=gettext_lazy(
+            "Small letters, digits and -. With a language behind it (foot-ko) it stands in for “foot” in mails of that language."
+        ),
+    )
+    format = forms.ChoiceField(
+        label=gettext_lazy("Format"), choices=Template.Format.choices, widget=forms.RadioSelect, initial="mjml"
+    )
+    is_default = forms.BooleanField(label=gettext_lazy("New templates begin with it"), required=False)
+    body = forms.CharField(
+        label=gettext_lazy("Body"),
+        widget=forms.Textarea(attrs={"rows": 22, "spellcheck": "false", "class": "font-monospace", "wrap": "off"}),
+    )
+
+    def __init__(self, *args: Any, kind: str, row: Stationery | None, **kwargs: Any) -> None:
+        if row is not None:
+            kwargs["initial"] = {name: getattr(row, name) for name in ("name", "body", "is_default")}
+        super().__init__(*args, **kwargs)
+        if row is not None:
+            del self.fields["slug"], self.fields["format"]
+        if kind == Stationery.Kind.SNIPPET:
+            self.fields.pop("format", None)
+            del self.fields["is_default"]
+
+    def clean_slug(self) -> str:
+        return self.cleaned_data["slug"].lower()  # type: ignore[no-any-return]
+
+
 def _but_words(template: Template) -> dict[str, Any]:
-    return {name: getattr(template, name) for name in ("format", "sender_name", "reply_to", "blocks")}
+    return {name: getattr(template, name) for name in ("format", "sender_name", "reply_to", "blocks", "layout")}
 
 
 class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -228,7 +262,7 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
         model = Template
         fields = (
             *("name", "purpose", "language", "sender_name", "reply_to", "subject", "preheader", "format", "body"),
-            *("has_own_text", "text"),
+            *("has_own_text", "text", "layout"),
         )
         widgets = {
             "text": forms.Textarea(attrs={"rows": 10, "dir": "auto", "class": "font-monospace"}),
@@ -245,6 +279,9 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["purpose"]
+        layouts = Stationery.objects.filter(kind=Stationery.Kind.LAYOUT)
+        self.fields["layout"].queryset = layouts  # type: ignore[attr-defined]
+        self.fields["layout"].empty_label = _("none")  # type: ignore[attr-defined]
         rows = Purpose.objects.filter(archived_at=None)
         field.choices = [(row.slug, f"{row.name} ({row.get_basis_display()})") for row in rows]  # type: ignore[attr-defined]
         field.help_text = _("Only people whose consent covers it get the mail; unsubscribing leaves this purpose.")
@@ -265,19 +302,12 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
+        layout = cleaned.get("layout")
+        if layout is not None and layout.format != cleaned.get("format"):
+            self.add_error("layout", _("This layout is for %(format)s.") % {"format": layout.format.upper()})
         if not self.errors:
             try:
-                compile_source(
-                    cleaned["format"],
-                    cleaned["subject"],
-                    cleaned.get("preheader") or "",
-                    cleaned["body"],
-                    sender_name=cleaned.get("sender_name") or "",
-                    reply_to=cleaned.get("reply_to") or "",
-                    language=cleaned.get("language") or "",
-                    text=cleaned.get("text") or "" if cleaned.get("has_own_text") else None,
-                    blocks=frozenset(block["key"] for block in self.instance.blocks),
-                )
+                compiled(Template(**cleaned, blocks=self.instance.blocks))
             except BadTemplate as error:
                 raise ValidationError(str(error), code="template") from error
         return cleaned

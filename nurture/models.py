@@ -23,6 +23,43 @@ def quiet_countries() -> list[str]:
     return list(QUIET)
 
 
+class Stationery(models.Model):
+    """What mails have in common: a snippet that words name, or a layout that frames them; see nurture/stationery.py."""
+
+    class Kind(models.TextChoices):
+        SNIPPET = "snippet", _("snippet")
+        LAYOUT = "layout", _("layout")
+
+    kind = models.CharField(max_length=7, choices=Kind)
+    slug = models.SlugField(_("slug"), unique=True, max_length=100)
+    name = models.CharField(_("name"), max_length=200)
+    format = models.CharField(
+        _("format"), max_length=4, blank=True, default="", help_text="Of a layout: that of the templates it frames."
+    )
+    body = models.TextField(_("body"))
+    is_default = models.BooleanField(_("new templates begin with it"), default=False)
+    version = models.PositiveIntegerField(
+        default=1, help_text="Counts saves; two editors at once are told apart by it."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["format"], condition=models.Q(is_default=True), name="nurture_stationery_default"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind="layout") | models.Q(is_default=False, format=""),
+                name="nurture_stationery_snippets_are_plain",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Template(models.Model):
     """An e-mail as it is written: subject, preheader and MJML or HTML body with Liquid placeholders."""
 
@@ -36,6 +73,15 @@ class Template(models.Model):
     preheader = models.CharField(_("preheader"), max_length=300, blank=True, default="")
     format = models.CharField(_("format"), max_length=4, choices=Format, default=Format.MJML)
     body = models.TextField(_("body"))
+    layout = models.ForeignKey(
+        Stationery,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="templates",
+        verbose_name=_("layout"),
+        help_text=_("The frame around the body: head, foot, colours."),
+    )
     has_own_text = models.BooleanField(
         _("write the text part by hand"),
         default=False,

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from nurture import languages, link_rules, subject_rules, translations, unresolved
 from nurture.models import Template
 from nurture.rendering import BadTemplate, compiled, unknown_placeholders
+from nurture.stationery import Cupboard
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -72,29 +73,32 @@ class Finding:
         return f"{languages.name_of(self.language)}: {words}" if self.language else words
 
 
-def read(template: Template) -> list[Finding]:
-    """In all its languages, what cannot work first. No statement."""
-    found = read_alone(template)
+def read(template: Template, cupboard: Cupboard | None = None) -> list[Finding]:
+    """In all its languages, what cannot work first. No statement unless it has a layout or snippets that are not at hand."""
+    cupboard = cupboard or Cupboard()
+    found = read_alone(template, cupboard)
     for row in template.translations:
         language = row["language"]
-        found += [replace(one, language=language) for one in _read(translations.in_language(template, language))]
+        found += [
+            replace(one, language=language) for one in _read(translations.in_language(template, language), cupboard)
+        ]
     return sorted(found, key=lambda finding: not finding.blocks)
 
 
-def read_alone(template: Template) -> list[Finding]:
+def read_alone(template: Template, cupboard: Cupboard | None = None) -> list[Finding]:
     """Its own words only."""
-    return sorted(_read(template), key=lambda finding: not finding.blocks)
+    return sorted(_read(template, cupboard or Cupboard()), key=lambda finding: not finding.blocks)
 
 
-def _read(template: Template) -> Iterator[Finding]:
+def _read(template: Template, cupboard: Cupboard) -> Iterator[Finding]:
     if not template.subject.strip():
         yield Finding("no_subject")
     try:
-        words = compiled(template)
+        words = compiled(template, "", cupboard)
     except BadTemplate as error:
         yield Finding("unreadable", {"why": str(error)})
         return
-    yield from _links(words.source if template.format == Template.Format.MJML else template.body)
+    yield from _links(words.source if template.format == Template.Format.MJML else cupboard.dressed(template, "").body)
     for path in unknown_placeholders(words)[:MOST]:
         yield Finding("unknown", {"path": path})
     for path in unresolved.placeholders(words)[:MOST]:
@@ -127,10 +131,10 @@ def is_kept(template: Template) -> bool:
     return isinstance(template.findings, dict) and template.findings.get("edition") == EDITION
 
 
-def kept(template: Template) -> list[Finding]:
+def kept(template: Template, cupboard: Cupboard | None = None) -> list[Finding]:
     """What was found when it was saved; read anew where nothing fitting is kept. No statement if its words are loaded."""
     if template.findings is None or not is_kept(template):
-        return read(template)
+        return read(template, cupboard)
     return [Finding(*row) for row in template.findings["found"] if row[0] in SORTS]
 
 

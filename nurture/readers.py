@@ -17,6 +17,7 @@ from nurture.placeholders import CONTENT, SCORE_PARTS
 from nurture.queries_writing import last_touched
 from nurture.rendering import BadTemplate, Compiled
 from nurture.sandbox import SHOWN
+from nurture.stationery import Cupboard
 from scoring.models import Score
 from segments import conditions
 
@@ -29,6 +30,7 @@ class Readers:
         self._contact_ids = sorted({sending.contact_id for sending in sendings if sending.contact_id is not None})
         self._enrolment_ids = sorted({sending.enrolment_id for sending in sendings if sending.enrolment_id is not None})
         self._shown: dict[int, dict[str, frozenset[int]]] = {}
+        self.cupboard = Cupboard()
 
     def about(self, sending: Sending, template: Template, compiled: Compiled) -> dict[str, Any]:
         """Values for this mail, of what its template asks for. Raises BadTemplate when a block's condition no longer fits."""

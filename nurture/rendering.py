@@ -15,10 +15,11 @@ from typing import Any
 from django.utils.translation import gettext as _
 from liquid import BoundTemplate
 
-from nurture import assembly, image_addresses, languages, sandbox, translations
+from nurture import assembly, image_addresses, languages, sandbox
 from nurture.mail_text import tidy, to_text
 from nurture.models import Template
 from nurture.placeholders import BEYOND, CONFIRM, PREFERENCES, ROOTS, UNSUBSCRIBE
+from nurture.stationery import Cupboard
 from nurture.tracking.links import hosts_in
 
 LONGEST_SUBJECT = 250  # characters; a longer one is cut, since no reader shows more
@@ -70,9 +71,12 @@ class Compiled:
         )
 
 
-def compiled(template: Template, language: str = "") -> Compiled:
-    """Its words in a language that it is translated into, else in its own. Raises BadTemplate."""
-    template = translations.in_language(template, language)
+def compiled(template: Template, language: str = "", cupboard: Cupboard | None = None) -> Compiled:
+    """Its words in a language that it is translated into, else in its own. No statement unless it has a layout or snippets. Raises BadTemplate."""
+    try:
+        template = (cupboard or Cupboard()).dressed(template, language)
+    except assembly.BadSource as error:
+        raise BadTemplate(str(error)) from error
     return compile_source(
         template.format,
         template.subject,

@@ -48,7 +48,7 @@ from nurture.placeholders import context_for
 from nurture.providers.accounts import Account
 from nurture.providers.line import ApiLine
 from nurture.readers import Readers
-from nurture.rendering import BadTemplate, Mail, compiled
+from nurture.rendering import BadTemplate, Mail
 from nurture.smtp import Answer, Connection, Server, Verdict
 from nurture.tracking import plans as tracking
 
@@ -321,7 +321,8 @@ def write(
     """The mail of one sending, as bytes and as it is stored. Raises BadTemplate or BadAddress. One statement without its plan."""
     plan = plan or tracking.plans([sending]).get(sending.pk, tracking.UNTOUCHED)
     language = language_of(sending, plan.language)
-    template = compiled(sending.template, language)
+    readers = readers or Readers([sending], at=at)
+    template = readers.cupboard.compiled(sending.template, language)
     link = unsubscribe_url(sending)
     context = context_for(
         sending.contact,
@@ -332,7 +333,7 @@ def write(
     )
     if sending.consent_request is not None:
         context |= confirmations.placeholders(sending.consent_request)
-    context |= (readers or Readers([sending], at=at)).about(sending, sending.template, template)
+    context |= readers.about(sending, sending.template, template)
     mail = plan.with_values(template.fill(context), template.hosts)
     if sending.is_test:
         mail = replace(mail, subject=_("[Test] %(subject)s") % {"subject": mail.subject})

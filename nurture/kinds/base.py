@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from leads.models import CustomField, Owner, Stage, Workspace
 from nurture import proofreading
 from nurture.models import Program, Template
+from nurture.stationery import Cupboard
 from scoring.models import ScoreModel
 from segments import graph
 from segments.models import Segment
@@ -90,12 +91,16 @@ class Names:
         unread = Q(findings=None) | ~Q(findings__edition=proofreading.EDITION)
         return {row.slug: row for row in Template.objects.filter(unread, archived_at=None)}
 
+    @cached_property
+    def _cupboard(self) -> Cupboard:
+        return Cupboard()
+
     def findings(self, slug: str) -> list[proofreading.Finding]:
         """What is wrong or doubtful about a template's words."""
         template = self.templates[slug]
         if not proofreading.is_kept(template):
             template = self._unread_templates.get(slug, template)
-        return proofreading.kept(template)
+        return proofreading.kept(template, self._cupboard)
 
     @property
     def lacks_postal_address(self) -> bool:

@@ -46,6 +46,16 @@ FOOT = """    <mj-section padding="8px 0 24px">
 </mjml>
 """
 
+# What a mail in a layout begins with.
+BARE = """<mj-section background-color="#ffffff" border-radius="8px" padding="24px 8px">
+  <mj-column>
+    <mj-text>Hello {{ contact.first_name | default: "there" }},</mj-text>
+    <mj-text>this is where the words of the mail stand.</mj-text>
+    <mj-text>{{ owner.name | default: workspace.sender_name }}<br />{{ workspace.name }}</mj-text>
+  </mj-column>
+</mj-section>
+"""
+
 # Written by the product when somebody is asked to confirm; the company may put it in its own words afterwards.
 CONFIRMATION = Starter(
     gettext_lazy("Please confirm (double opt-in)"),

@@ -18,12 +18,13 @@ from leads.figures import at_hand
 from leads.models import Contact
 from leads.workspace import workspace
 from nurture import access, actions, darkened, languages, proofreading, translations, unresolved
-from nurture.models import Sending, Template
+from nurture.models import Sending, Stationery, Template
 from nurture.placeholders import context_for
 from nurture.readers import Readers
 from nurture.readership import Readership, readership
 from nurture.rendering import BadTemplate, compiled
 from nurture.sending import answers_to
+from nurture.stationery import Cupboard
 from nurture.views.mails import mail_response
 from nurture.views.programs import actor
 
@@ -57,8 +58,16 @@ def _as_written(request: HttpRequest) -> Template:
         reply_to=request.POST.get("reply_to", mine.reply_to)[:320],
         language=request.POST.get("language", "")[:10],
         translations=mine.translations,
+        layout=_layout(request.POST.get("layout"), mine),
         blocks=mine.blocks,
     )
+
+
+def _layout(wish: str | None, mine: Template) -> Stationery | None:
+    """That of the field, or the stored one where the page has none."""
+    if wish is None:
+        return mine.layout
+    return Stationery.objects.filter(kind=Stationery.Kind.LAYOUT, pk=int(wish)).first() if wish.isdecimal() else None
 
 
 def examples() -> list[Contact]:
@@ -71,14 +80,15 @@ def example() -> Contact | None:
     return found.order_by("-created_at", "-id").first()
 
 
-def preview_of(template: Template, contact: Contact | None) -> dict[str, object]:
+def preview_of(template: Template, contact: Contact | None, cupboard: Cupboard | None = None) -> dict[str, object]:
     """What _template_preview.html shows."""
+    cupboard = cupboard or Cupboard()
     home, now = workspace(), timezone.now()
     link = "https://example.com/programs/u/00000000-0000-0000-0000-000000000000/"
     values = context_for(contact, workspace=home, unsubscribe_url=link, preferences_url=f"{link}preferences/")
     values |= {"confirm_url": f"{link}confirm/", "purposes": _("Newsletter")}
     try:
-        words = compiled(template)
+        words = cupboard.compiled(template)
         values |= Readers([Sending(contact=contact)], at=now).about(Sending(contact=contact), template, words)
         mail = words.fill(values)
     except BadTemplate as error:
@@ -93,7 +103,7 @@ def preview_of(template: Template, contact: Contact | None) -> dict[str, object]
         "preview_key": key,
         "preview_contact": contact,
         "preview_weight": len(mail.html.encode()),
-        "preview_findings": proofreading.read_alone(template),
+        "preview_findings": proofreading.read_alone(template, cupboard),
         "preview_reads_in": languages.name_of(_read_in(template, contact)),
         "preview_warnings": warnings,
         "preview_is_dark_by_itself": darkened.has_own_rules(mail.html),
@@ -130,7 +140,7 @@ def template_lacking(request: HttpRequest, slug: str) -> HttpResponse:
         paths = unresolved.placeholders(compiled(template))
     except BadTemplate:
         paths = []
-    tags = translations.tags(template)
+    tags = translations.tags(template) if template.language else []  # else nobody knows who reads its own words
     if paths or tags:
         readers = readership(template)
         key = f"template:{template.pk}:{template.version}:lacking"

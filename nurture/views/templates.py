@@ -15,8 +15,9 @@ from leads.access import demand, require
 from leads.figures import at_hand
 from nurture import access, actions, blocks, writing
 from nurture.forms import BlockForm, TemplateForm
-from nurture.models import Sending, Template
+from nurture.models import Sending, Stationery, Template
 from nurture.patterns import STARTERS
+from nurture.patterns.starters import FOOT, HEAD
 from nurture.views.previews import example, examples, preview_of
 from nurture.views.programs import actor, version_of
 from nurture.views.translations import tabs
@@ -52,7 +53,14 @@ def _sent() -> dict[int, int]:
 @require_http_methods(["GET", "POST"])
 def template_new(request: HttpRequest) -> HttpResponse:
     starter = STARTERS.get(request.GET.get("from", ""), STARTERS["letter"])
-    initial = {"subject": starter.subject, "preheader": starter.preheader, "body": starter.body, "format": "mjml"}
+    initial: dict[str, object] = {
+        "subject": starter.subject,
+        "preheader": starter.preheader,
+        "body": starter.body,
+        "format": "mjml",
+    }
+    if layout := Stationery.objects.filter(is_default=True, format=Template.Format.MJML).first():
+        initial |= {"layout": layout, "body": starter.body.removeprefix(HEAD).removesuffix(FOOT)}
     form = TemplateForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         template = actions.save_template(None, **form.cleaned_data, actor=actor(request), now=timezone.now())

@@ -6,13 +6,15 @@ import json
 import re
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from leads.models import AuditEntry
 from nurture.actions import set_around
-from nurture.models import Program, Template, TrackingRule
+from nurture.models import Program, Stationery, Template, TrackingRule
+from nurture.stationery_edits import save
 from nurture.tracking.actions import set_rule
 from segments.definitions import documents
 from tests.makers import NOW
@@ -55,6 +57,27 @@ def test_export_and_import_are_one(tmp_path: Path) -> None:
     assert program.versions.count() == 1
     assert Template.objects.get().version == 1
     assert AuditEntry.objects.filter(verb="set tracking of").count() == 2  # by `build` alone
+
+
+def test_translations_snippets_and_layouts_come_along(tmp_path: Path) -> None:
+    common: dict[str, Any] = {"version": None, "actor": None, "now": NOW}
+    save(None, kind="snippet", slug="sign", name="S", format="", body="<i>S</i>", is_default=False, **common)
+    words = {"kind": "layout", "format": "html", "body": "{% content %}{% render 'sign' %}"}
+    house = save(None, slug="house", name="House", is_default=True, **words, **common)
+    rows = [{"language": "ko", "subject": "안녕", "preheader": "", "body": "<p>{% render 'sign' %}</p>", "text": "글"}]
+    make_template(slug="t", language="en", layout=house, translations=rows, has_own_text=True, text="Words")
+    call_command("definitions", "export", str(tmp_path), stdout=StringIO())
+    before = documents(with_people=False)
+    call_command("definitions", "import", str(tmp_path), stdout=StringIO())
+    assert (documents(with_people=False), Template.objects.get().version) == (before, 1)
+    Template.objects.all().delete()
+    Stationery.objects.all().delete()
+    call_command("definitions", "import", str(tmp_path), stdout=StringIO())
+    assert documents(with_people=False) == before
+    bad = (tmp_path / "templates" / "t.yaml").read_text().replace("{% render 'sign' %}", "{% render 'nobody' %}")
+    (tmp_path / "templates" / "t.yaml").write_text(bad)
+    with pytest.raises(CommandError):
+        call_command("definitions", "import", str(tmp_path), stdout=StringIO(), stderr=StringIO())
 
 
 def test_a_file_that_does_not_speak_of_tracking_leaves_it(tmp_path: Path) -> None:
