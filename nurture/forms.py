@@ -261,8 +261,19 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
     class Meta:
         model = Template
         fields = (
-            *("name", "purpose", "language", "sender_name", "reply_to", "subject", "preheader", "format", "body"),
-            *("has_own_text", "text", "layout"),
+            *(
+                "name",
+                "purpose",
+                "language",
+                "sender_name",
+                "reply_to",
+                "subject",
+                "preheader",
+                "format",
+                "layout",
+                "body",
+            ),
+            *("has_own_text", "text"),
         )
         widgets = {
             "text": forms.Textarea(attrs={"rows": 10, "dir": "auto", "class": "font-monospace"}),

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from leads.actions import audit
 from nurture import image_files
 from nurture.actions import NurtureRefused
-from nurture.models import Image, Template
+from nurture.models import Image, Stationery, Template
 
 FOLDER = "images"  # below MEDIA_ROOT
 TOKEN_BYTES = 16
@@ -66,7 +66,8 @@ def delete(image: Image, *, actor: User | None, now: datetime) -> None:
     """Raises NurtureRefused while a template in use names it."""
     with transaction.atomic():
         row = Image.objects.select_for_update().get(pk=image.pk)
-        if users := [template.name for template in templates_with(row) if template.archived_at is None]:
+        users = [template.name for template in templates_with(row) if template.archived_at is None]
+        if users := users + [one.name for one in Stationery.objects.filter(body__contains=row.token).order_by("name")]:
             raise NurtureRefused(
                 _("“%(image)s” stands in %(templates)s: take it out there first.")
                 % {"image": row.name, "templates": ", ".join(f"“{name}”" for name in users)}

@@ -60,13 +60,18 @@ def template_new(request: HttpRequest) -> HttpResponse:
         "format": "mjml",
     }
     if layout := Stationery.objects.filter(is_default=True, format=Template.Format.MJML).first():
-        initial |= {"layout": layout, "body": starter.body.removeprefix(HEAD).removesuffix(FOOT)}
+        initial |= {"layout": layout, "body": _without_frame(starter.body)}
     form = TemplateForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         template = actions.save_template(None, **form.cleaned_data, actor=actor(request), now=timezone.now())
         messages.success(request, _("Saved."))
         return redirect("nurture:template-edit", template.slug)
     return _editor(request, None, form)
+
+
+def _without_frame(body: str) -> str:
+    """A starter for a layout: its sections alone, as a document that the visual editor shows."""
+    return f"<mjml>\n  <mj-body>\n{body.removeprefix(HEAD).removesuffix(FOOT)}  </mj-body>\n</mjml>\n"
 
 
 @require("see")

@@ -215,7 +215,9 @@ def test_templates_choose_a_layout_of_their_format_and_begin_with_the_default() 
     frame = layout("mj", MJ_FRAME, "mjml", is_default=True)
     page = client.get(reverse("nurture:template-new"))
     assert page.context["form"].initial["layout"] == frame
-    assert "<mjml>" not in page.context["form"].initial["body"]
+    begin = page.context["form"].initial["body"]
+    assert (begin.startswith("<mjml>\n  <mj-body>\n    <mj-section"), "unsubscribe_url" in begin) == (True, False)
+    assert html(Template(format="mjml", subject="S", body=begin, layout_id=frame.pk)).count("HEAD") == 1
     data = {"name": "N", "subject": "S", "format": "html", "body": "<p>x</p>", "layout": frame.pk}
     assert "This layout is for MJML" in client.post(reverse("nurture:template-new"), data).content.decode()
     assert client.post(reverse("nurture:template-new"), data | {"layout": house.pk}).status_code == 302
