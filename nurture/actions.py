@@ -17,7 +17,7 @@ from leads.consent import Holder, withdraw_by_hash
 from leads.models import Contact, Mark, Purpose
 from leads.queries import mark
 from leads.queries_vocabulary import own_definitions
-from nurture import around, effects, entering, pausing, proofreading, queries, rings, splits, tree
+from nurture import around, effects, entering, history, pausing, proofreading, queries, rings, splits, tree
 from nurture.kinds import Names, Problem
 from nurture.models import (
     Broadcast,
@@ -505,6 +505,7 @@ def save_template(
     translations: list[dict[str, Any]] | None = None,
     version: int | None = None,
     slug: str = "",
+    reason: str = "",
 ) -> Template:
     """Store a template; `version` is the one the editor started from, no `blocks` and `translations` leave those there are. Raises EditedMeanwhile."""
     values: dict[str, Any] = {
@@ -529,16 +530,19 @@ def save_template(
             made = Template(slug=slug or free_slug(name, Template), created_at=now, **values)
             made.findings = proofreading.document(made)
             made.save(force_insert=True)
+            history.keep(made, actor=actor, now=now, reason=reason)
             audit(actor, "created", made, {}, now)
             return made
         row = Template.objects.select_for_update(no_key=True).get(pk=template.pk)
         if version is not None and row.version != version:
             raise EditedMeanwhile
+        history.keep_before(row)
         for key, value in values.items():
             setattr(row, key, value)
         row.version += 1
         row.findings = proofreading.document(row)
         row.save()
+        history.keep(row, actor=actor, now=now, reason=reason)
         audit(actor, "changed", row, {"version": row.version}, now)
     return row
 

@@ -197,6 +197,23 @@ class Image(models.Model):
         return f"/i/{self.token}.{self.kind}"
 
 
+class TemplateVersion(models.Model):
+    """How a template was after one save; see nurture/history.py."""
+
+    template = models.ForeignKey(Template, models.CASCADE, related_name="versions", db_index=False)
+    number = models.PositiveIntegerField(help_text="The template's version.")
+    saved_at = models.DateTimeField()
+    saved_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    reason = models.CharField(max_length=300, blank=True, default="")
+    words = models.JSONField(help_text="The parts named in nurture/history.py, as they were.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["template", "number"], name="nurture_templateversion_number")]
+
+    def __str__(self) -> str:
+        return f"{self.template_id}: {self.number}"
+
+
 class Program(models.Model):
     """A program walks people through a tree of steps. What it does stands in its versions; people inside are pinned to theirs."""
 

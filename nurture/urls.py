@@ -7,6 +7,7 @@ from nurture.views import (
     ahead,
     around,
     broadcasts,
+    history,
     images,
     mails,
     previews,
@@ -75,6 +76,9 @@ urlpatterns = [
     path("templates/<slug:slug>/blocks/<slug:key>/", templates.block_edit, name="block-edit"),
     path("templates/<slug:slug>/blocks/<slug:key>/delete/", templates.block_delete, name="block-delete"),
     path("templates/<slug:slug>/again/", templates.template_again, name="template-again"),
+    path("templates/<slug:slug>/history/", history.template_history, name="template-history"),
+    path("templates/<slug:slug>/history/<int:number>/", history.template_version, name="template-version"),
+    path("templates/<slug:slug>/history/<int:number>/restore/", history.template_restore, name="template-restore"),
     path("templates/<slug:slug>/languages/", translations.language_new, name="language-new"),
     path("templates/<slug:slug>/languages/<slug:language>/", translations.language_edit, name="language-edit"),
     path(

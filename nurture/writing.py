@@ -11,10 +11,10 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from leads.actions import audit
-from nurture import blocks, proofreading, translations
+from nurture import blocks, history, proofreading, translations
 from nurture.actions import EditedMeanwhile, NurtureRefused
-from nurture.models import Sending, Template
-from nurture.rendering import compiled
+from nurture.models import Sending, Stationery, Template, TemplateVersion
+from nurture.rendering import BadTemplate, compiled
 from nurture.sending import UNWRITTEN
 
 KEPT_DAYS = 30  # how long a mail that could not be written may be asked for again; after that its moment is over
@@ -93,14 +93,46 @@ def _mine(template: Template, version: int) -> Template:
     row = Template.objects.select_for_update(no_key=True).get(pk=template.pk)
     if row.version != version:
         raise EditedMeanwhile
+    history.keep_before(row)
     return row
 
 
-def _saved(row: Template, verb: str, detail: dict[str, Any], actor: User | None, now: datetime) -> Template:
+def restore(
+    template: Template, *, version: TemplateVersion, opened: int, actor: User | None, now: datetime
+) -> Template:
+    """The words of a version again, as a new version: nothing is lost. Raises NurtureRefused where they cannot become a mail any more."""
+    with transaction.atomic():
+        row = _mine(template, opened)
+        words = dict(version.words)
+        layout = Stationery.objects.filter(slug=words.pop("layout")).first()
+        text = words.pop("text")
+        row.has_own_text, row.text, row.layout = text is not None, text or "", layout
+        for part, value in words.items():
+            setattr(row, part, value)
+        _refuse_broken(row)
+        return _saved(
+            row, "restored", {"from": version.number}, actor, now, _("back to version %(n)d") % {"n": version.number}
+        )
+
+
+def _refuse_broken(row: Template) -> None:
+    """What a version names may be gone since."""
+    try:
+        row.blocks = blocks.check(row.blocks)
+        for language in ["", *translations.tags(row)]:
+            compiled(row, language)
+    except (ValueError, BadTemplate) as error:
+        raise NurtureRefused(_("It cannot come back as it was: %(why)s") % {"why": error}) from error
+
+
+def _saved(
+    row: Template, verb: str, detail: dict[str, Any], actor: User | None, now: datetime, reason: str = ""
+) -> Template:
     row.version += 1
     row.findings = proofreading.document(row)
     row.updated_at = now
     row.save()
+    history.keep(row, actor=actor, now=now, reason=reason)
     audit(actor, verb, row, detail | {"version": row.version}, now)
     return row
 

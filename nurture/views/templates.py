@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from leads.access import demand, require
 from leads.figures import at_hand
-from nurture import access, actions, blocks, writing
+from nurture import access, actions, blocks, history, writing
 from nurture.forms import BlockForm, TemplateForm
 from nurture.models import Sending, Stationery, Template
 from nurture.patterns import STARTERS
@@ -93,22 +93,28 @@ def _save(request: HttpRequest, template: Template) -> HttpResponse:
                 template,
                 **form.cleaned_data,
                 version=version_of(request),
+                reason=request.POST.get("reason", ""),
                 actor=actor(request),
                 now=timezone.now(),
             )
         except actions.EditedMeanwhile as error:
             form.add_error(None, str(error))
+            return _editor(request, template, form, meanwhile=history.since(template, version_of(request)))
         else:
             messages.success(request, _("Saved. Mails that were not prepared yet go out like this."))
             return redirect("nurture:template-edit", template.slug)
     return _editor(request, template, form)
 
 
-def _editor(request: HttpRequest, template: Template | None, form: TemplateForm) -> HttpResponse:
+def _editor(
+    request: HttpRequest, template: Template | None, form: TemplateForm, meanwhile: history.Meanwhile | None = None
+) -> HttpResponse:
+    """`meanwhile`: what somebody else saved since the page was opened; saving again puts one's own words over it, knowingly."""
     context: dict[str, object] = {
         "template": template,
         "form": form,
         "examples": examples(),
+        "meanwhile": meanwhile,
         "users": actions.programs_using_template(template) if template else [],
     }
     context |= tabs(template) if template else {}
