@@ -97,7 +97,7 @@ class Change:
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
     """What differs between two versions, in the order of the editor; translations language by language."""
-    found = []
+    found: list[Change] = []
     for part, label in PARTS.items():
         if part == "translations":
             found += _translations(before.get(part) or [], after.get(part) or [])
