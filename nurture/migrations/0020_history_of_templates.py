@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('nurture', '0018_stationery'),
+        ('nurture', '0019_stationery'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
