@@ -1,6 +1,6 @@
 """A worker of its own process for fault tests: walks or sends, and kills itself with SIGKILL at a marked point.
 
-python -m tests.faults.worker walk|send|both|all|take_in|turn|call|simulate|publish --now ISO [--kill MODULE:FUNCTION:before|after:N] [--port N]
+python -m tests.faults.worker walk|send|both|all|take_in|turn|call|simulate|publish|broadcast --now ISO [--kill MODULE:FUNCTION:before|after:N] [--port N]
     [--batch N] [--rounds N]
 python -m tests.faults.worker serve --now ISO --schedule FILE    the product's own Celery worker and beat
 """
@@ -59,9 +59,8 @@ def serve(now: datetime, schedule: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument(
-        "job", choices=["walk", "send", "both", "all", "take_in", "turn", "call", "simulate", "publish", "serve"]
-    )
+    jobs_known = ["walk", "send", "both", "all", "take_in", "turn", "call", "simulate", "publish", "broadcast", "serve"]
+    parser.add_argument("job", choices=jobs_known)
     parser.add_argument("--now", required=True)
     parser.add_argument("--kill")
     parser.add_argument("--port", type=int)
@@ -74,6 +73,7 @@ def main() -> None:
     from django.conf import settings
 
     from nurture import engine, notices, publishing_job, sending, turn, webhooks
+    from nurture.broadcasts import job as broadcasts_job
     from nurture.simulation import jobs
     from nurture.smtp import Server
 
@@ -106,6 +106,9 @@ def main() -> None:
         if arguments.job == "publish":
             publishing_job.PAGE = publishing_job.LARGEST = 2
             publishing_job.run_due(lambda: now, seconds=120.0)
+        if arguments.job == "broadcast":
+            broadcasts_job.PAGE = broadcasts_job.LARGEST = 4
+            broadcasts_job.run_due(lambda: now, seconds=120.0)
         if arguments.rounds > 1:
             time.sleep(0.01)
 
