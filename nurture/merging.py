@@ -11,7 +11,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from leads.merging import Line, Pair, Part, register_part
-from nurture.models import BroadcastRecipient, Enrolment, EntryPlace, Sending, Task, TriggerMatch, WebhookCall
+from nurture.models import (
+    Broadcast,
+    BroadcastRecipient,
+    Enrolment,
+    EntryPlace,
+    Sending,
+    Task,
+    TriggerMatch,
+    WebhookCall,
+)
 
 UNDER_WAY = (Enrolment.State.ACTIVE, Enrolment.State.PARKED)
 WAITING = (Sending.State.QUEUED, Sending.State.HELD)
@@ -87,6 +96,9 @@ def _tell(pair: Pair) -> Sequence[Line]:
             "%(n)s mail that still waits is not sent.", "%(n)s mails that still wait are not sent.", waiting
         )
         lines.append(Line(words % {"n": waiting}, "mail-off"))
+    to_come = BroadcastRecipient.objects.filter(contact=pair.gone, broadcast__state__in=Broadcast.UNDER_WAY, why="")
+    for place in to_come.exclude(state=BroadcastRecipient.State.QUEUED).select_related("broadcast"):
+        lines.append(Line(_("Is to get “%(broadcast)s”: once.") % {"broadcast": place.broadcast}, "speakerphone"))
     tasks = Task.objects.filter(contact=pair.gone, done_at=None).count()
     if tasks:
         words = ngettext("%(n)s open task comes along.", "%(n)s open tasks come along.", tasks)
@@ -140,9 +152,14 @@ def _join_entries(pair: Pair) -> None:
 
 
 def _second_mails(pair: Pair) -> models.QuerySet[Sending]:
-    """Mails of broadcasts that wait for the one who goes, where the other one has the same mail already."""
-    ours = Sending.objects.filter(contact=pair.kept, broadcast__isnull=False).exclude(state=Sending.State.NOT_SENT)
-    return Sending.objects.filter(contact=pair.gone, broadcast__in=ours.values("broadcast"), state__in=WAITING)
+    """Of two mails of one broadcast the one that still waits; of two that wait, that of whoever goes."""
+    both = Sending.objects.filter(broadcast__isnull=False).exclude(state=Sending.State.NOT_SENT)
+    ours, theirs = both.filter(contact=pair.kept), both.filter(contact=pair.gone)
+    has_left = theirs.exclude(state__in=WAITING)
+    return Sending.objects.filter(state__in=WAITING).filter(
+        models.Q(contact=pair.gone, broadcast__in=ours.values("broadcast"))
+        | models.Q(contact=pair.kept, broadcast__in=has_left.values("broadcast"))
+    )
 
 
 # Of two places in one audience: who has a mail keeps it; else who was left out for a reason stays out.

@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.db.models import ProtectedError
 
+from leads import merging, person_file
 from leads.actions import withdraw_consent
 from leads.addresses import address_hash
 from leads.models import AuditEntry, Contact, MailPreference, Purpose
@@ -477,3 +478,55 @@ def test_best_of() -> None:
     assert winner.best_of({"a": arm(10, 2), "b": arm(20, 4)}, at_least=10) == "a"  # of equals the first
     assert winner.best_of({"a": arm(9, 9), "b": arm(20, 4)}, at_least=10) == ""
     assert winner.best_of({"a": arm(0, 0), "b": arm(20, 4)}, at_least=0) == ""
+
+
+# --- Two contacts that are one, and what is kept about somebody ---------------------------------------------------------------------------
+
+
+def merge(kept: Contact, gone: Contact) -> None:
+    merging.merge_contacts(kept, gone=gone, take={}, actor=None, now=NOW)
+
+
+def test_two_contacts_who_become_one_get_one_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, gone = make_people(2)
+    broadcast = send(write(audience(kept, gone), name="Spring"))
+    pair = merging.Pair(kept, gone, kept.email, NOW)
+    lines = [line.text for part, found in merging.sheet(pair) if part.key == "programs" for line in found]
+    assert lines == ["Is to get “Spring”: once."]
+    merge(kept, gone)
+    work()
+    assert list(Sending.objects.values_list("contact", "state")) == [(kept.pk, "queued")]
+    broadcast.refresh_from_db()
+    assert results.progress(broadcast) == results.Progress(total=2, in_outbox=1, gone=1)
+
+
+@pytest.mark.parametrize("has_left", ["kept", "gone"])
+def test_of_two_mails_the_one_that_waits_stays_behind(has_left: str) -> None:
+    kept, gone = make_people(2)
+    broadcast = send(write(audience(kept, gone)))
+    work()
+    first = kept if has_left == "kept" else gone
+    Sending.objects.filter(contact=first).update(state="sent", sent_at=NOW, claimed_at=NOW)
+    merge(kept, gone)
+    assert mailed(broadcast) == {"sent": 1, "not_sent": 1}
+    assert set(Sending.objects.values_list("contact", flat=True)) == {kept.pk}
+    assert list(broadcast.recipients.values_list("contact", "state")) == [(kept.pk, "queued")]
+
+
+def test_who_stays_out_stays_out_when_merged() -> None:
+    kept, gone = make_people(2)
+    broadcast = send(write(audience(kept, gone), out_of=[audience(gone)]))
+    merge(kept, gone)
+    work()
+    assert places(broadcast) == {kept.pk: ("out", "kept_out")}
+    assert Sending.objects.count() == 0
+
+
+def test_the_file_about_somebody_names_the_broadcast() -> None:
+    person = make_contact()
+    count_audience(write(audience(person), name="Spring"))
+    (chapter,) = [one for one in person_file.chapters() if one.key == "broadcasts"]
+    (row,) = chapter.rows(person_file.Person(person, (), ()))
+    assert (row["broadcast_name"], row["state"], row["why"]) == ("Spring", "waiting", "")
+    person.delete()
+    assert BroadcastRecipient.objects.count() == 0
