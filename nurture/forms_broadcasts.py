@@ -22,7 +22,7 @@ KEYS = "abcde"[:MOST_VARIANTS]
 
 class SegmentsChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic in the stubs only
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(Segment.objects.none(), widget=forms.SelectMultiple(attrs={"size": 7}), **kwargs)
+        super().__init__(Segment.objects.none(), widget=forms.SelectMultiple(attrs={"size": 5}), **kwargs)
 
     def label_from_instance(self, obj: Any) -> str:
         return _("%(name)s (%(count)s people)") % {"name": obj.name, "count": f"{obj.member_count:,}"}
@@ -36,7 +36,7 @@ class BroadcastForm(forms.Form):
     )
     into = SegmentsChoice(
         label=gettext_lazy("To members of"),
-        help_text=gettext_lazy("Several: whoever is in any of them, once. Held Ctrl or ⌘ chooses more than one."),
+        help_text=gettext_lazy("Several: whoever is in any of them, once. Hold Ctrl or ⌘ to choose several."),
     )
     out_of = SegmentsChoice(label=gettext_lazy("But to nobody of"), required=False)
     purpose = forms.ChoiceField(label=gettext_lazy("Purpose"))
@@ -171,10 +171,9 @@ class BroadcastForm(forms.Form):
         data = self.cleaned_data
         found = {name: data[name] for name in FIELDS if name in data}
         found |= {"is_budgeted": not data["is_unbudgeted"], "late": data["late"] or Broadcast.Late.NEXT_DAY}
-        found |= {
-            "winner_at_least": data["winner_at_least"] or 1,
-            "winner_conditions": data["winner_conditions"] or None,
-        }
+        by_condition = data["winner_by"] == Broadcast.WinnerBy.CONDITION
+        found |= {"winner_at_least": data["winner_at_least"] or 1}
+        found |= {"winner_conditions": data["winner_conditions"] if by_condition else None}
         timing = data["timing"]
         found["starts_at"] = data["starts_at"] if timing == Broadcast.Timing.AT else None
         for name in ("local_on", "local_time"):

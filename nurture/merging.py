@@ -97,8 +97,9 @@ def _tell(pair: Pair) -> Sequence[Line]:
         )
         lines.append(Line(words % {"n": waiting}, "mail-off"))
     to_come = BroadcastRecipient.objects.filter(contact=pair.gone, broadcast__state__in=Broadcast.UNDER_WAY, why="")
-    for place in to_come.exclude(state=BroadcastRecipient.State.QUEUED).select_related("broadcast"):
-        lines.append(Line(_("Is to get “%(broadcast)s”: once.") % {"broadcast": place.broadcast}, "speakerphone"))
+    to_come = to_come.exclude(state=BroadcastRecipient.State.QUEUED).select_related("broadcast").order_by("broadcast")
+    words = _("Is to get “%(broadcast)s”: once.")
+    lines += [Line(words % {"broadcast": place.broadcast}, "speakerphone") for place in to_come]
     tasks = Task.objects.filter(contact=pair.gone, done_at=None).count()
     if tasks:
         words = ngettext("%(n)s open task comes along.", "%(n)s open tasks come along.", tasks)

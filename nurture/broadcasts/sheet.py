@@ -23,20 +23,20 @@ from nurture.sending import problem_of_setup
 from nurture.tracking.actions import defaults
 
 REASONS = {  # why somebody stays out -> words
-    "kept_out": gettext_lazy("is in a segment that is kept out"),
-    "no_address": gettext_lazy("has no e-mail address"),
-    "same_address": gettext_lazy("has the same address as another contact, who gets it"),
+    "kept_out": gettext_lazy("in a segment that is kept out"),
+    "no_address": gettext_lazy("no e-mail address"),
+    "same_address": gettext_lazy("same address as another contact, who gets it"),
     "bounced": gettext_lazy("mail to the address bounced before"),
-    "complained": gettext_lazy("complained about an earlier mail"),
-    "by_hand": gettext_lazy("is suppressed by hand"),
-    "domain": gettext_lazy("has an address at a domain that nobody is mailed at"),
-    "role": gettext_lazy("has the address of a role, not of a person"),
-    "withdrawn": gettext_lazy("withdrew consent"),
-    "not_confirmed": gettext_lazy("was asked for consent but never confirmed"),
-    "no_consent": gettext_lazy("never gave consent to this purpose"),
+    "complained": gettext_lazy("complaint about an earlier mail"),
+    "by_hand": gettext_lazy("suppressed by hand"),
+    "domain": gettext_lazy("address at a domain that nobody is mailed at"),
+    "role": gettext_lazy("address of a role, not of a person"),
+    "withdrawn": gettext_lazy("consent withdrawn"),
+    "not_confirmed": gettext_lazy("asked for consent, never confirmed"),
+    "no_consent": gettext_lazy("no consent to this purpose"),
     "quiet_country": gettext_lazy("lives where this purpose needs a yes, and gave none"),
-    "paused": gettext_lazy("wants no mail for a while"),
-    "frequency": gettext_lazy("has had as many mails in these days as allowed"),
+    "paused": gettext_lazy("a pause from mail, at their own wish"),
+    "frequency": gettext_lazy("as many mails in these days as allowed"),
 }
 MANY_DAYS = 7  # a rate by which it takes longer is said
 
@@ -269,6 +269,14 @@ def mail_for(template: Template, contact: Contact | None, home: Workspace, now: 
     values = context_for(contact, workspace=home, unsubscribe_url=link, preferences_url=link)
     values |= Readers([Sending(contact=contact)], at=now).about(Sending(contact=contact), template, words)
     return words.fill(values)
+
+
+def subject_for(template: Template, contact: Contact | None, home: Workspace, now: datetime) -> str:
+    """As the contact reads it; empty where the mail cannot be written."""
+    try:
+        return mail_for(template, contact, home, now).subject
+    except BadTemplate:
+        return ""
 
 
 def begins_words(broadcast: Broadcast, now: datetime) -> str:

@@ -144,7 +144,8 @@ def _context(broadcast: Broadcast, now: datetime, *, is_whole: bool) -> dict[str
             (_("Winner"), sheet.winner_words(broadcast)),
         ]
         found["into"], found["out_of"] = list(broadcast.into.order_by("name")), list(broadcast.out_of.order_by("name"))
-        found["example"] = sheet.example_of(broadcast)
+        found["example"] = example = sheet.example_of(broadcast)
+        found["mails"] = [(one, sheet.subject_for(one.template, example, home, now)) for one in variants]
     return found
 
 
