@@ -165,16 +165,19 @@ def forget_page(broadcast_id: int, *, limit: int) -> int:
 
 
 def take_due(broadcast_id: int, state: str, *, now: datetime, limit: int) -> list[tuple[int, str]]:
-    """(recipient, time zone of the contact) of those whose turn may have come, who were never looked at first. One statement over an index."""
+    """(recipient, time zone of the contact) of those whose turn may have come, who were never looked at first. One statement over an index, in
+    its order: by the id alone it would sort all who wait, page after page."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT r.id, c.timezone FROM (
                 (SELECT id, contact_id, due_at FROM nurture_broadcastrecipient
-                WHERE broadcast_id = %(broadcast)s AND state = %(state)s AND due_at IS NULL ORDER BY id LIMIT %(limit)s)
+                WHERE broadcast_id = %(broadcast)s AND state = %(state)s AND state IN ('waiting', 'rest') AND due_at IS NULL
+                ORDER BY due_at NULLS FIRST, id LIMIT %(limit)s)
                 UNION ALL
                 (SELECT id, contact_id, due_at FROM nurture_broadcastrecipient
-                WHERE broadcast_id = %(broadcast)s AND state = %(state)s AND due_at <= %(now)s ORDER BY due_at, id LIMIT %(limit)s)
+                WHERE broadcast_id = %(broadcast)s AND state = %(state)s AND state IN ('waiting', 'rest') AND due_at <= %(now)s
+                ORDER BY due_at NULLS FIRST, id LIMIT %(limit)s)
                 LIMIT %(limit)s
             ) r JOIN leads_contact c ON c.id = r.contact_id ORDER BY r.due_at NULLS FIRST, r.id
             """,
