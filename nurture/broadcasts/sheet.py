@@ -19,7 +19,7 @@ from nurture.models import Broadcast, BroadcastRecipient, MailBudget, Sending, T
 from nurture.placeholders import context_for
 from nurture.readers import Readers
 from nurture.rendering import BadTemplate, Mail, compiled
-from nurture.sending import problem_of_setup
+from nurture.sending import problem_of_setup, why_words
 from nurture.tracking.actions import defaults
 
 REASONS = {  # why somebody stays out -> words
@@ -54,10 +54,16 @@ class LeftOut:
     people: int
 
 
+def words_of(reason: str) -> str:
+    """Why somebody stays out; nothing for those who do not."""
+    return str(REASONS[reason]) if reason in REASONS else why_words(reason)
+
+
 def left_out(broadcast: Broadcast) -> list[LeftOut]:
     """Reasons with their numbers, the most first."""
-    found = [(reason, broadcast.counts.get(reason, 0)) for reason in REASONS]
-    rows = [LeftOut(reason, str(REASONS[reason]), number) for reason, number in found if number]
+    others = ("in", "queued")
+    found = [(key, number) for key, number in broadcast.counts.items() if key not in others and ":" not in key]
+    rows = [LeftOut(reason, words_of(reason), number) for reason, number in found if number]
     return sorted(rows, key=lambda row: (-row.people, row.reason))
 
 

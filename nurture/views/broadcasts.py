@@ -271,7 +271,7 @@ def _people(broadcast: Broadcast, which: str) -> QuerySet[BroadcastRecipient]:
         return rows.filter(why="")
     if which == "out":
         return rows.exclude(why="")
-    if which not in sheet.REASONS:
+    if which not in broadcast.counts:
         raise Http404
     return rows.filter(why=which)
 
@@ -295,7 +295,7 @@ def broadcast_people(request: HttpRequest, slug: str) -> HttpResponse:
         "broadcast": broadcast,
         "which": which,
         "tabs": tabs,
-        "rows": [(row, sheet.REASONS.get(row.why, "")) for row in page[:PAGE]],
+        "rows": [(row, sheet.words_of(row.why)) for row in page[:PAGE]],
         "next": page[PAGE - 1].pk if len(page) > PAGE else None,
     }
     return render(request, "nurture/broadcast_people.html", context)
@@ -326,7 +326,7 @@ def broadcast_export(request: HttpRequest, slug: str) -> HttpResponseBase:
                 person = row.contact
                 company = person.company.name if person.company else ""
                 cells = [person.external_id or "", person.email or "", person.full_name, company, row.variant.upper()]
-                yield writer.writerow([safe_cell(cell) for cell in [*cells, str(sheet.REASONS.get(row.why, ""))]])
+                yield writer.writerow([safe_cell(cell) for cell in [*cells, sheet.words_of(row.why)]])
             after = page[-1].pk
 
     name = f"{broadcast.slug}-{which}-{timezone.localtime(now):%Y-%m-%d}.csv"
