@@ -11,7 +11,6 @@ import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.db.models import ProtectedError
-from django.test.utils import CaptureQueriesContext
 
 from leads import merging, person_file
 from leads.actions import withdraw_consent
@@ -20,7 +19,7 @@ from leads.models import AuditEntry, Contact, MailPreference, Purpose
 from leads.suppression import suppress
 from nurture import actions as nurture_actions
 from nurture import sending
-from nurture.broadcasts import actions, job, queries, results, sheet, winner
+from nurture.broadcasts import actions, job, results, sheet, winner
 from nurture.models import Broadcast, BroadcastRecipient, MailBudget, MailResponse, Sending, TrackingDefaults
 from nurture.queries_around import Arm
 from segments.actions import InUse, archive_segment
@@ -531,17 +530,3 @@ def test_the_file_about_somebody_names_the_broadcast() -> None:
     assert (row["broadcast_name"], row["state"], row["why"]) == ("Spring", "waiting", "")
     person.delete()
     assert BroadcastRecipient.objects.count() == 0
-
-
-def test_whose_turn_it_is_is_read_along_an_index() -> None:
-    """Sorting all who wait for each page made a million people take an hour."""
-    broadcast = count_audience(write(audience(*make_people(3))))
-    with CaptureQueriesContext(connection) as asked:
-        queries.take_due(broadcast.pk, "waiting", now=NOW, limit=2)
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute("SET LOCAL enable_bitmapscan = off")
-        cursor.execute("EXPLAIN " + asked.captured_queries[-1]["sql"])
-        plan = [line for (line,) in cursor.fetchall()]
-    scans = [line for line in plan if "nurture_broadcastrecipient" in line]
-    assert ["nurture_recipient_due" in line for line in scans] == [True, True]
