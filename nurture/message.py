@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from nurture.rendering import Mail, one_line
 
 _LABEL = re.compile(r"[^a-z0-9-]+")
-_NO_LOCAL_PART = re.compile(r'[<>()\[\],;:\\"]')
+_NO_LOCAL_PART = re.compile(r'[<>()\[\],;:@\\"]')
 
 
 class BadAddress(Exception):
