@@ -9,7 +9,7 @@ import pytest
 from django.core.cache import cache
 
 from leads.models import Contact, Purpose
-from nurture import sending
+from nurture import queries_sending, sending
 from nurture.message import BadAddress, Envelope, build
 from nurture.models import DomainRest, Sending
 from nurture.rendering import Mail
@@ -49,7 +49,7 @@ def test_operational_mail_overtakes_marketing(smtp: Sink, monkeypatch: pytest.Mo
     queue(*crowd)
     late = make_contact("late@x.test")
     queue(late, purpose="invoices")
-    rows = [row.address for row in sending.queries_sending.reserve_sendings(now=NOW, lease_until=NOW, limit=3)]
+    rows = [row.address for row in queries_sending.reserve_sendings(now=NOW, lease_until=NOW, limit=3)]
     assert rows[0] == "late@x.test"
     assert sending.send_due(NOW + timedelta(minutes=5), server=smtp.server).sent == 8
 
