@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Literal, TypeVar
 
 from django.db import DatabaseError, transaction
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -446,20 +446,17 @@ def segments_wait(now: datetime) -> bool:
 
 
 def segment_definitions() -> list[Definition]:
-    """Segments in use and personas for loops and “used by”. Two statements."""
-    found = [
+    """Segments in use and personas for loops and “used by”. One statement for both: many pages ask it."""
+    columns = ("kind", "slug", "name", "conditions")
+    segments = Segment.objects.in_use().annotate(kind=Value("segment")).values_list(*columns)
+    personas = Persona.objects.order_by().annotate(kind=Value("persona")).values_list(*columns)
+    words = {"segment": _("segment"), "persona": _("persona")}
+    return [
         Definition(
-            f"segment:{slug}", name, _("segment"), reverse("segments:segment-detail", args=[slug]), reads_of(document)
+            f"{kind}:{slug}", name, words[kind], reverse(f"segments:{kind}-detail", args=[slug]), reads_of(document)
         )
-        for slug, name, document in Segment.objects.in_use().values_list("slug", "name", "conditions")
+        for kind, slug, name, document in segments.order_by().union(personas, all=True).order_by("kind", "slug")
     ]
-    found += [
-        Definition(
-            f"persona:{slug}", name, _("persona"), reverse("segments:persona-detail", args=[slug]), reads_of(document)
-        )
-        for slug, name, document in Persona.objects.values_list("slug", "name", "conditions")
-    ]
-    return found
 
 
 def words_of(error: Exception) -> str:
