@@ -69,10 +69,10 @@ def main() -> None:
 
 def measure(mails: int, port: int) -> dict[str, Any]:
     from leads.models import Company, Contact, Workspace
-    from nurture import sending
+    from nurture.mailing import sending
+    from nurture.mailing.smtp import Server
     from nurture.models import Sending, Template
     from nurture.patterns import STARTERS
-    from nurture.smtp import Server
 
     if Contact.objects.exists():
         sys.exit("This instance holds data; give the benchmark a RIPEN_HOME of its own.")
@@ -132,7 +132,7 @@ def measure(mails: int, port: int) -> dict[str, Any]:
 
 
 def timed_outbox(queue: Any) -> float:
-    from nurture import sending
+    from nurture.mailing import sending
 
     queue()
     began = perf_counter()
@@ -143,8 +143,8 @@ def timed_outbox(queue: Any) -> float:
 def _wire(sending_id: int) -> bytes:
     """The bytes of one of the mails."""
     from leads.workspace import workspace
+    from nurture.mailing.sending import write
     from nurture.models import Sending
-    from nurture.sending import write
 
     sending = Sending.objects.select_related("template", "contact__company", "contact__owner").get(pk=sending_id)
     message, _written = write(sending, workspace(), at=NOW)

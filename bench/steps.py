@@ -175,7 +175,8 @@ def other_steps() -> list[dict[str, Any]]:
 
 
 def start_program(slug: str, steps: list[dict[str, Any]], segment: Segment) -> ProgramVersion:
-    from nurture import actions, publishing
+    from nurture import actions
+    from nurture.publication import publishing
 
     program = actions.create_program(
         name=slug, slug=slug, trigger_segment=segment, document={"steps": steps}, actor=None, now=NOW

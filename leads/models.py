@@ -542,7 +542,7 @@ class ConsentRequest(models.Model):
     expires_at = models.DateTimeField()
     confirmed_at = models.DateTimeField(null=True)
     wants_mail = models.BooleanField(
-        default=True, help_text="A mail with the link is to be written. Reader: nurture.confirmations."
+        default=True, help_text="A mail with the link is to be written. Reader: nurture.mailing.confirmations."
     )
 
     class Meta:

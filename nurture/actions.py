@@ -17,7 +17,7 @@ from leads.consent import Holder, withdraw_by_hash
 from leads.models import Contact, Mark, Purpose
 from leads.queries import mark
 from leads.queries_vocabulary import own_definitions
-from nurture import around, effects, entering, history, pausing, proofreading, queries, rings, splits, tree
+from nurture import around, entering, queries, rings, splits, tree
 from nurture.kinds import Names, Problem
 from nurture.models import (
     Broadcast,
@@ -33,6 +33,8 @@ from nurture.models import (
     Template,
 )
 from nurture.patterns.pattern import Letter, Pattern
+from nurture.publication import effects, pausing
+from nurture.templating import history, proofreading
 from nurture.tracking.judging import note_unsubscribed
 from nurture.triggers import document as way_in
 from segments import graph

@@ -11,7 +11,6 @@ class NurtureConfig(AppConfig):
         from leads.usage import register_usage
         from nurture import (
             adding,
-            blocks,
             consequences,
             contact_page,
             definition_kinds,
@@ -22,10 +21,10 @@ class NurtureConfig(AppConfig):
             recycled,
             splits,
             subjects,
-            usage,
             wakes,
         )
         from nurture.broadcasts import uses
+        from nurture.templating import blocks, usage
         from nurture.turn import follow
         from scoring.recycling import register_programs
         from segments import definitions, graph

@@ -27,8 +27,8 @@ from leads.panels import (
 )
 from nurture import around, tree
 from nurture.kinds import KINDS, START, Names
+from nurture.mailing.sending import why_words
 from nurture.models import Enrolment, Program, ProgramVersion, Sending, StepVisit, Task
-from nurture.sending import why_words
 
 MOST_SHOWN = 20
 ICONS = {

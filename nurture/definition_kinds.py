@@ -13,8 +13,7 @@ from django.utils.translation import gettext as _
 
 from leads.models import Purpose
 from leads.text import fold
-from nurture import around, languages, stationery_documents, translations, tree
-from nurture import blocks as template_blocks
+from nurture import around, tree
 from nurture.actions import (
     NurtureRefused,
     create_program,
@@ -27,7 +26,9 @@ from nurture.actions import (
 )
 from nurture.kinds import KINDS, choose
 from nurture.models import Program, ProgramVersion, Stationery, Template
-from nurture.rendering import BadTemplate, compiled
+from nurture.templating import blocks as template_blocks
+from nurture.templating import languages, stationery_documents, translations
+from nurture.templating.rendering import BadTemplate, compiled
 from nurture.tracking import documents as tracking
 from nurture.triggers import document as way_in
 from segments.definition_kinds import slug_of

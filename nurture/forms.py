@@ -11,9 +11,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from leads.models import Purpose
-from nurture import languages, moving, translations
 from nurture.models import ProgramVersion, Stationery, Template
-from nurture.rendering import BadTemplate, compiled
+from nurture.publication import moving
+from nurture.templating import languages, translations
+from nurture.templating.rendering import BadTemplate, compiled
 from segments.builder import ConditionsField
 from segments.models import Segment
 

@@ -17,10 +17,10 @@ from leads.panels import StrOrPromise
 from nurture import around, tree
 from nurture.contact_page import ended_words, step_words
 from nurture.kinds import KINDS, START, Names, Step
+from nurture.mailing.sending import why_words
+from nurture.mailing.window import their_zone
 from nurture.models import Enrolment, Program, Sending, StepVisit
-from nurture.sending import why_words
 from nurture.simulation import ahead, queries
-from nurture.window import their_zone
 
 WEEKS = (2, 4, 8, 13, 26)
 SHOWN_OF_A_WAY = 3  # steps of a way that today's facts do not take

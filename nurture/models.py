@@ -24,7 +24,7 @@ def quiet_countries() -> list[str]:
 
 
 class Stationery(models.Model):
-    """What mails have in common: a snippet that words name, or a layout that frames them; see nurture/stationery.py."""
+    """What mails have in common: a snippet that words name, or a layout that frames them; see nurture/templating/stationery.py."""
 
     class Kind(models.TextChoices):
         SNIPPET = "snippet", _("snippet")
@@ -129,18 +129,18 @@ class Template(models.Model):
         default=list,
         db_default=[],
         blank=True,
-        help_text="The same mail in other languages: language, subject, preheader, body, text; see nurture/translations.py.",
+        help_text="The same mail in other languages: language, subject, preheader, body, text; see nurture/templating/translations.py.",
     )
     blocks = models.JSONField(
         default=list,
         db_default=[],
         blank=True,
-        help_text="Blocks shown by condition: key and conditions of each; see nurture/blocks.py.",
+        help_text="Blocks shown by condition: key and conditions of each; see nurture/templating/blocks.py.",
     )
     findings = models.JSONField(
         null=True,
         blank=True,
-        help_text="What its last reading found (nurture/proofreading.py); null: not read since it changed.",
+        help_text="What its last reading found (nurture/templating/proofreading.py); null: not read since it changed.",
     )
     version = models.PositiveIntegerField(
         default=1, help_text="Counts saves; two editors at once are told apart by it."
@@ -157,7 +157,7 @@ class Template(models.Model):
 
 
 class Image(models.Model):
-    """A picture that mails show. Its file stands below MEDIA_ROOT under the hash of its content; nurture/images.py."""
+    """A picture that mails show. Its file stands below MEDIA_ROOT under the hash of its content; nurture/templating/images.py."""
 
     class Kind(models.TextChoices):
         PNG = "png", _("PNG")
@@ -198,14 +198,14 @@ class Image(models.Model):
 
 
 class TemplateVersion(models.Model):
-    """How a template was after one save; see nurture/history.py."""
+    """How a template was after one save; see nurture/templating/history.py."""
 
     template = models.ForeignKey(Template, models.CASCADE, related_name="versions", db_index=False)
     number = models.PositiveIntegerField(help_text="The template's version.")
     saved_at = models.DateTimeField()
     saved_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     reason = models.CharField(max_length=300, blank=True, default="")
-    words = models.JSONField(help_text="The parts named in nurture/history.py, as they were.")
+    words = models.JSONField(help_text="The parts named in nurture/templating/history.py, as they were.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["template", "number"], name="nurture_templateversion_number")]
@@ -329,7 +329,7 @@ class ProgramVersion(models.Model):
 class Publication(models.Model):
     """One decision of a publish sheet: carried out by a worker in short transactions, and taken back as long as nobody was affected.
 
-    While it is under way the program's `publishing_since` holds everybody inside where they are. See nurture/publishing.py.
+    While it is under way the program's `publishing_since` holds everybody inside where they are. See nurture/publication/publishing.py.
     """
 
     class State(models.TextChoices):
@@ -358,7 +358,7 @@ class Publication(models.Model):
         default=list, help_text="Per step where people stood: version, number, step, words, people, choice."
     )
     before = models.JSONField(
-        default=dict, help_text="What taking it back writes again; see nurture/publishing_job.py."
+        default=dict, help_text="What taking it back writes again; see nurture/publication/publishing_job.py."
     )
     people_total = models.PositiveIntegerField(default=0, help_text="Who go over or leave, as the sheet counted them.")
     people_done = models.PositiveIntegerField(default=0)

@@ -7,10 +7,12 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from nurture import confirmations, health, notices, publishing_job, sending, splits, webhooks
+from nurture import health, splits, webhooks
 from nurture.broadcasts import job as broadcasts_job
 from nurture.mailbox import reading
+from nurture.mailing import confirmations, notices, sending
 from nurture.providers import taking
+from nurture.publication import publishing_job
 from nurture.simulation import jobs
 from nurture.tracking import judging
 from nurture.turn import turn

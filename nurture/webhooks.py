@@ -32,7 +32,7 @@ from leads.workspace import workspace
 from nurture import outside
 from nurture import queries_webhooks as queries
 from nurture.models import WebhookCall
-from nurture.placeholders import context_for
+from nurture.templating.placeholders import context_for
 
 if TYPE_CHECKING:
     from nurture.kinds.base import Group

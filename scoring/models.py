@@ -674,7 +674,7 @@ class Notice(models.Model):
                 fields=["user", "-at", "-id"], condition=models.Q(read_at__isnull=True), name="scoring_notice_unread"
             ),
             models.Index(fields=["user", "-at", "-id"], name="scoring_notice_newest"),
-            models.Index(  # reader: nurture.notices.send_due
+            models.Index(  # reader: nurture.mailing.notices.send_due
                 fields=["mail_due_at", "id"], condition=models.Q(mail="waiting"), name="scoring_notice_mail"
             ),
         ]

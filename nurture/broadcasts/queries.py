@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection
 
-from nurture.queries_sending import MAY_NOT
+from nurture.mailing.queries_sending import MAY_NOT
 
 SLOTS = 1_000  # shares are counted in thousandths
 # Prime to SLOTS and about its golden section: any run of neighbours is spread evenly, so small audiences get their shares, too.

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from nurture.broadcasts import queries, sheet, winner
+from nurture.mailing.sending import why_words
 from nurture.models import Broadcast, BroadcastVariant
-from nurture.sending import why_words
 from nurture.tracking.queries import Scope, people_by_template
 
 

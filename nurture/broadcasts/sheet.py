@@ -12,14 +12,14 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from leads.models import Contact, Purpose, Workspace
 from leads.workspace import workspace, zone
-from nurture import translations
 from nurture.broadcasts import timing
-from nurture.carriers import configured
+from nurture.mailing.carriers import configured
+from nurture.mailing.sending import problem_of_setup, why_words
 from nurture.models import Broadcast, BroadcastRecipient, MailBudget, Sending, Template, TrackingRule
-from nurture.placeholders import context_for
-from nurture.readers import Readers
-from nurture.rendering import BadTemplate, Mail, compiled
-from nurture.sending import problem_of_setup, why_words
+from nurture.templating import translations
+from nurture.templating.placeholders import context_for
+from nurture.templating.readers import Readers
+from nurture.templating.rendering import BadTemplate, Mail, compiled
 from nurture.tracking.actions import defaults
 
 REASONS = {  # why somebody stays out -> words

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from leads.models import Contact, Workspace
 from leads.workspace import zone as zone_of_workspace
-from nurture import window
+from nurture.mailing import window
 from nurture.models import Broadcast
 
 EARLIEST = timedelta(hours=14)  # the zone that is furthest ahead of UTC

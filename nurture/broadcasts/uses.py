@@ -11,8 +11,8 @@ from django.db.models.functions import JSONObject
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from nurture import blocks
 from nurture.models import Broadcast, BroadcastVariant, Template
+from nurture.templating import blocks
 from segments.graph import Definition
 from segments.models import Segment
 from segments.renaming import Rename

@@ -13,10 +13,10 @@ from leads.actions import make_custom_field
 from leads.models import Contact, Owner
 from leads.workspace import workspace
 from nurture import actions as programs
-from nurture import publishing
 from nurture.demo import definitions
 from nurture.demo.bant import set_up_lifecycle
 from nurture.models import Program, ProgramVersion, Template
+from nurture.publication import publishing
 from scoring import actions as scoring
 from scoring.models import ScoreModel, ScoreVersion
 from segments.actions import save_segment

@@ -13,13 +13,13 @@ from django.db import transaction
 
 from leads.models import Activity, Contact, Deal, Owner
 from leads.models import Company as CompanyRow
-from nurture import sending
 from nurture.demo import company, words
 from nurture.demo.company import is_empty
 from nurture.demo.facts import HISTORY, Block, blocks
 from nurture.demo.history import Arrivals, Sales, arrive, moments
 from nurture.demo.queries import Loader
 from nurture.demo.readers import Readers
+from nurture.mailing import sending
 from nurture.tracking.judging import judge_due
 from nurture.turn import turn
 from scoring.actions.giving import BY_HAND, give_points

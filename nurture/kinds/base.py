@@ -14,9 +14,9 @@ from django.db.models import Q, Subquery
 from django.utils.translation import gettext as _
 
 from leads.models import CustomField, Owner, Stage, Workspace
-from nurture import proofreading
 from nurture.models import Program, Template
-from nurture.stationery import Cupboard
+from nurture.templating import proofreading
+from nurture.templating.stationery import Cupboard
 from scoring.models import ScoreModel
 from segments import graph
 from segments.models import Segment

@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy
 
 from leads.models import Contact
 from leads.workspace import workspace
-from nurture import placeholders, rendering
 from nurture.kinds.base import Group, Kind, Names, StepForm, Walker, is_text
+from nurture.templating import placeholders, rendering
 from scoring import notices
 from scoring.models import Notice
 

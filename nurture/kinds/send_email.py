@@ -9,8 +9,8 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from nurture import queries_sending
 from nurture.kinds.base import Group, Kind, Names, StepForm, Walker, is_text
+from nurture.mailing import queries_sending
 
 
 def _words(values: Mapping[str, Any], names: Names) -> str:

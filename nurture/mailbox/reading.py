@@ -1,4 +1,4 @@
-"""Reads what is in the mailbox and hands each mail to nurture.incoming: once, whatever breaks, an odd one beside the others."""
+"""Reads what is in the mailbox and hands each mail to nurture.mailing.incoming: once, whatever breaks, an odd one beside the others."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from django.core.cache import cache
 from django.db import OperationalError, transaction
 from django.db.models import F
 
-from nurture import incoming
 from nurture.mailbox.box import Address, Box, Trouble, configured, opened
+from nurture.mailing import incoming
 from nurture.models import MailboxLetter, MailboxState
 
 log = logging.getLogger(__name__)

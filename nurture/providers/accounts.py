@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy
 
-from nurture.smtp import MOST_CONNECTIONS
+from nurture.mailing.smtp import MOST_CONNECTIONS
 
 SECONDS = 30  # for each answer of the provider
 CONNECTIONS = 4  # of one run at a time: a call takes 50 to 300 ms, nearly all of it waiting

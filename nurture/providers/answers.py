@@ -10,8 +10,8 @@ from anymail.exceptions import AnymailAPIError, AnymailError, AnymailRecipientsR
 from django.core.exceptions import ImproperlyConfigured
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from nurture.mailing.smtp import Answer, Verdict
 from nurture.providers.accounts import Provider
-from nurture.smtp import Answer, Verdict
 
 # The account is not let in, or gets no more for now; nothing of it is about this mail, which waits.
 _ACCOUNT = frozenset({401, 402, 403, 404, 405, 407, 408, 429, 503})

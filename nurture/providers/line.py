@@ -13,10 +13,10 @@ from anymail.exceptions import AnymailNotSupportedWarning
 from django.core.mail import EmailMultiAlternatives
 from django.utils.module_loading import import_string
 
-from nurture.message import Message
+from nurture.mailing.message import Message
+from nurture.mailing.smtp import Answer, Verdict
 from nurture.providers.accounts import Account
 from nurture.providers.answers import answer_to
-from nurture.smtp import Answer, Verdict
 
 REST_SECONDS = 15.0  # after an answer that leaves a mail uncertain: a provider in trouble must not make thousands so
 _OWN_FIELDS = frozenset({"From", "To", "Subject", "Reply-To", "Date"})  # not headers to a provider, or its own

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from django.db import OperationalError, transaction
 
 from leads import queries_consent
-from nurture import actions, incoming, sending
+from nurture import actions
+from nurture.mailing import incoming, sending
 from nurture.models import ProviderEvent, Sending
 from nurture.providers.accounts import PROVIDERS, account_named
 from nurture.tracking import links

@@ -16,8 +16,8 @@ from django.utils.translation import ngettext
 from leads.workspace import zone
 from nurture import tree
 from nurture.kinds import KINDS, Names
+from nurture.mailing.sending import why_words
 from nurture.models import ProgramVersion
-from nurture.sending import why_words
 
 SHADES = 4
 PILE_UP = 0.25  # of all mails within one hour, where there are enough to matter

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from leads.models import Mark
 from leads.queries import ACTIVITY_COLUMNS, STORE_ACTIVITIES
-from nurture.queries_sending import decided
+from nurture.mailing.queries_sending import decided
 from nurture.simulation.assumptions import Assumptions
 from nurture.simulation.reading import Kinds
 from nurture.splits import LOOK_EVERY
@@ -377,7 +377,7 @@ def leave(
     """Let these mails go as far as the product would: (sending, its state now, why it waits or never leaves). One statement.
 
     A mail is its id and which of `opens` is the moment at which the window of its reader opens. All that holds one back is decided by
-    the text of nurture.queries_sending; it leaves in the row version in which it is claimed. Bound on the client, so that the planner
+    the text of nurture.mailing.queries_sending; it leaves in the row version in which it is claimed. Bound on the client, so that the planner
     knows how many there are: it plans ten mails and ten thousand differently.
     """
     ids, places = [key for key, _place in mails], [place for _key, place in mails]

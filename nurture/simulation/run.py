@@ -18,8 +18,9 @@ from django.utils.translation import gettext as _
 from leads.models import Contact
 from leads.queries import mark
 from leads.workspace import workspace, zone
-from nurture import around, engine, entering, queries_triggers, sending, splits, tree, turn, window
+from nurture import around, engine, entering, queries_triggers, splits, tree, turn
 from nurture.kinds import KINDS
+from nurture.mailing import sending, window
 from nurture.models import EntryQueue, Program, ProgramVersion, Sending, Trigger
 from nurture.queries_triggers import Arrivals
 from nurture.simulation import queries, reading, results, tables
@@ -304,7 +305,7 @@ def _look_at_time(world: World, now: datetime) -> None:
 
 
 def _post(world: World, now: datetime) -> int:
-    """Due mails leave as nurture/sending.py lets them: by the same text with the same limits, without the writing and the server."""
+    """Due mails leave as nurture/mailing/sending.py lets them: by the same text with the same limits, without the writing and the server."""
     sent, home = 0, workspace()
     while due := queries.due_mails(now=now, limit=MAILS):
         zones = sorted({name for _key, _round, name in due if name is not None})

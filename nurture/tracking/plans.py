@@ -10,7 +10,7 @@ from django.conf import settings
 from leads import consent
 from leads.models import MailPreference
 from nurture.models import Sending, TrackingDefaults
-from nurture.rendering import Mail
+from nurture.templating.rendering import Mail
 from nurture.tracking import links, queries
 from nurture.tracking.codes import PIXEL, TRAP, Place, seal
 

@@ -29,7 +29,7 @@ from nurture.actions import NurtureRefused
 from nurture.broadcasts import actions, queries, results, sheet
 from nurture.forms_broadcasts import BroadcastForm
 from nurture.models import Broadcast, BroadcastRecipient
-from nurture.rendering import BadTemplate
+from nurture.templating.rendering import BadTemplate
 from nurture.views.mails import mail_response
 from nurture.views.programs import actor
 

@@ -10,8 +10,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from leads.access import require
-from nurture import access, actions, history, writing
+from nurture import access, actions
 from nurture.models import Template, TemplateVersion
+from nurture.templating import history, writing
 from nurture.views.programs import actor, version_of
 
 PAGE = 50

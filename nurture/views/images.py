@@ -17,9 +17,10 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from leads.access import demand, require
-from nurture import access, actions, image_addresses, image_files, images
+from nurture import access, actions
 from nurture.forms_images import ImageForm, ImagesForm
 from nurture.models import Image
+from nurture.templating import image_addresses, image_files, images
 from nurture.views.programs import actor
 
 PAGE = 48

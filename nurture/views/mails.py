@@ -16,11 +16,12 @@ from django.views.decorators.http import require_GET, require_POST
 
 from leads.access import require
 from leads.workspace import workspace
-from nurture import access, actions, languages
-from nurture.carriers import configured
+from nurture import access, actions
+from nurture.mailing.carriers import configured
+from nurture.mailing.sending import SERVER_DOWN, problem_of_setup, why_words
 from nurture.models import MailResponse, ProviderEvent, Sending
 from nurture.providers.accounts import STATES
-from nurture.sending import SERVER_DOWN, problem_of_setup, why_words
+from nurture.templating import languages
 from nurture.tracking.scanners import WHY
 from nurture.views.programs import actor
 

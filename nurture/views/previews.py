@@ -17,14 +17,15 @@ from leads.access import require
 from leads.figures import at_hand
 from leads.models import Contact
 from leads.workspace import workspace
-from nurture import access, actions, darkened, languages, proofreading, translations, unresolved
+from nurture import access, actions
+from nurture.mailing.sending import answers_to
 from nurture.models import Sending, Stationery, Template
-from nurture.placeholders import context_for
-from nurture.readers import Readers
-from nurture.readership import Readership, readership
-from nurture.rendering import BadTemplate, compiled
-from nurture.sending import answers_to
-from nurture.stationery import Cupboard
+from nurture.templating import darkened, languages, proofreading, translations, unresolved
+from nurture.templating.placeholders import context_for
+from nurture.templating.readers import Readers
+from nurture.templating.readership import Readership, readership
+from nurture.templating.rendering import BadTemplate, compiled
+from nurture.templating.stationery import Cupboard
 from nurture.views.mails import mail_response
 from nurture.views.programs import actor
 

@@ -17,13 +17,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from leads.access import can, require
 from leads.figures import figures
-from nurture import access, actions, clipboard, pausing, publication_page, queries, splits, tree
+from nurture import access, actions, clipboard, queries, splits, tree
 from nurture.canvas import GOAL, TIME, Canvas, draw, strip
 from nurture.contact_page import ended_words, place
 from nurture.forms import ProgramForm, ProgramSettingsForm
 from nurture.kinds import KINDS, START, Names
 from nurture.models import Enrolment, Program, ProgramVersion, Simulation, StepVisit
 from nurture.patterns import PATTERNS
+from nurture.publication import pausing, publication_page
 from nurture.simulation import results
 from nurture.triggers import document as way_in
 from segments.conditions import one_catalogue

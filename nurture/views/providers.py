@@ -13,7 +13,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from leads.access import require
-from nurture import access, delivery
+from nurture import access
+from nurture.mailing import delivery
 from nurture.providers.accounts import PROVIDERS
 from nurture.providers.events import Forged, Reader, Unreadable, keep
 

@@ -22,10 +22,11 @@ from leads import consent, data_requests, visitors
 from leads.addresses import masked
 from leads.models import DataRequest, MailPreference, Purpose
 from leads.workspace import workspace
-from nurture import access, actions, languages
+from nurture import access, actions
+from nurture.mailing.sending import preferences_url
 from nurture.models import Sending
-from nurture.queries_writing import languages_in_use
-from nurture.sending import preferences_url
+from nurture.templating import languages
+from nurture.templating.queries_writing import languages_in_use
 
 PAUSE = timedelta(days=30)
 P = ParamSpec("P")

@@ -12,11 +12,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from leads.access import require
-from nurture import access, actions, around, effects, entering, moving, publication_page, publishing, queries, tree
+from nurture import access, actions, around, entering, queries, tree
 from nurture.canvas import who_enters
 from nurture.forms import MovesForm, PublishForm, TakeBackForm
 from nurture.kinds import KINDS, Names
 from nurture.models import ProgramVersion, Publication
+from nurture.publication import effects, moving, publication_page, publishing
 from nurture.triggers import document as way_in
 from nurture.views.programs import actor
 

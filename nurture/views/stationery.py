@@ -12,11 +12,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from leads.access import demand, require
-from nurture import access, actions, stationery_edits
+from nurture import access, actions
 from nurture.forms import StationeryForm
 from nurture.models import Stationery, Template
 from nurture.patterns.starters import BARE, FOOT, HEAD
-from nurture.stationery import Cupboard
+from nurture.templating import stationery_edits
+from nurture.templating.stationery import Cupboard
 from nurture.views.previews import example, preview_of
 from nurture.views.programs import actor, version_of
 

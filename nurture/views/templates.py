@@ -13,11 +13,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from leads.access import demand, require
 from leads.figures import at_hand
-from nurture import access, actions, blocks, history, writing
+from nurture import access, actions
 from nurture.forms import BlockForm, TemplateForm
 from nurture.models import Sending, Stationery, Template
 from nurture.patterns import STARTERS
 from nurture.patterns.starters import FOOT, HEAD
+from nurture.templating import blocks, history, writing
 from nurture.views.previews import example, examples, preview_of
 from nurture.views.programs import actor, version_of
 from nurture.views.translations import tabs

@@ -10,10 +10,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from leads.access import demand, require
-from nurture import access, actions, languages, translations, writing
+from nurture import access, actions
 from nurture.forms import TranslationForm
 from nurture.models import Template
-from nurture.queries_writing import languages_in_use
+from nurture.templating import languages, translations, writing
+from nurture.templating.queries_writing import languages_in_use
 from nurture.views.previews import example, examples, preview_of
 from nurture.views.programs import actor, version_of
 

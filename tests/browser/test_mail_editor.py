@@ -15,7 +15,7 @@ from playwright.sync_api import FilePayload, Locator, Page, expect
 from leads.access import MARKETER
 from nurture.models import Image, Template
 from nurture.patterns import STARTERS
-from nurture.rendering import compile_source
+from nurture.templating.rendering import compile_source
 from tests.nurture.makers import make_template
 from tests.nurture.test_image_files import picture
 from tests.nurture.test_images import make_image

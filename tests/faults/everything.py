@@ -15,8 +15,9 @@ from django.urls import reverse
 
 from leads.models import Contact, CustomField, Mark, Owner
 from leads.queries import mark
-from nurture import engine, notices, queries, sending, turn, webhooks
+from nurture import engine, queries, turn, webhooks
 from nurture.kinds import KINDS
+from nurture.mailing import notices, sending
 from nurture.models import Enrolment, Program, Sending, SplitPass, StepVisit, Task, WebhookCall
 from scoring.models import HandOff, Notice, NoticeWish, PointsGiven
 from segments.models import Membership

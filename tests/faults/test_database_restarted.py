@@ -17,7 +17,7 @@ import pytest
 from django.core.cache import cache
 from pytest_django import Settings
 
-from nurture import notices
+from nurture.mailing import notices
 from nurture.models import Enrolment, Sending, StepVisit, WebhookCall
 from scoring.models import Notice
 from tests.faults import everything

@@ -15,7 +15,7 @@ from django.core.cache import cache
 from django.db import connection
 from pytest_django import Settings
 
-from nurture import notices
+from nurture.mailing import notices
 from tests.database import wait_until_alone, wait_until_joined
 from tests.faults import everything
 from tests.faults.running import run, start

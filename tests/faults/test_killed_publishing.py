@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from leads.models import AuditEntry
-from nurture import publishing, queries
+from nurture import queries
 from nurture.models import Enrolment, Program, Publication, PublicationMove
+from nurture.publication import publishing
 from tests.database import wait_until_alone
 from tests.faults.running import run, start
 from tests.makers import NOW
@@ -21,16 +22,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 OVER = [
     "nurture.entering:begin_next:after:1",
     "nurture.entering:take_over:after:1",
-    "nurture.queries_publishing:take_page:after:3",
-    "nurture.queries_moving:put_at:after:2",
-    "nurture.queries_moving:go_over:after:1",
+    "nurture.publication.queries_publishing:take_page:after:3",
+    "nurture.publication.queries_moving:put_at:after:2",
+    "nurture.publication.queries_moving:go_over:after:1",
     "nurture.queries_around:end_walks:after:1",
-    "nurture.publishing_job:_finish:after:1",
+    "nurture.publication.publishing_job:_finish:after:1",
 ]
 BACK = [
-    "nurture.queries_publishing:give_back:after:1",
-    "nurture.queries_publishing:give_back:after:3",
-    "nurture.publishing_job:_took_back:after:1",
+    "nurture.publication.queries_publishing:give_back:after:1",
+    "nurture.publication.queries_publishing:give_back:after:3",
+    "nurture.publication.publishing_job:_took_back:after:1",
 ]
 
 

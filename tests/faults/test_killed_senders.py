@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from leads.models import Activity
-from nurture import engine, queries, sending, turn
+from nurture import engine, queries, turn
+from nurture.mailing import sending
 from nurture.models import Enrolment, Sending
 from tests.database import wait_until_alone, wait_until_joined
 from tests.faults.running import run, start
@@ -27,25 +28,25 @@ pytestmark = pytest.mark.django_db(transaction=True)
 PEOPLE = 50  # three slices and a bit
 
 KILLS = [
-    "nurture.queries_sending:reserve_sendings:after:1",
-    "nurture.sending:write:after:7",
-    "nurture.queries_sending:claim_sendings:before:1",
-    "nurture.queries_sending:claim_sendings:after:1",  # inside the transaction: rolled back
-    "nurture.sending:_offer:before:1",  # claimed and committed, nothing offered yet
-    "nurture.smtp/Connection:deliver:before:3",
-    "nurture.smtp/Connection:deliver:after:3",
-    "nurture.smtp/Connection:deliver:after:27",
-    "nurture.smtp:_stuffed:after:5",  # between DATA and the mail
-    "nurture.queries_sending:set_sent:before:1",
-    "nurture.queries_sending:set_sent:after:2",  # recorded but not committed
-    "nurture.sending:record_activities:after:1",
+    "nurture.mailing.queries_sending:reserve_sendings:after:1",
+    "nurture.mailing.sending:write:after:7",
+    "nurture.mailing.queries_sending:claim_sendings:before:1",
+    "nurture.mailing.queries_sending:claim_sendings:after:1",  # inside the transaction: rolled back
+    "nurture.mailing.sending:_offer:before:1",  # claimed and committed, nothing offered yet
+    "nurture.mailing.smtp/Connection:deliver:before:3",
+    "nurture.mailing.smtp/Connection:deliver:after:3",
+    "nurture.mailing.smtp/Connection:deliver:after:27",
+    "nurture.mailing.smtp:_stuffed:after:5",  # between DATA and the mail
+    "nurture.mailing.queries_sending:set_sent:before:1",
+    "nurture.mailing.queries_sending:set_sent:after:2",  # recorded but not committed
+    "nurture.mailing.sending:record_activities:after:1",
 ]
 
 ON_ITS_WAY = {
-    "nurture.smtp/Connection:deliver:before:3",
-    "nurture.smtp/Connection:deliver:after:3",
-    "nurture.smtp/Connection:deliver:after:27",
-    "nurture.smtp:_stuffed:after:5",
+    "nurture.mailing.smtp/Connection:deliver:before:3",
+    "nurture.mailing.smtp/Connection:deliver:after:3",
+    "nurture.mailing.smtp/Connection:deliver:after:27",
+    "nurture.mailing.smtp:_stuffed:after:5",
 }
 
 
@@ -109,7 +110,7 @@ def test_killed_with_two_connections(point: str, smtp: Sink) -> None:
 def test_killed_with_its_machine(smtp: Sink, settings: Any) -> None:
     """The journal is gone as well: whatever was claimed is in doubt once its lease is over."""
     planned = build()
-    assert run("send", now=NOW, port=smtp.port, kill="nurture.queries_sending:set_sent:before:1") == -9
+    assert run("send", now=NOW, port=smtp.port, kill="nurture.mailing.queries_sending:set_sent:before:1") == -9
     settings.RIPEN_HOME = settings.RIPEN_HOME / "another"
     finish(smtp)
     assert SLICE <= assert_never_twice(planned, smtp) <= 2 * SLICE

@@ -17,8 +17,9 @@ from django.db.models import Count
 
 from leads import actions as facts
 from leads.models import Contact, CustomField, Mark
-from nurture import actions, publishing, queries, turn
+from nurture import actions, queries, turn
 from nurture.models import Enrolment, EntryPlace, EntryQueue, Program, Trigger
+from nurture.publication import publishing
 from tests.database import wait_until_alone, wait_until_joined
 from tests.faults.running import run, start
 from tests.makers import NOW, make_activity, make_segment

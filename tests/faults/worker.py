@@ -72,10 +72,12 @@ def main() -> None:
     django.setup()
     from django.conf import settings
 
-    from nurture import engine, notices, publishing_job, sending, turn, webhooks
+    from nurture import engine, turn, webhooks
     from nurture.broadcasts import job as broadcasts_job
+    from nurture.mailing import notices, sending
+    from nurture.mailing.smtp import Server
+    from nurture.publication import publishing_job
     from nurture.simulation import jobs
-    from nurture.smtp import Server
 
     settings.LOGGING_CONFIG = None
     if arguments.kill:

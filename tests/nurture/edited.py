@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from leads.models import Contact
-from nurture import actions, entering, moving, publishing
+from nurture import actions, entering
 from nurture.kinds import Names
 from nurture.models import (
     Enrolment,
@@ -20,6 +20,7 @@ from nurture.models import (
     Trigger,
     TriggerMatch,
 )
+from nurture.publication import moving, publishing
 from tests.makers import NOW
 from tests.nurture.makers import mail, make_people, make_walk, put_in, segment_of, step, wait, walk
 

@@ -8,9 +8,10 @@ from itertools import count
 from typing import Any
 
 from leads.models import Contact, Workspace
-from nurture import actions, publishing, publishing_job, tree
+from nurture import actions, tree
 from nurture.engine import Report, run_due
 from nurture.models import Enrolment, Program, ProgramVersion, StepVisit, Template
+from nurture.publication import publishing, publishing_job
 from nurture.turn import take_in
 from segments.actions import add_to_segment
 from segments.models import Segment

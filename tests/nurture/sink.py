@@ -15,7 +15,7 @@ from typing import AnyStr
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from nurture.smtp import Server
+from nurture.mailing.smtp import Server
 
 PATIENCE_SECONDS = 60.0  # a busy machine is no failure
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from leads.models import AuditEntry
-from nurture import actions, publishing, tree
+from nurture import actions, tree
 from nurture.models import Program, ProgramVersion, Template
+from nurture.publication import publishing
 from tests.makers import NOW, make_segment, make_user
 from tests.nurture.makers import mail, make_people, make_program, make_template, publish, put_in, segment_of, step, wait
 

@@ -9,9 +9,10 @@ from django.test import Client
 from django.urls import reverse
 
 from leads.access import ADMIN, MARKETER, SALES
-from nurture import actions, around, publishing, tree
+from nurture import actions, around, tree
 from nurture.kinds import Names
 from nurture.models import MailBudget, Program
+from nurture.publication import publishing
 from segments.renaming import rename_segment
 from tests.makers import NOW, make_segment, make_user
 from tests.nurture.makers import make_program, segment_of, step, wait

@@ -14,11 +14,12 @@ from pytest_django import DjangoAssertNumQueries
 from leads.access import MARKETER, SALES
 from leads.actions import NewActivity, record_activities
 from leads.models import Contact
-from nurture import sending, writing
 from nurture.actions import EditedMeanwhile, NurtureRefused, save_template
+from nurture.mailing import sending
 from nurture.models import Enrolment, Sending, Template
-from nurture.readers import Readers
-from nurture.rendering import compiled
+from nurture.templating import writing
+from nurture.templating.readers import Readers
+from nurture.templating.rendering import compiled
 from scoring.models import Score, ScoreModel
 from segments.graph import used_by
 from segments.renaming import rename_segment

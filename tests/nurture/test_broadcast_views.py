@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from leads.access import ADMIN, MARKETER, SALES
 from leads.models import AuditEntry, Contact
-from nurture import sending
+from nurture.mailing import sending
 from nurture.models import Broadcast, Sending
 from tests.makers import NOW, make_contact, make_user
 from tests.nurture.broadcasting import audience, count_audience, send, work, write

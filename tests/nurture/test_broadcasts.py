@@ -18,8 +18,8 @@ from leads.addresses import address_hash
 from leads.models import AuditEntry, Contact, MailPreference, Purpose
 from leads.suppression import suppress
 from nurture import actions as nurture_actions
-from nurture import sending
 from nurture.broadcasts import actions, job, results, sheet, winner
+from nurture.mailing import sending
 from nurture.models import Broadcast, BroadcastRecipient, MailBudget, MailResponse, Sending, TrackingDefaults
 from nurture.queries_around import Arm
 from segments.actions import InUse, archive_segment

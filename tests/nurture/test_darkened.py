@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from leads.access import SALES
-from nurture.darkened import dark, has_own_rules
+from nurture.templating.darkened import dark, has_own_rules
 from tests.nurture.test_views import signed_in
 
 PAGE = "<html><head></head><body>%s</body></html>"

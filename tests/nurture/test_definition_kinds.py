@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from leads.models import AuditEntry
 from nurture.actions import set_around
 from nurture.models import Program, Stationery, Template, TrackingRule
-from nurture.stationery_edits import save
+from nurture.templating.stationery_edits import save
 from nurture.tracking.actions import set_rule
 from segments.definitions import documents
 from tests.makers import NOW

@@ -16,8 +16,10 @@ from django.utils import timezone
 
 from leads.access import SALES
 from leads.models import Contact, CustomField
-from nurture import actions, publishing, sending, turn
+from nurture import actions, turn
+from nurture.mailing import sending
 from nurture.models import Enrolment, MailBudget, Program, Sending, StepVisit
+from nurture.publication import publishing
 from nurture.simulation import ahead, run
 from tests.makers import clear_marks, make_contact, make_segment, make_user
 from tests.nurture.makers import (

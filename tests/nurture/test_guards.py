@@ -9,7 +9,8 @@ import pytest
 
 from leads import actions as facts
 from leads.models import Contact
-from nurture import actions, guards, queries, queries_around, sending, turn
+from nurture import actions, guards, queries, queries_around, turn
+from nurture.mailing import sending
 from nurture.models import Enrolment, Program, Sending
 from nurture.queries_around import Arm
 from segments.actions import add_to_segment, remove_from_segment

@@ -9,8 +9,9 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from leads.access import MARKETER, SALES
-from nurture import actions, history, stationery_edits, writing
+from nurture import actions
 from nurture.models import Template, TemplateVersion
+from nurture.templating import history, stationery_edits, writing
 from tests.makers import NOW, make_user
 from tests.nurture.makers import make_template
 from tests.nurture.test_views import signed_in

@@ -11,8 +11,8 @@ import pytest
 from PIL import ExifTags
 from PIL import Image as Raster
 
-from nurture import image_files
-from nurture.image_files import BadImage, Prepared, prepared
+from nurture.templating import image_files
+from nurture.templating.image_files import BadImage, Prepared, prepared
 
 RED, BLUE = (200, 20, 20), (20, 20, 200)
 

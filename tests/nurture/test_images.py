@@ -15,10 +15,11 @@ from django.urls import reverse
 
 from leads.access import MARKETER, SALES
 from leads.models import AuditEntry
-from nurture import actions, images
+from nurture import actions
 from nurture.actions import NurtureRefused
 from nurture.models import Image
-from nurture.rendering import compile_source
+from nurture.templating import images
+from nurture.templating.rendering import compile_source
 from tests.makers import NOW, make_user
 from tests.nurture.makers import make_template
 from tests.nurture.test_image_files import BLUE, RED, picture

@@ -14,8 +14,8 @@ from django.core.management import CommandError, call_command
 
 from leads.consent import state_of
 from leads.models import Activity, ConsentEvent, Suppression
-from nurture import sending
-from nurture.incoming import Outcome, take
+from nurture.mailing import sending
+from nurture.mailing.incoming import Outcome, take
 from nurture.models import Sending
 from tests.makers import NOW
 from tests.nurture.makers import mail, make_walk, set_workspace, walk

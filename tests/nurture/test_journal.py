@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from django.db import OperationalError
 
-from nurture import journal, queries_sending, sending
+from nurture.mailing import journal, queries_sending, sending
+from nurture.mailing.smtp import Answer, Verdict
 from nurture.models import Sending
-from nurture.smtp import Answer, Verdict
 from tests.makers import NOW
 from tests.nurture.makers import make_people, make_template, set_workspace
 from tests.nurture.sink import Sink, sink

@@ -9,10 +9,10 @@ import pytest
 from django.core.cache import cache
 
 from leads.models import Contact, Purpose
-from nurture import queries_sending, sending
-from nurture.message import BadAddress, Envelope, build
+from nurture.mailing import queries_sending, sending
+from nurture.mailing.message import BadAddress, Envelope, build
 from nurture.models import DomainRest, Sending
-from nurture.rendering import Mail
+from nurture.templating.rendering import Mail
 from nurture.turn import take_in
 from tests.makers import NOW, make_contact
 from tests.nurture.makers import mail, make_people, make_program, make_template, put_in, segment_of, set_workspace, walk
@@ -77,7 +77,7 @@ def test_a_domain_that_says_421_is_left_alone_and_the_others_are_not(smtp: Sink)
 
 
 def test_rests_grow_and_are_forgiven(smtp: Sink) -> None:
-    from nurture import domain_rests
+    from nurture.mailing import domain_rests
 
     (person,) = make_people(1)
     queue(person)

@@ -14,7 +14,8 @@ from leads.actions import withdraw_consent
 from leads.addresses import address_hash
 from leads.consent import give_consent, set_wish
 from leads.models import Contact, Purpose, Workspace
-from nurture import actions, sending, window
+from nurture import actions
+from nurture.mailing import sending, window
 from nurture.models import DomainPace, Sending
 from nurture.turn import take_in
 from tests.makers import NOW, make_contact

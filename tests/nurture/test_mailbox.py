@@ -13,9 +13,9 @@ from django.db import OperationalError
 
 from leads.consent import state_of
 from leads.models import Activity, ConsentEvent, Suppression
-from nurture import incoming, sending
 from nurture.mailbox import reading
 from nurture.mailbox.box import Address
+from nurture.mailing import incoming, sending
 from nurture.models import MailboxLetter, MailboxState, Sending
 from tests.makers import NOW
 from tests.nurture.imap_server import ImapServer, imap_server

@@ -9,9 +9,9 @@ from email.message import EmailMessage
 
 import pytest
 
-from nurture.message import BadAddress, Envelope, ascii_address, build
-from nurture.rendering import Mail
-from nurture.smtp import _stuffed
+from nurture.mailing.message import BadAddress, Envelope, ascii_address, build
+from nurture.mailing.smtp import _stuffed
+from nurture.templating.rendering import Mail
 from tests.makers import NOW
 
 TOKEN = uuid.UUID(int=7)

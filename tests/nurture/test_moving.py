@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from leads.access import MARKETER
 from leads.models import AuditEntry, Contact
-from nurture import actions, moving, publishing, queries
+from nurture import actions, queries
 from nurture.kinds import Names
 from nurture.models import Enrolment, Program, ProgramVersion, Sending
+from nurture.publication import moving, publishing
 from tests.makers import NOW, make_user
 from tests.nurture.makers import (
     mail,

@@ -8,7 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from leads.access import SALES
-from nurture import notices
+from nurture.mailing import notices
 from scoring import actions
 from scoring.models import HandOff, Notice, NoticeWish, ScoreModel
 from tests.makers import NOW, make_owner, make_user

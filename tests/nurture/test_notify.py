@@ -12,8 +12,9 @@ from pytest_django import Settings
 
 from leads.access import SALES
 from leads.models import Contact
-from nurture import actions, engine, notices, turn
+from nurture import actions, engine, turn
 from nurture.kinds import KINDS, Names
+from nurture.mailing import notices
 from nurture.models import Enrolment
 from scoring.models import Notice, NoticeWish
 from tests.makers import NOW, make_contact, make_owner, make_user

@@ -11,8 +11,8 @@ from nurture import actions, tree, turn
 from nurture.kinds import Names
 from nurture.models import Program, Sending, Template
 from nurture.patterns import PATTERNS
-from nurture.placeholders import context_for
-from nurture.rendering import compile_source, unknown_placeholders
+from nurture.templating.placeholders import context_for
+from nurture.templating.rendering import compile_source, unknown_placeholders
 from tests.makers import NOW, make_segment, make_user
 from tests.nurture.makers import make_people, publish, put_in, segment_of, trace
 

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from nurture import actions, pausing
+from nurture import actions
 from nurture.models import Program
+from nurture.publication import pausing
 from nurture.turn import take_in
 from tests.makers import NOW
 from tests.nurture.makers import make_people, make_program, only_enrolment, put_in, segment_of, step, trace, wait, walk

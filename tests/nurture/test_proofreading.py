@@ -9,13 +9,14 @@ from pytest_django import DjangoAssertNumQueries
 from leads.access import MARKETER, SALES
 from leads.models import Contact
 from leads.workspace import workspace
-from nurture import actions, proofreading, subject_rules, unresolved
+from nurture import actions
 from nurture.kinds import Names
 from nurture.models import Template
 from nurture.patterns import PATTERNS, STARTERS
-from nurture.proofreading import Finding
-from nurture.readership import readership
-from nurture.rendering import compiled
+from nurture.templating import proofreading, subject_rules, unresolved
+from nurture.templating.proofreading import Finding
+from nurture.templating.readership import readership
+from nurture.templating.rendering import compiled
 from nurture.views import previews
 from tests.makers import NOW, make_company, make_contact, make_owner, make_segment
 from tests.nurture.makers import mail, make_program, make_template, put_in

@@ -25,7 +25,8 @@ from leads.access import ADMIN, MARKETER
 from leads.consent import state_of
 from leads.models import Activity, ConsentEvent, Suppression
 from leads.person_file import Person, chapters
-from nurture import queries, sending
+from nurture import queries
+from nurture.mailing import sending
 from nurture.models import DomainRest, MailboxLetter, MailboxState, MailClick, MailHit, ProviderEvent, Sending
 from nurture.providers import taking
 from nurture.tracking import judging

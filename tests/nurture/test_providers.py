@@ -15,7 +15,7 @@ from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 
 from leads.models import Activity, Contact, Suppression
-from nurture import carriers, sending
+from nurture.mailing import carriers, sending
 from nurture.models import Sending
 from nurture.providers import accounts
 from nurture.providers.accounts import PROVIDERS, Account
@@ -199,8 +199,8 @@ def test_an_unknown_key_and_a_closed_port_lose_nothing(
 
 
 def test_colleagues_hear_by_the_same_way(provider: ProviderServer, settings: SimpleNamespace) -> None:
-    from nurture.message import Envelope, build
-    from nurture.rendering import Mail
+    from nurture.mailing.message import Envelope, build
+    from nurture.templating.rendering import Mail
 
     settings.EMAIL_URL = provider.url("postmark")
     carrier = carriers.configured()

@@ -19,7 +19,7 @@ from leads.consent import ask_consent, preference_token
 from leads.models import Activity, ConsentEvent, ConsentRequest, MailPreference, Mark, Purpose, Suppression
 from leads.queries_consent import why_blocked
 from leads.suppression import suppress
-from nurture import confirmations, sending
+from nurture.mailing import confirmations, sending
 from nurture.models import Sending
 from tests.makers import NOW, clear_marks, make_contact
 from tests.nurture.makers import mail, make_walk, walk

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from leads.access import MARKETER, SALES
 from leads.models import AuditEntry, Contact
-from nurture import actions, engine, entering, guards, moving, publishing, publishing_job, queries, turn
+from nurture import actions, engine, entering, guards, queries, turn
 from nurture.models import (
     Enrolment,
     Program,
@@ -24,6 +24,7 @@ from nurture.models import (
     PublicationMove,
     Trigger,
 )
+from nurture.publication import moving, publishing, publishing_job
 from tests.makers import NOW, make_segment, make_user
 from tests.nurture.edited import LATER, Edited, build, rows
 from tests.nurture.makers import (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from leads.models import Contact, Workspace
-from nurture import sandbox
-from nurture.mail_text import to_text
 from nurture.patterns import STARTERS
-from nurture.placeholders import UNSUBSCRIBE, context_for
-from nurture.rendering import BadTemplate, Mail, compile_source, one_line, unknown_placeholders
+from nurture.templating import sandbox
+from nurture.templating.mail_text import to_text
+from nurture.templating.placeholders import UNSUBSCRIBE, context_for
+from nurture.templating.rendering import BadTemplate, Mail, compile_source, one_line, unknown_placeholders
 from tests.makers import make_company, make_contact, make_owner
 
 HOME = Workspace(name="Plant & Co", postal_address="Hauptstr. 1\nBerlin", sender_name="Ada")

@@ -15,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 from leads.access import ADMIN, MARKETER, SALES
 from leads.actions import delete_contact
 from leads.models import AuditEntry, Contact
-from nurture import sending
+from nurture.mailing import sending
 from nurture.models import Program, Sending, Template, TrackingDefaults, TrackingRule
 from nurture.tracking import judging, queries
 from nurture.tracking.codes import PIXEL, TRAP

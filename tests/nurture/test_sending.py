@@ -20,10 +20,11 @@ from leads.addresses import address_hash
 from leads.models import Activity, ConsentEvent, Contact, Signal, Suppression
 from leads.suppression import suppress
 from leads.workspace import workspace
-from nurture import actions, queries_sending, sending
-from nurture.message import Message
+from nurture import actions
+from nurture.mailing import queries_sending, sending
+from nurture.mailing.message import Message
+from nurture.mailing.smtp import Answer, Connection, Server
 from nurture.models import Sending, TrackingDefaults
-from nurture.smtp import Answer, Connection, Server
 from nurture.turn import take_in
 from tests.makers import NOW, make_activity, make_contact, make_user
 from tests.nurture.makers import (

@@ -16,8 +16,9 @@ from leads.access import MARKETER, SALES
 from leads.actions import NewActivity, record_activities
 from leads.consent import withdraw_consent
 from leads.models import Contact, CustomField, Mark
-from nurture import sending, splits, turn
+from nurture import splits, turn
 from nurture.kinds import KINDS
+from nurture.mailing import sending
 from nurture.models import (
     Enrolment,
     MailBudget,

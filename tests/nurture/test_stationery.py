@@ -10,11 +10,13 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from leads.access import MARKETER, SALES
-from nurture import actions, proofreading, sending, stationery, stationery_edits
+from nurture import actions
 from nurture.actions import EditedMeanwhile, NurtureRefused
+from nurture.mailing import sending
 from nurture.models import Sending, Stationery, Template
-from nurture.rendering import BadTemplate, compile_source, compiled
-from nurture.stationery import Cupboard
+from nurture.templating import proofreading, stationery, stationery_edits
+from nurture.templating.rendering import BadTemplate, compile_source, compiled
+from nurture.templating.stationery import Cupboard
 from tests.makers import NOW, make_contact
 from tests.nurture.makers import make_template
 from tests.nurture.test_views import signed_in

@@ -23,8 +23,9 @@ from leads.actions import delete_contact
 from leads.addresses import address_hash
 from leads.models import Activity, Contact
 from leads.workspace import workspace
-from nurture import access, actions, sending
+from nurture import access, actions
 from nurture.engine import run_due
+from nurture.mailing import sending
 from nurture.models import (
     Enrolment,
     MailClick,

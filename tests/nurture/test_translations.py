@@ -15,9 +15,11 @@ from leads.access import MARKETER, SALES
 from leads.addresses import address_hash
 from leads.models import Contact, MailPreference
 from leads.workspace import workspace
-from nurture import actions, languages, proofreading, sending, translations, unresolved, usage, writing
+from nurture import actions
+from nurture.mailing import sending
 from nurture.models import Sending, Template
-from nurture.queries_writing import languages_in_use
+from nurture.templating import languages, proofreading, translations, unresolved, usage, writing
+from nurture.templating.queries_writing import languages_in_use
 from tests.makers import NOW, make_contact, make_user
 from tests.nurture.makers import make_template, set_workspace
 from tests.nurture.test_views import signed_in

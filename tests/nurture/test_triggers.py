@@ -17,9 +17,10 @@ from leads import actions as facts
 from leads import queries as fact_queries
 from leads.importing import jobs, mapping
 from leads.models import Contact, CustomField, ImportPerson, Mark
-from nurture import actions, entering, publishing, queries_triggers, turn
+from nurture import actions, entering, queries_triggers, turn
 from nurture.kinds import Names
 from nurture.models import Enrolment, EntryPlace, EntryQueue, Program, ProgramVersion, Trigger, TriggerMatch
+from nurture.publication import publishing
 from nurture.queries_triggers import Present
 from nurture.triggers import TRIGGERS, day, document
 from scoring.actions import give_points

@@ -8,7 +8,7 @@ from leads import vocabulary
 from leads.models import CustomField
 from leads.usage import uses
 from nurture.models import Program, ProgramVersion, Template
-from nurture.usage import fields_named
+from nurture.templating.usage import fields_named
 from tests.makers import NOW
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from leads import figures
 from leads.access import ADMIN, MARKETER, SALES
-from nurture import actions, sending
+from nurture import actions
+from nurture.mailing import sending
 from nurture.models import Enrolment, Program, Sending, Task, Template
 from nurture.queries_triggers import Present
 from nurture.triggers import TRIGGERS

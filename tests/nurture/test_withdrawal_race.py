@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from leads.actions import withdraw_consent
 from leads.models import ConsentEvent
-from nurture import queries_sending, sending
+from nurture.mailing import queries_sending, sending
 from nurture.models import Sending
 from tests.makers import NOW, make_contact
 from tests.nurture.makers import make_template, set_workspace

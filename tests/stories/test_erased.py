@@ -18,7 +18,7 @@ from leads.access import ADMIN
 from leads.models import Asset, Contact, DataRequest, ImportJob, ImportReject, Suppression
 from leads.queries_consent import why_blocked
 from leads.suppression import suppress
-from nurture import sending
+from nurture.mailing import sending
 from nurture.models import MailClick, MailHit, MailResponse, Sending, Task
 from scoring.actions.bant import NewFact, record_bant
 from scoring.models import HandOff, ScoreModel

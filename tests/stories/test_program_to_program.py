@@ -7,8 +7,10 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 
 from leads.models import Contact
-from nurture import actions, publishing, sending
+from nurture import actions
+from nurture.mailing import sending
 from nurture.models import Enrolment, Sending
+from nurture.publication import publishing
 from nurture.turn import turn
 from scoring import graduation
 from scoring.actions.graduation import save_graduation

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from leads.workspace import zone
-from nurture import confirmations, sending
+from nurture.mailing import confirmations, sending
 from nurture.turn import turn
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from nurture import incoming
+from nurture.mailing import incoming
 
 
 class Command(BaseCommand):

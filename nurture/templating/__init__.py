@@ -1,0 +1,1 @@
+"""What mails say: templates read, checked and filled for one person."""
