@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('asked_at', models.DateTimeField()),
                 ('expires_at', models.DateTimeField()),
                 ('confirmed_at', models.DateTimeField(null=True)),
-                ('wants_mail', models.BooleanField(default=True, help_text='A mail with the link is to be written. Reader: nurture.confirmations.')),
+                ('wants_mail', models.BooleanField(default=True, help_text='A mail with the link is to be written. Reader: nurture.mailing.confirmations.')),
             ],
         ),
         migrations.CreateModel(

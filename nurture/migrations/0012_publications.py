@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('since', models.DateTimeField(null=True)),
                 ('per_day', models.PositiveIntegerField(null=True)),
                 ('sheet', models.JSONField(default=list, help_text='Per step where people stood: version, number, step, words, people, choice.')),
-                ('before', models.JSONField(default=dict, help_text='What taking it back writes again; see nurture/publishing_job.py.')),
+                ('before', models.JSONField(default=dict, help_text='What taking it back writes again; see nurture/publication/publishing_job.py.')),
                 ('people_total', models.PositiveIntegerField(default=0, help_text='Who go over or leave, as the sheet counted them.')),
                 ('people_done', models.PositiveIntegerField(default=0)),
                 ('moved', models.JSONField(default=dict, help_text='Choice -> people, as it came out.')),

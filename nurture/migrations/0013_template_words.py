@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='template',
             name='blocks',
-            field=models.JSONField(blank=True, db_default=[], default=list, help_text='Blocks shown by condition: key and conditions of each; see nurture/blocks.py.'),
+            field=models.JSONField(blank=True, db_default=[], default=list, help_text='Blocks shown by condition: key and conditions of each; see nurture/templating/blocks.py.'),
         ),
         migrations.AddField(
             model_name='template',

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='template',
             name='findings',
-            field=models.JSONField(blank=True, help_text='What its last reading found (nurture/proofreading.py); null: not read since it changed.', null=True),
+            field=models.JSONField(blank=True, help_text='What its last reading found (nurture/templating/proofreading.py); null: not read since it changed.', null=True),
         ),
         migrations.AddField(
             model_name='template',

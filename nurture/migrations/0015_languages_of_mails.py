@@ -18,6 +18,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='template',
             name='translations',
-            field=models.JSONField(blank=True, db_default=[], default=list, help_text='The same mail in other languages: language, subject, preheader, body, text; see nurture/translations.py.'),
+            field=models.JSONField(blank=True, db_default=[], default=list, help_text='The same mail in other languages: language, subject, preheader, body, text; see nurture/templating/translations.py.'),
         ),
     ]

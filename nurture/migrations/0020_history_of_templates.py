@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
                 ('number', models.PositiveIntegerField(help_text="The template's version.")),
                 ('saved_at', models.DateTimeField()),
                 ('reason', models.CharField(blank=True, default='', max_length=300)),
-                ('words', models.JSONField(help_text='The parts named in nurture/history.py, as they were.')),
+                ('words', models.JSONField(help_text='The parts named in nurture/templating/history.py, as they were.')),
                 ('saved_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('template', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='versions', to='nurture.template')),
             ],

@@ -138,7 +138,7 @@ def test_what_the_pages_ask(number: int, django_assert_num_queries: DjangoAssert
         (reverse("nurture:result-list"), 8),
         (reverse("nurture:result-detail", args=["letter-0"]), 9),
         (f"{reverse('nurture:result-people')}?template=letter-0&which=sent", 8),
-        (reverse("nurture:sending-detail", args=[rows[0].pk]), 8),
+        (reverse("nurture:sending-detail", args=[rows[0].pk]), 9),
     ):
         with django_assert_num_queries(statements):
             assert client.get(address).status_code == 200
