@@ -182,6 +182,8 @@ if BEHIND_PROXY:
 
 # 300 mapped columns of an import make more fields than Django's default of 1,000 allows.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
+# Whoever pastes a mail of 5 MB hears from the form that it is too large, and keeps what they wrote; beyond this it is the page 400.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8_000_000
 IMPORT_MOST_BYTES = int(os.environ.get("IMPORT_MOST_MB", "500")) * 1_000_000
 FILE_UPLOAD_PERMISSIONS = 0o600
 

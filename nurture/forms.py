@@ -14,6 +14,7 @@ from leads.models import Purpose
 from nurture.models import ProgramVersion, Stationery, Template
 from nurture.publication import moving
 from nurture.templating import languages, translations
+from nurture.templating.assembly import BadSource, refuse_size
 from nurture.templating.rendering import BadTemplate, compiled
 from segments.builder import ConditionsField
 from segments.models import Segment
@@ -310,6 +311,10 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
     def clean_body(self) -> str:
         """With the line ends that it was shown with: browsers send others."""
         body: str = self.cleaned_data["body"]
+        try:
+            refuse_size(body)
+        except BadSource as error:
+            raise ValidationError(str(error), code="template") from error
         return body.replace("\r\n", "\n")
 
     def clean(self) -> dict[str, Any]:

@@ -26,12 +26,17 @@ class BadSource(Exception):
     """It cannot become a mail; the message says why, for people."""
 
 
-def to_html(format: str, body: str, *, language: str = "") -> str:
-    """Raises BadSource."""
+def refuse_size(body: str) -> None:
+    """Raises BadSource: before anything reads a source that is too large."""
     if len(body) > LARGEST:
         raise BadSource(
             _("The template has %(n)d characters; %(most)d are allowed.") % {"n": len(body), "most": LARGEST}
         )
+
+
+def to_html(format: str, body: str, *, language: str = "") -> str:
+    """Raises BadSource."""
+    refuse_size(body)
     body = body.replace(
         "\r\n", "\n"
     )  # browsers send two signs for a new line; mrml knows only one between elements of the head

@@ -337,6 +337,28 @@ def test_deciding_about_an_uncertain_mail(marketer: Client) -> None:
     assert sending_row.state == "queued"
 
 
+@pytest.mark.parametrize(
+    ("format", "piece"), [("html", "{{ contact.first_name }}"), ("html", "<p>"), ("mjml", "<mj-text>é")]
+)
+def test_a_template_of_five_megabytes_is_told_and_nothing_is_lost(marketer: Client, format: str, piece: str) -> None:
+    body = piece * (5_000_000 // len(piece.encode()))
+    data = {"name": "Huge", "subject": "Hi", "preheader": "", "format": format, "body": body}
+    refused = marketer.post(reverse("nurture:template-new"), data)
+    assert refused.status_code == 422
+    shown = refused.content.decode()
+    assert f"The template has {len(body)} characters; 500000 are allowed." in shown
+    assert len(shown) > len(body)
+    assert not Template.objects.filter(name="Huge").exists()
+    assert "are allowed" in marketer.post(reverse("nurture:template-preview"), data).content.decode()
+
+
+def test_a_form_beyond_all_bounds_gets_a_page_that_says_so(marketer: Client) -> None:
+    data = {"name": "Huge", "subject": "Hi", "format": "html", "body": "a" * 9_000_000}
+    refused = marketer.post(reverse("nurture:template-new"), data)
+    assert refused.status_code == 400
+    assert "larger than a form may be" in refused.content.decode()
+
+
 def test_templates_in_the_browser(marketer: Client) -> None:
     data = {
         "name": "Hello",
