@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from django.core.management import call_command
+from django.urls import Resolver404, resolve
 from playwright.sync_api import BrowserContext, Page
 
 from leads.access import ADMIN, MARKETER, SALES
@@ -16,9 +17,11 @@ NOT_PAGES = ("/admin/", "/logout/", "/export", ".csv", ".json", ".yaml", "/stati
 
 
 def kind(path: str) -> str:
-    """The path with numbers and slugs of rows put aside."""
-    parts = path.strip("/").split("/")
-    return "/".join("N" if part.isdigit() or (at and "-" in part) else part for at, part in enumerate(parts))
+    """The name of its address: the same for every contact."""
+    try:
+        return resolve(path).view_name
+    except Resolver404:
+        return path
 
 
 def links(page: Page) -> list[str]:
