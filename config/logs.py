@@ -2,8 +2,12 @@
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 from typing import Any
+
+# What a mail's public links carry opens somebody's page to whoever reads the log.
+_SECRET_PATH = re.compile(r"(/programs/u/(?:preferences/|confirm/)?|/e/)[A-Za-z0-9_.:-]{16,}")
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "request"}
 
@@ -16,14 +20,21 @@ class LineFormatter(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_secrets(record.getMessage()),
         }
         pairs |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+        if "path" in pairs:
+            pairs["path"] = without_secrets(str(pairs["path"]))
         if record.exc_info:
-            pairs["exception"] = self.formatException(record.exc_info)
+            pairs["exception"] = without_secrets(self.formatException(record.exc_info))
         if record.stack_info:
             pairs["stack"] = record.stack_info
         return " ".join(f"{key}={quoted(value)}" for key, value in pairs.items())
+
+
+def without_secrets(text: str) -> str:
+    """The text with the codes of public links left out."""
+    return _SECRET_PATH.sub(r"\1…", text)
 
 
 def quoted(value: object) -> str:

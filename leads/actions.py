@@ -13,7 +13,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Model
 from django.utils.translation import gettext as _
 
-from leads import lifecycle, queries, values
+from leads import lifecycle, queries, queries_consent, values
+from leads.consent import follow_addresses
 from leads.consent import withdraw_consent as withdraw_consent  # a verb over facts, kept in a file of its own
 from leads.models import (
     AuditEntry,
@@ -24,6 +25,7 @@ from leads.models import (
     Owner,
     StageMove,
 )
+from leads.queries_consent import Moved
 from leads.text import clean, fold
 from leads.workspace import zone
 
@@ -76,7 +78,10 @@ def change_contact(contact: Contact, *, changes: dict[str, Any], actor: User | N
     Raises Refused naming the field when a value does not fit, or when the address or external id belongs to somebody else.
     """
     with transaction.atomic():
+        if changes.get("email"):  # before the row, like whoever writes consent
+            queries_consent.lock_addresses_in_clear([contact.email or "", str(changes["email"])])
         row = Contact.objects.select_for_update(no_key=True).get(pk=contact.pk)
+        before = row.email
         changed = [key for key, value in changes.items() if _apply(row, key, value)]
         if not changed:
             return []
@@ -93,6 +98,8 @@ def change_contact(contact: Contact, *, changes: dict[str, Any], actor: User | N
             facets.append(Mark.Facet.COMPANY)
         if "email" in changed:
             facets.append(Mark.Facet.CONSENT)
+            if before and row.email:
+                follow_addresses([Moved(row.pk, before, row.email)], now=now)
         queries.mark([row.pk], *facets)
         if actor is not None:
             audit(actor, "changed", row, {"fields": changed}, now)

@@ -6,7 +6,7 @@ a no back (preference page, confirmed mail), or a colleague who writes down how 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -18,7 +18,17 @@ from django.utils.translation import gettext as _
 
 from leads import queries, queries_consent
 from leads.addresses import address_hash, domain_of, keyed_hash
-from leads.models import ConsentEvent, ConsentRequest, ConsentWording, Contact, MailPreference, Mark, Purpose
+from leads.models import (
+    ConsentEvent,
+    ConsentRequest,
+    ConsentWording,
+    Contact,
+    ContactMerge,
+    MailPreference,
+    Mark,
+    Purpose,
+)
+from leads.queries_consent import Moved, Word
 from leads.text import clean, normal_address
 
 EVERYTHING = Purpose.ALL
@@ -73,7 +83,7 @@ def standing_of_hash(digest: str, country: str = "") -> list[Standing]:
     return [_standing(purpose, said, country) for purpose in Purpose.objects.filter(archived_at=None)]
 
 
-def _standing(purpose: Purpose, said: Mapping[str, tuple[str, datetime]], country: str) -> Standing:
+def _standing(purpose: Purpose, said: Mapping[str, Word], country: str) -> Standing:
     state, since = _later(said.get(purpose.slug), said.get(EVERYTHING))
     if purpose.basis == Purpose.Basis.CONTRACT:
         return Standing(purpose, state, since, is_on=True)
@@ -82,12 +92,13 @@ def _standing(purpose: Purpose, said: Mapping[str, tuple[str, datetime]], countr
     return Standing(purpose, state, since, is_on)
 
 
-def _later(one: tuple[str, datetime] | None, other: tuple[str, datetime] | None) -> tuple[str, datetime | None]:
-    """The later word of two; a plain “asked” yields to whatever was said."""
+def _later(one: Word | None, other: Word | None) -> tuple[str, datetime | None]:
+    """The later word of two, of one moment the one that was written later; a plain “asked” yields to whatever was said."""
     found = [word for word in (one, other) if word]
     if not found:
         return "", None
-    return max(found, key=lambda word: (word[0] != State.ASKED, word[1]))
+    state, at, _number = max(found, key=lambda word: (word[0] != State.ASKED, word[1:]))
+    return state, at
 
 
 def state_of(address: str, purpose: str) -> str:
@@ -118,36 +129,61 @@ def withdraw_consent(
     contact: Contact | None = None,
     proof: dict[str, Any] | None = None,
 ) -> bool:
-    """Whether this was news. The address gets no mail for the purpose from the commit on, whoever it belongs to now or later."""
-    return _withdraw(_Party.at(address, contact), purpose, source, now, proof or {})
+    """Whether this was news. The address gets no mail for the purpose from the commit on, whoever it belongs to now or later.
+
+    Nor does the one that the `contact` has now, where it is another: the mail that they answer was written before the change.
+    """
+    return _withdraw(_parties(_Party.at(address, contact), contact), purpose, source, now, proof or {})
 
 
 def withdraw_by_hash(
-    digest: str, *, source: str, now: datetime, purpose: str = EVERYTHING, proof: dict[str, Any] | None = None
+    digest: str,
+    *,
+    source: str,
+    now: datetime,
+    purpose: str = EVERYTHING,
+    contact: Contact | None = None,
+    proof: dict[str, Any] | None = None,
 ) -> bool:
     """The same where only the hash is known any more; looks through all contacts for who has the address now."""
     people = queries_consent.contacts_with_hash(digest)
-    return _withdraw(_Party(digest, people[0] if people else None, people), purpose, source, now, proof or {})
+    party = _Party(digest, people[0] if people else contact.pk if contact else None, people)
+    return _withdraw(_parties(party, contact), purpose, source, now, proof or {})
 
 
-def _withdraw(party: _Party, purpose: str, source: str, now: datetime, proof: dict[str, Any]) -> bool:
+def _parties(party: _Party, contact: Contact | None) -> list[_Party]:
+    """The address that was spoken for, and the one that the person has now: a no is theirs, wherever they said it."""
+    if contact is None or not contact.email or address_hash(contact.email) == party.digest:
+        return [party]
+    return [party, _Party.at(contact.email, contact)]
+
+
+def _withdraw(parties: Sequence[_Party], purpose: str, source: str, now: datetime, proof: dict[str, Any]) -> bool:
     with transaction.atomic():
-        queries_consent.lock_addresses([party.digest])
-        said = queries_consent.states_of(party.digest)
-        if _later(said.get(purpose), said.get(EVERYTHING))[0] == State.WITHDRAWN and (
-            purpose != EVERYTHING or not _anything_given(said)
-        ):
-            return False
-        _add(party, purpose, State.WITHDRAWN, source=source, now=now, proof=proof)
+        queries_consent.lock_addresses([party.digest for party in parties])
+        told = [proof, *({**proof, "former_address": parties[0].digest} for _other in parties[1:])]
+        found = [_withdraw_one(party, purpose, source, now, kept) for party, kept in zip(parties, told, strict=True)]
+    return any(found)
+
+
+def _withdraw_one(party: _Party, purpose: str, source: str, now: datetime, proof: dict[str, Any]) -> bool:
+    """The last word, whatever another machine's clock said: never dated before what is there."""
+    said = queries_consent.states_of(party.digest)
+    if _later(said.get(purpose), said.get(EVERYTHING))[0] == State.WITHDRAWN and (
+        purpose != EVERYTHING or not _anything_given(said)
+    ):
+        return False
+    at = max([now, *(at for _state, at, _number in said.values())])
+    _add(party, purpose, State.WITHDRAWN, source=source, now=at, proof=proof)
     return True
 
 
-def _anything_given(said: Mapping[str, tuple[str, datetime]]) -> bool:
+def _anything_given(said: Mapping[str, Word]) -> bool:
     """Whether some purpose was given again after everything was withdrawn."""
     everything = said.get(EVERYTHING)
     return any(
-        state == State.GIVEN and (everything is None or at >= everything[1])
-        for purpose, (state, at) in said.items()
+        state == State.GIVEN and (everything is None or (at, number) > everything[1:])
+        for purpose, (state, at, number) in said.items()
         if purpose != EVERYTHING
     )
 
@@ -173,10 +209,11 @@ def give_consent(
         queries_consent.lock_addresses([party.digest])
         said = queries_consent.states_of(party.digest)
         for slug in slugs:
-            state, _since = _later(said.get(slug), said.get(EVERYTHING))
+            state, since = _later(said.get(slug), said.get(EVERYTHING))
             if state == State.GIVEN:
                 continue
-            counts = by_person or state != State.WITHDRAWN
+            # a yes that waited while its own author said no is not the last word
+            counts = state != State.WITHDRAWN or (by_person and since is not None and since <= now)
             wording = versions.get(slug, "")
             _add(party, slug, State.GIVEN, source=source, now=now, proof=proof or {}, counts=counts, wording=wording)
             if counts:
@@ -334,11 +371,15 @@ def confirm(request: ConsentRequest, *, now: datetime, proof: dict[str, Any]) ->
 
 @dataclass(frozen=True)
 class Holder:
-    """Whom a preference link speaks for. Without an address only the hash is left: the contact is gone or has another address."""
+    """Whom a preference link speaks for. Without an address only the hash is left: the contact is gone or has another address.
+
+    `heir`: the person of the link under the address that they have now, whose no it takes and nothing else.
+    """
 
     digest: str
     contact: Contact | None
     address: str
+    heir: Contact | None = None
 
     @property
     def standing(self) -> list[Standing]:
@@ -357,15 +398,18 @@ def _preference_signer() -> signing.Signer:
 
 
 def holder_of(token: str) -> Holder | None:
-    """None for a forged link. One statement."""
+    """None for a forged link. One statement; two for a contact that went."""
     try:
         value = _preference_signer().unsign(token.replace(".", ":", 1))
     except signing.BadSignature:
         return None
     digest, _dash, number = value.partition("-")
-    contact = Contact.objects.filter(pk=int(number)).select_related("company").first()
+    people = Contact.objects.select_related("company")
+    contact = people.filter(pk=int(number)).first()
+    if contact is None and (merge := ContactMerge.objects.filter(gone_id=int(number)).first()):
+        contact = people.get(pk=merge.kept_id)
     if contact is None or not contact.email or address_hash(contact.email) != digest:
-        return Holder(digest, None, "")
+        return Holder(digest, None, "", heir=contact)
     return Holder(digest, contact, contact.email)
 
 
@@ -428,7 +472,7 @@ def refused_alone(*, gone: str, kept: str) -> dict[str, datetime]:
     theirs, ours = queries_consent.states_of(address_hash(gone)), queries_consent.states_of(address_hash(kept))
     return {
         slug: at
-        for slug, (state, at) in theirs.items()
+        for slug, (state, at, _number) in theirs.items()
         if state == State.WITHDRAWN
         and (
             _later(ours.get(slug), ours.get(EVERYTHING))[0] != State.WITHDRAWN
@@ -446,10 +490,22 @@ def fold_consent(*, gone: str | None, kept: str | None, now: datetime, contact: 
     if not gone or not kept or address_hash(gone) == address_hash(kept):
         return []
     party = _Party.at(kept, contact)
+    moved = [Moved(party.contact_id, gone, kept)]
     with transaction.atomic():
         queries_consent.lock_addresses([address_hash(gone), party.digest])
-        refused = refused_alone(gone=gone, kept=kept)
-        for slug, at in refused.items():
-            proof = {"merged_from": address_hash(gone), "withdrawn_at": at.isoformat()}
-            _add(party, slug, State.WITHDRAWN, source="merge", now=now, proof=proof)
-    return sorted(refused)
+        refused = queries_consent.carry_refusals(moved, source="merge", now=now)
+        queries_consent.carry_wishes(moved, now=now)
+        if refused:
+            queries.mark(party.to_mark, Mark.Facet.CONSENT)
+    return sorted(purpose for _contact, purpose in refused)
+
+
+def follow_addresses(moved: Sequence[Moved], *, now: datetime) -> None:
+    """People have other addresses than before, in the caller's transaction, which marks them: what they refused holds for the new ones.
+
+    Complaints, names put on the suppression list by hand, and wishes go along, too. Three statements whatever the number.
+    """
+    if moved:
+        queries_consent.carry_refusals(moved, source="address_changed", now=now)
+        queries_consent.carry_suppressions(moved, source="address_changed", now=now)
+        queries_consent.carry_wishes(moved, now=now)

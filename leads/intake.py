@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from leads import queries, queries_intake
+from leads.consent import follow_addresses
 from leads.importing.extras import Filled, extras
 from leads.models import ImportJob
 from leads.queries_intake import KnownContact, Shadow, StagedActivity, StagedRow
@@ -216,9 +217,11 @@ def _contacts_pass(rows: Sequence[Row], circumstances: Circumstances, outcome: O
         if at_address is not None:
             seen.add(at_address[0])
     if staged:
-        created, updated = queries_intake.upsert_contacts(
+        created, updated, moved = queries_intake.upsert_contacts(
             staged, cause=circumstances.cause, actor_id=circumstances.actor_id, now=circumstances.now
         )
+        if circumstances.shadow is None:
+            follow_addresses(moved, now=circumstances.now)
         written.update(created, updated)
         outcome.people_made += created
         outcome.people_changed += updated

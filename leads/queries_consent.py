@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
@@ -102,14 +103,122 @@ def contacts_with_hash(hash: str) -> list[int]:
         return [pk for (pk,) in cursor.fetchall()]
 
 
-def states_of(hash: str) -> dict[str, tuple[str, datetime]]:
-    """purpose -> its own last row that counts, as (state, when). One statement over the ledger's index."""
+Word = tuple[str, datetime, int]  # what was said, when, and the row's number, which decides where two have one moment
+
+
+def states_of(hash: str) -> dict[str, Word]:
+    """purpose -> its own last row that counts. One statement over the ledger's index."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT DISTINCT ON (purpose) purpose, state, occurred_at FROM leads_consentevent
+            SELECT DISTINCT ON (purpose) purpose, state, occurred_at, id FROM leads_consentevent
             WHERE address_hash = %s AND counts ORDER BY purpose, state = 'asked', occurred_at DESC, id DESC
             """,
             [hash],
         )
-        return {purpose: (state, at) for purpose, state, at in cursor.fetchall()}
+        return {purpose: (state, at, number) for purpose, state, at, number in cursor.fetchall()}
+
+
+# --- What somebody said goes along when their address changes --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One person under another address than before."""
+
+    contact_id: int | None
+    gone: str
+    kept: str
+
+
+_MOVED = """
+    WITH moved AS MATERIALIZED (
+        SELECT m.contact_id, m.kept AS address, leads_address_hash(m.gone) AS gone, leads_address_hash(m.kept) AS kept
+        FROM unnest(%(contacts)s::bigint[], %(gone)s::text[], %(kept)s::text[]) m (contact_id, gone, kept)
+    )
+"""
+
+
+def carry_refusals(moved: Sequence[Moved], *, source: str, now: datetime) -> list[tuple[int, str]]:
+    """What was refused under the old address is refused under the new one: (contact, purpose) of the rows that were added.
+
+    A yes stays where it was said. One statement, a few steps down the ledger's index for each address.
+    """
+    return _carry(
+        """
+        INSERT INTO leads_consentevent (address_hash, contact_id, purpose, state, counts, occurred_at, source, wording, proof)
+        SELECT m.kept, m.contact_id, theirs.purpose, 'withdrawn', true, greatest(%(now)s, ours.occurred_at), %(source)s, '',
+            jsonb_build_object('former_address', m.gone, 'withdrawn_at', theirs.occurred_at)
+        FROM moved m CROSS JOIN LATERAL (
+            SELECT DISTINCT ON (purpose) purpose, state, occurred_at FROM leads_consentevent
+            WHERE address_hash = m.gone AND counts ORDER BY purpose, state = 'asked', occurred_at DESC, id DESC
+        ) theirs LEFT JOIN LATERAL (
+            SELECT state, occurred_at, id FROM leads_consentevent
+            WHERE address_hash = m.kept AND purpose IN (theirs.purpose, 'marketing') AND counts
+            ORDER BY state = 'asked', occurred_at DESC, id DESC LIMIT 1
+        ) ours ON true
+        WHERE theirs.state = 'withdrawn' AND m.gone <> m.kept AND (ours.state IS DISTINCT FROM 'withdrawn' OR (
+            theirs.purpose = 'marketing' AND EXISTS (
+                SELECT FROM leads_consentevent since WHERE since.address_hash = m.kept AND since.counts AND since.state = 'given'
+                    AND (since.occurred_at, since.id) > (ours.occurred_at, ours.id)
+            )
+        ))
+        RETURNING contact_id, purpose
+        """,
+        moved,
+        source=source,
+        now=now,
+    )
+
+
+def carry_suppressions(moved: Sequence[Moved], *, source: str, now: datetime) -> list[tuple[int, str]]:
+    """A complaint, and what a colleague put on the list by hand, is about the person; a bounce is about the mailbox. One statement."""
+    return _carry(
+        """
+        INSERT INTO leads_suppression (address_hash, address, reason, source, since)
+        SELECT m.kept, m.address, listed.reason, %(source)s, %(now)s FROM moved m JOIN leads_suppression listed ON listed.address_hash = m.gone
+        WHERE listed.reason IN ('complained', 'by_hand') AND m.gone <> m.kept
+        ON CONFLICT (address_hash) DO UPDATE SET reason = excluded.reason, source = excluded.source, since = excluded.since
+            WHERE excluded.reason = 'complained' AND leads_suppression.reason <> 'complained'
+        RETURNING 0::bigint, reason
+        """,
+        moved,
+        source=source,
+        now=now,
+    )
+
+
+def carry_wishes(moved: Sequence[Moved], *, now: datetime) -> list[tuple[int, str]]:
+    """Pace, pause and tracking: the stricter of the two addresses; the language where the new one has none. One statement."""
+    return _carry(
+        """
+        INSERT INTO leads_mailpreference AS w (address_hash, pace, language, paused_until, tracking, updated_at)
+        SELECT m.kept, wish.pace, wish.language, wish.paused_until, wish.tracking, %(now)s
+        FROM moved m JOIN leads_mailpreference wish ON wish.address_hash = m.gone WHERE m.gone <> m.kept
+        ON CONFLICT (address_hash) DO UPDATE SET
+            pace = CASE WHEN 'monthly' IN (w.pace, excluded.pace) THEN 'monthly' WHEN 'weekly' IN (w.pace, excluded.pace) THEN 'weekly' ELSE 'any' END,
+            language = coalesce(nullif(w.language, ''), excluded.language),
+            paused_until = greatest(w.paused_until, excluded.paused_until),
+            tracking = CASE WHEN 'no' IN (w.tracking, excluded.tracking) THEN 'no' ELSE w.tracking END,
+            updated_at = excluded.updated_at
+        RETURNING 0::bigint, address_hash
+        """,
+        moved,
+        source="",
+        now=now,
+    )
+
+
+def _carry(statement: str, moved: Sequence[Moved], *, source: str, now: datetime) -> list[tuple[int, str]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _MOVED + statement,
+            {
+                "contacts": [one.contact_id for one in moved],
+                "gone": [one.gone for one in moved],
+                "kept": [one.kept for one in moved],
+                "source": source,
+                "now": now,
+            },
+        )
+        return cursor.fetchall()

@@ -13,6 +13,7 @@ from django.db import connection
 
 from leads.models import Mark
 from leads.queries import ACTIVITY_COLUMNS, FACETS_OF_A_NEW_CONTACT, STORE_ACTIVITIES
+from leads.queries_consent import Moved
 from leads.text import fold
 
 
@@ -174,8 +175,10 @@ def _also_marked(column: str, facet: int) -> str:
 
 def upsert_contacts(
     rows: Sequence[StagedRow], *, cause: str, actor_id: int | None, now: datetime
-) -> tuple[list[int], list[int]]:
-    """Ids of the (created, updated) ones; the rest was equal. Two statements over the staged rows, locks in key order, marks and stage history within.
+) -> tuple[list[int], list[int], list[Moved]]:
+    """Ids of the (created, updated) ones, and whose address changed; the rest was equal.
+
+    Two statements over the staged rows, locks in key order, marks and stage history within.
 
     Raises IntegrityError when somebody else took a key meanwhile.
     """
@@ -185,6 +188,7 @@ def upsert_contacts(
     parameters: dict[str, Any] = {"now": now, "cause": cause, "actor": actor_id}
     created: list[int] = []
     updated: list[int] = []
+    moved: list[Moved] = []
     with connection.cursor() as cursor:
         if any(row.id is None for row in rows):
             cursor.execute(
@@ -232,12 +236,16 @@ def upsert_contacts(
                     INSERT INTO leads_mark (contact_id, facet) SELECT id, {int(Mark.Facet.CONTACT)} FROM done
                 )
                 {besides}
-                SELECT coalesce(array_agg(id), '{{}}') FROM done
+                SELECT coalesce(array_agg(id), '{{}}'), (
+                    SELECT json_agg(json_build_array(done.id, old.email, done.email)) FROM done JOIN old USING (id)
+                    WHERE old.email <> done.email
+                ) FROM done
                 """,
                 parameters,
             )
-            (updated,) = cursor.fetchone()
-    return created, updated
+            updated, changed = cursor.fetchone()
+            moved = [Moved(*one) for one in changed or []]
+    return created, updated, moved
 
 
 def keep_people(job_id: int, *, made: Sequence[int], changed: Sequence[int]) -> None:

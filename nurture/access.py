@@ -13,7 +13,9 @@ from django.shortcuts import get_object_or_404
 from leads.models import Contact
 from nurture.models import Broadcast, Image, Program, ProgramVersion, Sending, Stationery, Task, Template
 
-PUBLIC_TRIES = 30  # requests on public links, for each address and minute
+PUBLIC_TRIES = 30  # links that nobody made, for each address and minute
+MOST_PUBLIC = 3_000  # pages behind links that we made; a whole company, or a mail provider, may sit behind one address
+MOST_OF_ONE_LINK = 60  # … of one of them
 MINUTE_SECONDS = 60
 
 
@@ -99,11 +101,6 @@ def contact_named(text: str) -> Contact | None:
     if words.isdigit() and (by_number := found.filter(pk=int(words)).first()):
         return by_number
     return found.filter(email__iexact=words).first() or found.filter(external_id=words).first()
-
-
-def is_flooding(request: HttpRequest) -> bool:
-    """Whether this address asked for too many public links within the minute. Two round trips to the cache."""
-    return asks_too_often(request, "public", PUBLIC_TRIES)
 
 
 def asks_too_often(request: HttpRequest, what: str, most: int) -> bool:

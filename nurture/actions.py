@@ -636,7 +636,8 @@ def _decide(sending: Sending, actor: User | None, now: datetime, verb: str, **va
 def unsubscribe(
     token: uuid.UUID, *, source: str, now: datetime, proof: dict[str, Any], from_everything: bool = False
 ) -> bool:
-    """Withdraw consent for the address that the sending went to, for its purpose or for everything; whether there was such a sending.
+    """Withdraw consent for the address that the sending went to, and for the one that its reader has now, for its purpose or for everything;
+    whether there was such a sending.
 
     Twice is as good as once.
     """
@@ -670,12 +671,14 @@ def unsubscribe(
 
 def leave_everything(holder: Holder, *, source: str, now: datetime, proof: dict[str, Any]) -> bool:
     """No more mail at all, by somebody's preference page; whether that was news."""
-    if not holder.address:
-        return withdraw_by_hash(holder.digest, source=source, now=now, proof=proof)
+    who = holder.contact or holder.heir
     with transaction.atomic():
-        is_news = withdraw_consent(holder.address, source=source, now=now, contact=holder.contact, proof=proof)
-        if is_news and holder.contact is not None:
-            record_activities([NewActivity(holder.contact.pk, "email_unsubscribe", now, source=source)], now=now)
+        if holder.address:
+            is_news = withdraw_consent(holder.address, source=source, now=now, contact=who, proof=proof)
+        else:
+            is_news = withdraw_by_hash(holder.digest, source=source, now=now, contact=who, proof=proof)
+        if is_news and who is not None:
+            record_activities([NewActivity(who.pk, "email_unsubscribe", now, source=source)], now=now)
     return is_news
 
 

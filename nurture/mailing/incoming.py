@@ -129,6 +129,8 @@ def complain(row: Sending, *, source: str, now: datetime) -> bool:
     if row.is_test or not row.address:
         return False
     is_new = suppress(row.address, reason=Suppression.Reason.COMPLAINED, source=source, now=now)
+    if row.contact is not None and row.contact.email:  # it is about the person, who may have another address by now
+        suppress(row.contact.email, reason=Suppression.Reason.COMPLAINED, source=source, now=now)
     withdraw_consent(row.address, source="complaint", now=now, contact=row.contact, proof={"sending": row.pk})
     if is_new and row.contact_id is not None:
         activity = NewActivity(

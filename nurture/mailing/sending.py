@@ -287,6 +287,7 @@ def _prepare(clock: _Clock, report: Report) -> _Slice | None:
     rows = queries_sending.reserve_sendings(now=at, lease_until=reserved_until, limit=SLICE)
     if not rows:
         return None
+    _readdress(rows)
     home, readers = workspace(), Readers(rows, at=at)
     tracked = tracking.plans(rows)
     failed: dict[str, list[int]] = {}
@@ -309,6 +310,16 @@ def _prepare(clock: _Clock, report: Report) -> _Slice | None:
             pk__in=sending_ids, state=Sending.State.QUEUED, lease_until=reserved_until
         ).update(state=Sending.State.NOT_SENT, why_not=why, lease_until=None)
     return prepared
+
+
+def _readdress(rows: Sequence[Sending]) -> None:
+    """A mail goes to the address that its reader has now: what they said there since decides. A statement for each that changed."""
+    for sending in rows:
+        if sending.is_test or sending.contact is None or sending.consent_request_id is not None:
+            continue
+        if (address := sending.contact.email or "") != sending.address:
+            sending.address = address
+            Sending.objects.filter(pk=sending.pk, state=Sending.State.QUEUED).update(address=address)
 
 
 def write(

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
+from hashlib import sha256
 from typing import Any, Concatenate, ParamSpec
 
 from django.conf import settings
@@ -36,13 +37,12 @@ def public(
     view: Callable[Concatenate[HttpRequest, P], HttpResponse],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
     """For everybody who has the link: no sign-in, no cookie (mail providers post without one, RFC 8058; the link is the secret),
-    not kept anywhere, so many requests a minute."""
+    not kept anywhere. Looking ends at so many requests a minute; what somebody with a true link says is never turned away by others' number."""
 
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if access.is_flooding(request):
-            return HttpResponse("Too many requests; try again in a minute.\n", status=429, content_type="text/plain")
-        response = view(request, *args, **kwargs)
+        is_flood = request.method != "POST" and access.asks_too_often(request, "public", access.MOST_PUBLIC)
+        response = _too_often() if is_flood else view(request, *args, **kwargs)
         response["X-Robots-Tag"] = "noindex"
         response["Referrer-Policy"] = "no-referrer"
         return response
@@ -51,8 +51,20 @@ def public(
     return login_not_required(csrf_exempt(never_cache(methods(guarded))))
 
 
+def _too_often() -> HttpResponse:
+    return HttpResponse("Too many requests; try again in a minute.\n", status=429, content_type="text/plain")
+
+
+def _is_overused(token: str) -> bool:
+    """Whether one link is asked for more often than a person presses: each answer may be a row of the ledger."""
+    return access.is_over(f"link:{sha256(token.encode()).hexdigest()}", access.MOST_OF_ONE_LINK)
+
+
 def _proof(request: HttpRequest) -> dict[str, Any]:
-    return consent.Proof(ip=request.META.get("REMOTE_ADDR", ""), agent=request.headers.get("User-Agent", "")).as_json()
+    """A colleague who is signed in and opens somebody's link stands in it: it may not have been the person."""
+    agent = request.headers.get("User-Agent", "")
+    found = consent.Proof(ip=access.client_address(request), agent=agent).as_json()
+    return found | ({"signed_in": request.user.get_username()} if request.user.is_authenticated else {})
 
 
 @public
@@ -62,9 +74,11 @@ def unsubscribe(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     if is_done:
         one_click = request.POST.get("List-Unsubscribe") == "One-Click"
         source = "one_click" if one_click else "unsubscribe_link"
-        actions.unsubscribe(
+        is_known = actions.unsubscribe(
             token, source=source, now=timezone.now(), proof=_proof(request), from_everything=from_everything
         )
+        if not is_known and access.asks_too_often(request, "nowhere", access.PUBLIC_TRIES):
+            return _too_often()
         if one_click:
             return HttpResponse("unsubscribed\n", content_type="text/plain")
     context = {
@@ -88,6 +102,9 @@ def preferences_of_mail(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 
 
 def _stale(request: HttpRequest) -> HttpResponse:
+    """The one answer for links that lead nowhere; trying many ends soon."""
+    if access.asks_too_often(request, "nowhere", access.PUBLIC_TRIES):
+        return _too_often()
     return render(request, "nurture/link_stale.html", {"workspace": workspace()}, status=404)
 
 
@@ -97,6 +114,8 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
     holder = consent.holder_of(token)
     if holder is None:
         return _stale(request)
+    if _is_overused(token):
+        return _too_often()
     now = timezone.now()
     said = _keep(request, holder) if request.method == "POST" else ""
     standing = holder.standing
@@ -114,7 +133,7 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
         "paces": MailPreference.Pace.choices,
         **_languages(wish.language or (holder.contact.language if holder.contact else "")),
         "all_off": not any(one.is_on for one in choices if one.purpose.basis != Purpose.Basis.CONTRACT),
-        "asked_for": data_requests.open_kinds(holder.contact, holder.digest),
+        "asked_for": data_requests.open_kinds(holder.contact or holder.heir, holder.digest),
         "said": said,
     }
     return render(request, "nurture/preferences.html", context)
@@ -136,10 +155,10 @@ def _keep(request: HttpRequest, holder: consent.Holder) -> str:
     if verb in DataRequest.Kind.values:
         data_requests.ask(
             verb,
-            contact=holder.contact,
+            contact=holder.contact or holder.heir,
             digest=holder.digest,
             source="preference_page",
-            proof=proof,
+            proof=proof | ({"former_address": holder.digest} if holder.heir else {}),
             actor=None,
             now=now,
         )
@@ -176,6 +195,8 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
     asked = consent.request_of(token, now=now)
     if asked is None:
         return _stale(request)
+    if _is_overused(token):
+        return _too_often()
     is_done = request.method == "POST"
     if is_done:
         visitors.confirm(asked, now=now, proof=_proof(request))

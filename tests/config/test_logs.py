@@ -24,6 +24,23 @@ def test_text_that_would_break_the_line_is_quoted() -> None:
     )
 
 
+def test_codes_of_public_links_are_left_out() -> None:
+    token = "0d8f4f8e-7c57-4c1c-9d3b-0c5d7a1f2b3c"
+    paths = {
+        f"/programs/u/{token}/": "/programs/u/…/",
+        f"/programs/u/{token}/preferences/": "/programs/u/…/preferences/",
+        "/programs/u/preferences/aa11bb22cc33dd44-7.ab_C-d/": "/programs/u/preferences/…/",
+        "/programs/u/confirm/12.Zm9vYmFyYmF6cXV4/": "/programs/u/confirm/…/",
+        "/e/AbCdEfGhIjKlMnOpQrStUv": "/e/…",
+        "/e/AbCdEfGhIjKlMnOpQrStUv.gif": "/e/…",
+        "/programs/welcome/": "/programs/welcome/",
+    }
+    for path, shown in paths.items():
+        assert f" path={shown}" in f"{line('request', path=path)} ".replace('"', "")
+        assert shown in line(f"Not Found: {path}")
+        assert path == shown or path not in line(f"Not Found: {path}")
+
+
 def test_an_exception_stays_on_the_line() -> None:
     try:
         raise ValueError("bad\nvalue")

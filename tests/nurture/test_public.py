@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,15 +14,27 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from leads.actions import delete_contact
+from leads.actions import change_contact, delete_contact, withdraw_consent
 from leads.addresses import address_hash, keyed_hash, masked
 from leads.consent import ask_consent, preference_token
-from leads.models import Activity, ConsentEvent, ConsentRequest, MailPreference, Mark, Purpose, Suppression
+from leads.merging import merge_contacts
+from leads.models import (
+    Activity,
+    ConsentEvent,
+    ConsentRequest,
+    Contact,
+    DataRequest,
+    MailPreference,
+    Mark,
+    Purpose,
+    Suppression,
+)
 from leads.queries_consent import why_blocked
 from leads.suppression import suppress
+from nurture import access
 from nurture.mailing import confirmations, sending
 from nurture.models import Sending
-from tests.makers import NOW, clear_marks, make_contact
+from tests.makers import NOW, clear_marks, make_contact, make_user
 from tests.nurture.makers import mail, make_walk, walk
 
 pytestmark = pytest.mark.django_db
@@ -91,10 +104,25 @@ def test_it_outlives_the_contact(sent: Sending) -> None:
     assert why_blocked([str(again.email)], "marketing") == {again.email: "withdrawn"}
 
 
-def test_floods_are_stopped(sent: Sending) -> None:
-    answers = [Client().get(link(sent.token)).status_code for _each in range(32)]
-    assert answers == [200] * 30 + [429] * 2
+def test_guessing_ends_and_a_true_word_is_always_heard(sent: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mail provider speaks for thousands of readers from one address."""
+    guesses = [Client().post(link(uuid.uuid4())).status_code for _each in range(32)]
+    assert guesses == [200] * 30 + [429] * 2
+    monkeypatch.setattr(access, "MOST_PUBLIC", 2)
+    looks = [Client().get(link(sent.token)).status_code for _each in range(4)]
+    assert looks == [200] * 2 + [429] * 2
     assert Client().get(link(sent.token), REMOTE_ADDR="10.0.0.9").status_code == 200
+    answers = {Client().post(link(sent.token), {"List-Unsubscribe": "One-Click"}).status_code for _each in range(70)}
+    assert answers == {200}
+    assert ConsentEvent.objects.count() == 1
+
+
+def test_codes_of_links_are_in_no_answer_of_a_refusal(sent: Sending) -> None:
+    for path in (link(sent.token), preferences(sent)):
+        for method in ("put", "delete", "options", "patch"):
+            answer = getattr(Client(), method)(path)
+            assert (answer.status_code, answer.content) == (405, b"")
+    assert not ConsentEvent.objects.exists()
 
 
 def test_other_methods_are_refused(sent: Sending) -> None:
@@ -223,8 +251,85 @@ def test_forged_links_and_floods(sent: Sending) -> None:
             answer = method(reverse("nurture:preferences", args=[forged]), {"verb": "none"})
             assert answer.status_code == 404
     assert not ConsentEvent.objects.exists()
-    answers = [Client().get(page, REMOTE_ADDR="10.0.0.3").status_code for _each in range(31)]
-    assert answers == [200] * 30 + [429]
+    answers = [Client().get(page, REMOTE_ADDR="10.0.0.3").status_code for _each in range(61)]
+    assert answers == [200] * 60 + [429]  # one link; others are not touched
+    guesses = [Client().get(f"{page}x/", REMOTE_ADDR="10.0.0.3").status_code for _each in range(2)]
+    assert guesses == [404] * 2
+
+
+def moved(sent: Sending, way: str) -> Contact:
+    """The reader under another address than the mail went to: theirs was changed, or they were merged with somebody."""
+    assert sent.contact is not None
+    if way == "changed":
+        change_contact(sent.contact, changes={"email": "new@example.test"}, actor=None, now=NOW)
+        return sent.contact
+    kept = make_contact("new@example.test")
+    merge_contacts(kept, gone=sent.contact, take={}, actor=None, now=NOW)
+    return kept
+
+
+@pytest.mark.parametrize("way", ["changed", "merged"])
+@pytest.mark.parametrize("by", ["button", "one_click", "everything", "preferences"])
+def test_who_leaves_by_an_old_mail_leaves_under_their_new_address(sent: Sending, way: str, by: str) -> None:
+    Sending.objects.update(purpose="one-to-one")
+    page = preferences(sent)
+    person = moved(sent, way)
+    client, told = Client(enforce_csrf_checks=True), {"one_click": {"List-Unsubscribe": "One-Click"}}
+    values = told.get(by, {"everything": "yes", "verb": "none"} if by in ("everything", "preferences") else {})
+    assert client.post(page if by == "preferences" else link(sent.token), values).status_code == 200
+    for address in (sent.address, "new@example.test"):
+        assert why_blocked([address], "one-to-one") == {address: "withdrawn"}
+    left = Activity.objects.filter(kind__slug="email_unsubscribe")
+    assert [row.contact_id for row in left] == [person.pk]
+
+
+@pytest.mark.parametrize("way", ["changed", "merged"])
+def test_an_old_link_gives_nothing_back_and_tells_nothing(sent: Sending, way: str) -> None:
+    page = preferences(sent)
+    person = moved(sent, way)
+    client = Client()
+    shown = client.get(page).content.decode()
+    assert "not with us any more" in shown
+    assert "new@" not in shown
+    client.post(page, {"verb": "save", "shown": ["newsletter"], "purpose": ["newsletter"], "pace": "monthly"})
+    assert not ConsentEvent.objects.exists()
+    client.post(page, {"verb": "export"})
+    asked = DataRequest.objects.get()
+    assert (asked.contact, asked.proof["former_address"]) == (person, address_hash(sent.address))
+
+
+def test_a_link_of_somebody_who_was_merged_under_their_own_address_goes_on(sent: Sending) -> None:
+    page = preferences(sent)
+    assert sent.contact is not None
+    kept = make_contact("other@example.test")
+    merge_contacts(kept, gone=sent.contact, take={"email": "gone"}, actor=None, now=NOW)
+    assert masked(sent.address) in Client().get(page).content.decode()
+
+
+def test_the_proof_names_the_reader_behind_our_proxy_and_a_colleague_who_is_signed_in(
+    sent: Sending, settings: Any, client: Client
+) -> None:
+    settings.BEHIND_PROXY = True
+    client.force_login(make_user(username="carl"))
+    headers = {"X-Forwarded-For": "10.1.1.1, 203.0.113.9"}
+    client.post(link(sent.token), headers=headers)
+    proof = ConsentEvent.objects.get().proof
+    assert (proof["ip_hash"], proof["signed_in"]) == (keyed_hash("203.0.113.9"), "carl")
+
+
+def test_a_mail_that_waits_follows_its_reader() -> None:
+    """Written for the old address, it asks what was said under the new one, and goes there."""
+    make_walk(mail(step_id="m"), people=2)
+    walk()
+    stays, leaves = Contact.objects.order_by("pk")
+    for person, address in ((stays, "stays@example.test"), (leaves, "leaves@example.test")):
+        change_contact(person, changes={"email": address}, actor=None, now=NOW)
+    withdraw_consent("leaves@example.test", source="one_click", now=NOW)
+    assert sending.send_due(NOW).sent == 1
+    assert set(Sending.objects.values_list("address", "state", "why_not")) == {
+        ("stays@example.test", "sent", ""),
+        ("leaves@example.test", "not_sent", "withdrawn"),
+    }
 
 
 # --- Double opt-in --------------------------------------------------------------------------------------------------------
