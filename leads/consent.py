@@ -27,6 +27,8 @@ from leads.models import (
     MailPreference,
     Mark,
     Purpose,
+    Suppression,
+    SuppressionPattern,
 )
 from leads.queries_consent import Moved, Word
 from leads.text import clean, normal_address
@@ -34,6 +36,9 @@ from leads.text import clean, normal_address
 EVERYTHING = Purpose.ALL
 DAYS_TO_CONFIRM = 7
 MOST_REQUESTS = 3  # mails that ask one address to confirm, within a day: nobody can be flooded by filling in forms
+MOST_UNANSWERED = 6  # … that it did not answer, within UNANSWERED_DAYS
+UNANSWERED_DAYS = 30
+NEVER_ASKED = frozenset({Suppression.Reason.BY_HAND, *SuppressionPattern.Kind})  # their yes would let no mail out
 REQUEST_SALT = "leads.consent.request"
 PREFERENCE_SALT = "leads.consent.preferences"
 State = ConsentEvent.State
@@ -298,7 +303,7 @@ def ask_consent(
     language: str = "",
     proof: dict[str, Any] | None = None,
 ) -> ConsentRequest | None:
-    """Ask by mail to confirm; None when there is nothing to ask or the address was asked too often today.
+    """Ask by mail to confirm; None when there is nothing to ask, when the address was asked too often, or is on the suppression list.
 
     The mail is written by nurture's beat, which reads `wants_mail`. Nothing is given before the link's button is pressed.
     """
@@ -308,8 +313,9 @@ def ask_consent(
         said = queries_consent.states_of(party.digest)
         states = {slug: _later(said.get(slug), said.get(EVERYTHING))[0] for slug in slugs}
         open_ones = [slug for slug in slugs if states[slug] != State.GIVEN]
-        recent = ConsentRequest.objects.filter(address_hash=party.digest, asked_at__gt=now - timedelta(days=1))
-        if not open_ones or recent.count() >= MOST_REQUESTS:
+        if not open_ones or _was_asked_enough(party.digest, now):
+            return None
+        if queries_consent.why_blocked([address], EVERYTHING).get(address) in NEVER_ASKED:
             return None
         versions = current_wordings(open_ones)
         for slug in open_ones:
@@ -329,6 +335,15 @@ def ask_consent(
             asked_at=now,
             expires_at=now + timedelta(days=DAYS_TO_CONFIRM),
         )
+
+
+def _was_asked_enough(digest: str, now: datetime) -> bool:
+    """One statement."""
+    asked = ConsentRequest.objects.filter(address_hash=digest, asked_at__gt=now - timedelta(days=UNANSWERED_DAYS))
+    said = list(asked.values_list("asked_at", "confirmed_at"))
+    today = [at for at, _confirmed in said if at > now - timedelta(days=1)]
+    unanswered = [at for at, confirmed in said if confirmed is None]
+    return len(today) >= MOST_REQUESTS or len(unanswered) >= MOST_UNANSWERED
 
 
 def request_token(request: ConsentRequest) -> str:

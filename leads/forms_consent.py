@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from leads import countries
 from leads.forms import refuse_hours
 from leads.models import Purpose, Suppression, Workspace
+from leads.suppression_file import LARGEST_FILE
 from leads.workspace import WEEKDAYS
 
 
@@ -97,6 +99,14 @@ class SuppressionFileForm(forms.Form):
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt"}),
         help_text=gettext_lazy("A column “address” or “email”, and “reason” if you like; or our own export."),
     )
+
+    def clean_file(self) -> UploadedFile[bytes]:
+        file: UploadedFile[bytes] = self.cleaned_data["file"]
+        if (file.size or 0) > LARGEST_FILE:
+            raise forms.ValidationError(
+                _("The file is too large: %(most)d MB at most.") % {"most": LARGEST_FILE // 1_000_000}
+            )
+        return file
 
 
 class SuppressionFilterForm(forms.Form):

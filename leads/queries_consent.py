@@ -119,6 +119,91 @@ def states_of(hash: str) -> dict[str, Word]:
         return {purpose: (state, at, number) for purpose, state, at, number in cursor.fetchall()}
 
 
+# --- Many addresses at once ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An address for the suppression list."""
+
+    digest: str
+    address: str
+    reason: str
+    source: str
+    since: datetime
+
+
+def put_on_list(rows: Sequence[Listed], *, by_person: bool = False) -> set[str]:
+    """Hashes of those that were not on the list, or for a lighter reason: whose complaint is new, and, where a colleague says so
+    (`by_person`), who asked for it beside a bounce. One statement; the caller holds the locks of the addresses.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO leads_suppression AS s (address_hash, address, reason, source, since)
+            SELECT * FROM unnest(%(hashes)s::text[], %(addresses)s::text[], %(reasons)s::text[], %(sources)s::text[], %(since)s::timestamptz[])
+            ON CONFLICT (address_hash) DO UPDATE SET reason = excluded.reason, source = excluded.source, since = excluded.since,
+                address = coalesce(nullif(s.address, ''), excluded.address)
+            WHERE excluded.reason = 'complained' AND s.reason <> 'complained'
+                OR %(by_person)s AND excluded.reason = 'by_hand' AND s.reason = 'bounced'
+            RETURNING address_hash
+            """,
+            {
+                "hashes": [row.digest for row in rows],
+                "addresses": [row.address for row in rows],
+                "reasons": [row.reason for row in rows],
+                "sources": [row.source for row in rows],
+                "since": [row.since for row in rows],
+                "by_person": by_person,
+            },
+        )
+        return {digest for (digest,) in cursor.fetchall()}
+
+
+def refuse_everything(hashes: Sequence[str], *, source: str, now: datetime) -> set[str]:
+    """Hashes of those that had not withdrawn from everything, and have now. One statement; the caller holds the locks of the addresses."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO leads_consentevent (address_hash, contact_id, purpose, state, counts, occurred_at, source, wording, proof)
+            SELECT wanted.hash, NULL, 'marketing', 'withdrawn', true, greatest(%(now)s, said.last_at), %(source)s, '', '{}'
+            FROM unnest(%(hashes)s::text[]) wanted (hash) CROSS JOIN LATERAL (
+                SELECT max(occurred_at) AS last_at,
+                    max((occurred_at, id)) FILTER (WHERE purpose = 'marketing' AND state = 'withdrawn') AS withdrawn,
+                    max((occurred_at, id)) FILTER (WHERE state = 'given') AS given
+                FROM leads_consentevent WHERE address_hash = wanted.hash AND counts
+            ) said WHERE said.withdrawn IS NULL OR said.given > said.withdrawn
+            RETURNING address_hash
+            """,
+            {"hashes": list(hashes), "source": source, "now": now},
+        )
+        return {digest for (digest,) in cursor.fetchall()}
+
+
+def contacts_at(addresses: Sequence[str]) -> list[int]:
+    """Contacts with one of these normal addresses. One statement over the unique index."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM leads_contact WHERE lower(email) = ANY(%s)", [[one for one in addresses if one]])
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+def people_with_hashes(hashes: Sequence[str]) -> dict[str, list[int]]:
+    """hash -> contacts at the address behind it. One statement over all contacts (2 s a million)."""
+    found: dict[str, list[int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id, hash FROM (
+                SELECT id, leads_address_hash(email) AS hash FROM leads_contact WHERE email IS NOT NULL OFFSET 0
+            ) everybody WHERE hash = ANY(%s)
+            """,
+            [list(hashes)],
+        )
+        for pk, digest in cursor.fetchall():
+            found.setdefault(digest, []).append(pk)
+    return found
+
+
 # --- What somebody said goes along when their address changes --------------------------------------------------------------
 
 

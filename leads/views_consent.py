@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from leads import actions, consent, lists, purposes, queries_consent, suppression
+from leads import actions, consent, lists, purposes, queries_consent, suppression, suppression_file
 from leads.access import demand, require
 from leads.addresses import address_hash
 from leads.forms_consent import (
@@ -138,7 +138,13 @@ def _suppress(request: HttpRequest, what: str, note: str) -> bool:
     return suppression.suppress(address, reason=Suppression.Reason.BY_HAND, source=source, now=now, actor=user)
 
 
-def _list(request: HttpRequest, form: SuppressForm) -> HttpResponse:
+def _list(
+    request: HttpRequest,
+    form: SuppressForm,
+    *,
+    file_form: SuppressionFileForm | None = None,
+    taken: suppression_file.Taken | None = None,
+) -> HttpResponse:
     """Four statements whatever the rows."""
     asked = SuppressionFilterForm(request.GET)
     asked.is_valid()
@@ -153,7 +159,9 @@ def _list(request: HttpRequest, form: SuppressForm) -> HttpResponse:
     context = {
         "page": page,
         "form": form,
-        "file_form": SuppressionFileForm(),
+        "file_form": file_form or SuppressionFileForm(),
+        "taken": taken,
+        "shown_rejects": taken.rejected[:MOST_ROWS] if taken else [],
         "q": q,
         "reason": reason,
         "reasons": Suppression.Reason.choices,
@@ -162,7 +170,8 @@ def _list(request: HttpRequest, form: SuppressForm) -> HttpResponse:
         "next_link": f"?{question}&after={page.next}" if page.next else "",
         "tab": "suppression",
     }
-    return render(request, "leads/suppression_list.html", context, status=422 if form.errors else 200)
+    is_wrong = bool(form.errors or (file_form and file_form.errors))
+    return render(request, "leads/suppression_list.html", context, status=422 if is_wrong else 200)
 
 
 @require("configure")
@@ -186,28 +195,18 @@ def suppression_release(request: HttpRequest) -> HttpResponse:
 @require("configure")
 @require_POST
 def suppression_import(request: HttpRequest) -> HttpResponse:
+    """A file of addresses; the page tells what came of it, and which rows were not taken."""
     form = SuppressionFileForm(request.POST, request.FILES)
     if not form.is_valid():
-        messages.error(request, _("Choose a file."))
-        return redirect("leads:suppression-list")
+        return _list(request, SuppressForm(), file_form=form)
     file = form.cleaned_data["file"]
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        if file.size > suppression.LARGEST_FILE:
-            raise actions.Refused(_("The file is too large: 20 MB at most."))
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        taken = suppression.import_file(text, file_name=file.name or "", actor=_user(request), now=timezone.now())
+        taken = suppression_file.import_file(text, file_name=file.name or "", actor=_user(request), now=timezone.now())
     except actions.Refused as error:
-        messages.error(request, str(error))
-        return redirect("leads:suppression-list")
-    said = _("%(read)d rows: %(added)d new on the list, %(known)d known, %(rejected)d rejected.") % {
-        "read": taken.read,
-        "added": taken.added,
-        "known": taken.known,
-        "rejected": len(taken.rejected),
-    }
-    first = " ".join(_("Line %(line)d: %(why)s") % {"line": line, "why": why} for line, why in taken.rejected[:5])
-    (messages.warning if taken.rejected else messages.success)(request, f"{said} {first}".strip())
-    return redirect("leads:suppression-list")
+        form.add_error("file", str(error))
+        return _list(request, SuppressForm(), file_form=form)
+    return _list(request, SuppressForm(), taken=taken)
 
 
 class _Echo:
@@ -227,7 +226,7 @@ def suppression_export(request: HttpRequest) -> HttpResponseBase:
     def lines() -> Iterator[str]:
         writer = csv.writer(_Echo())
         yield "\ufeff"
-        for row in suppression.export_rows():
+        for row in suppression_file.export_rows():
             yield writer.writerow([lists.safe_cell(cell) for cell in row])
 
     name = f"suppression-{timezone.localtime(now):%Y-%m-%d}.csv"

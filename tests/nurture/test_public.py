@@ -106,14 +106,16 @@ def test_it_outlives_the_contact(sent: Sending) -> None:
 
 def test_guessing_ends_and_a_true_word_is_always_heard(sent: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mail provider speaks for thousands of readers from one address."""
-    guesses = [Client().post(link(uuid.uuid4())).status_code for _each in range(32)]
-    assert guesses == [200] * 30 + [429] * 2
+    monkeypatch.setattr(access, "PUBLIC_TRIES", 2)
     monkeypatch.setattr(access, "MOST_PUBLIC", 2)
+    guesses = [Client().post(link(uuid.uuid4())).status_code for _each in range(4)]
+    assert guesses == [200] * 2 + [429] * 2
     looks = [Client().get(link(sent.token)).status_code for _each in range(4)]
     assert looks == [200] * 2 + [429] * 2
     assert Client().get(link(sent.token), REMOTE_ADDR="10.0.0.9").status_code == 200
-    answers = {Client().post(link(sent.token), {"List-Unsubscribe": "One-Click"}).status_code for _each in range(70)}
-    assert answers == {200}
+    monkeypatch.setattr(access, "MOST_OF_ONE_LINK", 2)
+    answers = [Client().post(link(sent.token), {"List-Unsubscribe": "One-Click"}).status_code for _each in range(4)]
+    assert answers == [200] * 4
     assert ConsentEvent.objects.count() == 1
 
 
@@ -242,7 +244,7 @@ def test_a_preference_link_outlives_the_contact(sent: Sending) -> None:
     assert [mark.contact_id for mark in Mark.objects.all()] == [again.pk]
 
 
-def test_forged_links_and_floods(sent: Sending) -> None:
+def test_forged_links_and_floods(sent: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
     page = preferences(sent)
     token = page.rstrip("/").rpartition("/")[2]
     other = f"{'0' * 64}-{sent.contact_id}.{token.partition('.')[2]}"
@@ -251,8 +253,9 @@ def test_forged_links_and_floods(sent: Sending) -> None:
             answer = method(reverse("nurture:preferences", args=[forged]), {"verb": "none"})
             assert answer.status_code == 404
     assert not ConsentEvent.objects.exists()
-    answers = [Client().get(page, REMOTE_ADDR="10.0.0.3").status_code for _each in range(61)]
-    assert answers == [200] * 60 + [429]  # one link; others are not touched
+    monkeypatch.setattr(access, "MOST_OF_ONE_LINK", 2)
+    answers = [Client().get(page, REMOTE_ADDR="10.0.0.3").status_code for _each in range(3)]
+    assert answers == [200] * 2 + [429]  # one link; others are not touched
     guesses = [Client().get(f"{page}x/", REMOTE_ADDR="10.0.0.3").status_code for _each in range(2)]
     assert guesses == [404] * 2
 
@@ -370,9 +373,8 @@ def test_a_question_to_a_suppressed_address_is_not_asked() -> None:
         suppress(address, reason=reason, source="test", now=NOW)
         ask_consent(address, purposes=["newsletter"], source="form", now=NOW)
     confirmations.queue_asked(NOW)
-    assert sending.send_due(NOW).sent == 1
+    assert sending.send_due(NOW).sent == 0
     assert dict(Sending.objects.values_list("address", "why_not")) == {
         "a@example.test": "bounced",
         "b@example.test": "complained",
-        "c@example.test": "",
     }
