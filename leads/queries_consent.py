@@ -306,4 +306,5 @@ def _carry(statement: str, moved: Sequence[Moved], *, source: str, now: datetime
                 "now": now,
             },
         )
-        return cursor.fetchall()
+        found: list[tuple[int, str]] = cursor.fetchall()
+        return found
