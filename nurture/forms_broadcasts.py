@@ -13,19 +13,12 @@ from django.utils.translation import gettext_lazy
 from leads.models import Purpose
 from leads.workspace import zone
 from nurture.broadcasts.actions import FIELDS, MOST_VARIANTS
+from nurture.broadcasts.segment_picker import SegmentsChoice
 from nurture.models import Broadcast, Template
 from segments.builder import ConditionsField
 from segments.models import Segment
 
 KEYS = "abcde"[:MOST_VARIANTS]
-
-
-class SegmentsChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic in the stubs only
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(Segment.objects.none(), widget=forms.SelectMultiple(attrs={"size": 5}), **kwargs)
-
-    def label_from_instance(self, obj: Any) -> str:
-        return _("%(name)s (%(count)s people)") % {"name": obj.name, "count": f"{obj.member_count:,}"}
 
 
 class BroadcastForm(forms.Form):
@@ -36,9 +29,13 @@ class BroadcastForm(forms.Form):
     )
     into = SegmentsChoice(
         label=gettext_lazy("To members of"),
-        help_text=gettext_lazy("Several: whoever is in any of them, once. Hold Ctrl or ⌘ to choose several."),
+        help_text=gettext_lazy("Several: whoever is in any of them, once."),
     )
-    out_of = SegmentsChoice(label=gettext_lazy("But to nobody of"), required=False)
+    out_of = SegmentsChoice(
+        label=gettext_lazy("But to nobody of"),
+        required=False,
+        help_text=gettext_lazy("Whoever is in one of these stays out, whatever else they are in."),
+    )
     purpose = forms.ChoiceField(label=gettext_lazy("Purpose"))
     timing = forms.ChoiceField(
         label=gettext_lazy("When"), choices=Broadcast.Timing.choices, widget=forms.RadioSelect, initial="now"
@@ -146,6 +143,10 @@ class BroadcastForm(forms.Form):
         }
         for name, words in needed.get(cleaned.get("timing", ""), {}).items():
             self._demand(name, words)
+        both = set(cleaned.get("into") or ()) & set(cleaned.get("out_of") or ())
+        if both:
+            names = ", ".join(sorted(segment.name for segment in both))
+            self.add_error("out_of", _("%(names)s: that is where it goes to; nobody of it would get it.") % {"names": names})
         templates = [template for template, _weight in self.variants()]
         if len({template.pk for template in templates}) != len(templates):
             raise ValidationError(_("Each variant needs a template of its own."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format, time_format
 from django.utils.translation import gettext as _
@@ -16,10 +17,11 @@ from nurture.broadcasts import timing
 from nurture.mailing.carriers import configured
 from nurture.mailing.sending import problem_of_setup, why_words
 from nurture.models import Broadcast, BroadcastRecipient, MailBudget, Sending, Template, TrackingRule
-from nurture.templating import translations
+from nurture.templating import proofreading, translations
 from nurture.templating.placeholders import context_for
 from nurture.templating.readers import Readers
 from nurture.templating.rendering import BadTemplate, Mail, compiled
+from nurture.templating.stationery import Cupboard
 from nurture.tracking.actions import defaults
 
 REASONS = {  # why somebody stays out -> words
@@ -45,6 +47,8 @@ MANY_DAYS = 7  # a rate by which it takes longer is said
 class Problem:
     words: str
     blocks: bool = True
+    url: str = ""  # where it is mended, by whoever has the right
+    right: str = "edit_rules"
 
 
 @dataclass(frozen=True)
@@ -175,11 +179,15 @@ def _of_setup(home: Workspace, is_operational: bool) -> list[Problem]:
     found = []
     if not home.postal_address.strip() and not is_operational:
         found.append(
-            Problem(_("The workspace has no postal address: every marketing mail needs one. Settings hold it."))
+            Problem(
+                _("The workspace has no postal address: every marketing mail needs one. Settings hold it."),
+                url=reverse("leads:settings"),
+                right="configure",
+            )
         )
     server = configured()
     if words := problem_of_setup(server, home):
-        found.append(Problem(words))
+        found.append(Problem(words, url=reverse("leads:settings"), right="configure"))
     if server is None:
         words = _("No mail server is set (EMAIL_URL): the mails are written and kept in the outbox, and leave nowhere.")
         found.append(Problem(words, blocks=False))
@@ -187,24 +195,41 @@ def _of_setup(home: Workspace, is_operational: bool) -> list[Problem]:
 
 
 def _of_mails(broadcast: Broadcast, home: Workspace, now: datetime) -> list[Problem]:
-    found = []
-    reader = example_of(broadcast)
-    for variant in broadcast.variants.select_related("template"):
-        name = {"name": variant.template.name}
-        if variant.template.archived_at is not None:
-            found.append(Problem(_("The template “%(name)s” is in the archive.") % name))
-            continue
-        try:
-            mail = mail_for(variant.template, reader, home, now)
-        except BadTemplate as error:
-            found.append(Problem(_("“%(name)s” cannot be written: %(why)s") % {**name, "why": error}))
-            continue
-        if not mail.subject.strip():
-            found.append(Problem(_("“%(name)s” has no subject for the first reader.") % name))
-        if variant.template.purpose != broadcast.purpose:
-            words = _("“%(name)s” was written for another purpose than this broadcast has.") % name
-            found.append(Problem(words, blocks=False))
+    reader, cupboard = example_of(broadcast), Cupboard()
+    return [
+        problem
+        for variant in broadcast.variants.select_related("template")
+        for problem in _of_mail(variant.template, broadcast, reader, home, cupboard, now)
+    ]
+
+
+def _of_mail(
+    template: Template, broadcast: Broadcast, reader: Contact | None, home: Workspace, cupboard: Cupboard, now: datetime
+) -> list[Problem]:
+    """What its reading found; where nothing of that is in the way, what the first reader would get."""
+    name = {"name": template.name}
+    url = reverse("nurture:template-edit", args=[template.slug])
+    if template.archived_at is not None:
+        return [Problem(_("The template “%(name)s” is in the archive.") % name, url=url)]
+    read = proofreading.kept(template, cupboard)
+    found = [Problem(f"“{template.name}”: {finding.words}", finding.blocks, url) for finding in read]
+    if not any(problem.blocks for problem in found):
+        found += _as_read(template, reader, home, now, url)
+    if template.purpose != broadcast.purpose:
+        words = _("“%(name)s” was written for another purpose than this broadcast has.") % name
+        found.append(Problem(words, blocks=False))
     return found
+
+
+def _as_read(template: Template, reader: Contact | None, home: Workspace, now: datetime, url: str) -> list[Problem]:
+    name = {"name": template.name}
+    try:
+        mail = mail_for(template, reader, home, now)
+    except BadTemplate as error:
+        return [Problem(_("“%(name)s” cannot be written: %(why)s") % {**name, "why": error}, url=url)]
+    if not mail.subject.strip():
+        return [Problem(_("“%(name)s” has no subject for the first reader.") % name, url=url)]
+    return []
 
 
 def _of_test(broadcast: Broadcast) -> list[Problem]:
