@@ -146,7 +146,9 @@ class BroadcastForm(forms.Form):
         both = set(cleaned.get("into") or ()) & set(cleaned.get("out_of") or ())
         if both:
             names = ", ".join(sorted(segment.name for segment in both))
-            self.add_error("out_of", _("%(names)s: that is where it goes to; nobody of it would get it.") % {"names": names})
+            self.add_error(
+                "out_of", _("%(names)s: that is where it goes to; nobody of it would get it.") % {"names": names}
+            )
         templates = [template for template, _weight in self.variants()]
         if len({template.pk for template in templates}) != len(templates):
             raise ValidationError(_("Each variant needs a template of its own."))

@@ -41,6 +41,7 @@ urlpatterns = [
     path("broadcasts/<slug:slug>/", broadcasts.broadcast_detail, name="broadcast-detail"),
     path("broadcasts/<slug:slug>/edit/", broadcasts.broadcast_edit, name="broadcast-edit"),
     path("broadcasts/<slug:slug>/state/", broadcasts.broadcast_state, name="broadcast-state"),
+    path("broadcasts/<slug:slug>/results/", broadcasts.broadcast_results, name="broadcast-results"),
     path("broadcasts/<slug:slug>/count/", broadcasts.broadcast_count, name="broadcast-count"),
     path("broadcasts/<slug:slug>/send/", broadcasts.broadcast_send, name="broadcast-send"),
     path("broadcasts/<slug:slug>/pause/", broadcasts.broadcast_pause, name="broadcast-pause"),

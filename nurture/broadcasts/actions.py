@@ -88,12 +88,12 @@ def send(broadcast: Broadcast, *, version: int, actor: User | None, now: datetim
     """The audience as it was counted gets it from now on, or from its moment on. Raises NurtureRefused with what is in the way."""
     with transaction.atomic():
         row = _own(broadcast, State.COUNTED, version=version)
-        blocking = [problem.words for problem in sheet.problems(row, now) if problem.blocks]
+        blocking = [problem.words for problem in sheet.problems(row, sheet.example_of(row), now) if problem.blocks]
         if blocking:
             raise NurtureRefused(" ".join(blocking))
         row.state, row.started_at, row.sent_by = State.GOING, timing.begins_at(row, now), actor
         row.next_at = row.started_at
-        row.templates_seen = {variant.key: variant.template.version for variant in _variants(row)}
+        row.templates_seen = {variant.key: variant.template.version for variant in sheet.load_variants(row)}
         row.save()
         audit(actor, "sent", row, {"people": row.counts["in"], "begins": row.started_at.isoformat()}, now)
     return row
@@ -171,7 +171,3 @@ def _own(broadcast: Broadcast, *states: str, version: int | None = None) -> Broa
     if version is not None and row.version != version:
         raise EditedMeanwhile
     return row
-
-
-def _variants(row: Broadcast) -> list[BroadcastVariant]:
-    return list(row.variants.select_related("template"))

@@ -124,11 +124,11 @@ def _count(broadcast: Broadcast, now: datetime, size: int) -> bool:
         _add(broadcast, page.found)
         broadcast.after = page.last
     else:
-        doubles = queries.leave_out_doubles(broadcast.pk)
+        queries.analyze()
+        doubles = queries.leave_out_doubles(broadcast.pk) if queries.has_doubles(broadcast.pk) else None
         if doubles:
             _add(broadcast, Counter({what: -number for what, number in doubles.items()}))
             broadcast.counts["same_address"] = doubles.total()
-        queries.analyze()
         broadcast.state, broadcast.counted_at = State.COUNTED, now
     broadcast.save(update_fields=["counts", "after", "state", "counted_at", "problem", "next_at"])
     return page.last is not None

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection
 
 from nurture.mailing.queries_sending import MAY_NOT
+from nurture.models import Sending
 
 SLOTS = 1_000  # shares are counted in thousandths
 # Prime to SLOTS and about its golden section: any run of neighbours is spread evenly, so small audiences get their shares, too.
@@ -120,14 +121,34 @@ def take_page(
     return Page(last, Counter({what: number for what, number, _last in rows if what is not None}))
 
 
-def leave_out_doubles(broadcast_id: int) -> Counter[str]:
-    """One address gets one mail: of several contacts at it, as the ledger folds addresses, the first stays in. “in:<variant>” -> how many
-    left it. One statement over the audience (a hash each)."""
+_FOLDED = 'lower(c.email COLLATE "pg_c_utf8")'  # as leads_address_hash folds addresses
+
+
+def has_doubles(broadcast_id: int) -> bool:
+    """Whether two contacts of the audience share an address, as the ledger folds addresses; the index on contacts allows it only where the
+    database's locale folds less. One statement that only reads, so that several workers of the database share it."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
+            SELECT EXISTS (
+                SELECT FROM nurture_broadcastrecipient r JOIN leads_contact c ON c.id = r.contact_id
+                WHERE r.broadcast_id = %s AND r.state IN ('waiting', 'rest')
+                GROUP BY hashtextextended({_FOLDED}, 0) HAVING count(*) > 1
+            )
+            """,
+            [broadcast_id],
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def leave_out_doubles(broadcast_id: int) -> Counter[str]:
+    """One address gets one mail: of several contacts at it the first stays in. “in:<variant>” -> how many left it. One statement over
+    the audience."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
             WITH placed AS MATERIALIZED (
-                SELECT r.id, r.variant, row_number() OVER (PARTITION BY leads_address_hash(c.email) ORDER BY c.id) AS place
+                SELECT r.id, r.variant, row_number() OVER (PARTITION BY {_FOLDED} ORDER BY c.id) AS place
                 FROM nurture_broadcastrecipient r JOIN leads_contact c ON c.id = r.contact_id
                 WHERE r.broadcast_id = %s AND r.state IN ('waiting', 'rest')
             ), dropped AS (
@@ -292,17 +313,36 @@ def _change(broadcast_id: int, values: str, states: Sequence[str], given: Mappin
 # --- What came of it ---------------------------------------------------------------------------------------------------------------
 
 
-def mails_by_state(broadcast_ids: Sequence[int]) -> dict[int, dict[str, int]]:
-    """broadcast -> state of the sending -> mails. One statement over an index."""
-    found: dict[int, dict[str, int]] = {}
+@dataclass(frozen=True, slots=True)
+class Mails:
+    """Of one broadcast: people of the frozen audience, mails made for them so far, and those of the mails that are not simply sent."""
+
+    people: int
+    queued: int
+    by_state: dict[str, int]
+
+    @property
+    def sent(self) -> int:
+        """Mails are never deleted: what is in no other state has left."""
+        return self.queued - sum(self.by_state.values())
+
+
+def mails_of(broadcast_id: int) -> Mails:
+    """One statement, so that all numbers are of one moment; over an index, past the mails that were sent: those are nearly all of them."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT broadcast_id, state, count(*) FROM nurture_sending WHERE broadcast_id = ANY(%s) GROUP BY 1, 2",
-            [list(broadcast_ids)],
+            """
+            SELECT coalesce((b.counts ->> 'in')::int, 0), coalesce((b.counts ->> 'queued')::int, 0), s.state, s.number
+            FROM nurture_broadcast b LEFT JOIN LATERAL (
+                SELECT state, count(*) AS number FROM nurture_sending
+                WHERE broadcast_id = %(broadcast)s AND state = ANY(%(states)s) GROUP BY 1
+            ) s ON true
+            WHERE b.id = %(broadcast)s
+            """,
+            {"broadcast": broadcast_id, "states": [state for state in Sending.State if state != Sending.State.SENT]},
         )
-        for broadcast_id, state, number in cursor.fetchall():
-            found.setdefault(broadcast_id, {})[state] = number
-    return found
+        rows = cursor.fetchall()
+    return Mails(rows[0][0], rows[0][1], {state: number for _people, _queued, state, number in rows if state})
 
 
 def why_not_sent(broadcast_id: int) -> list[tuple[str, int]]:

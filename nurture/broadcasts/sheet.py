@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import Prefetch, prefetch_related_objects
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format, time_format
@@ -16,7 +17,7 @@ from leads.workspace import workspace, zone
 from nurture.broadcasts import timing
 from nurture.mailing.carriers import configured
 from nurture.mailing.sending import problem_of_setup, why_words
-from nurture.models import Broadcast, BroadcastRecipient, MailBudget, Sending, Template, TrackingRule
+from nurture.models import Broadcast, BroadcastRecipient, BroadcastVariant, MailBudget, Sending, Template, TrackingRule
 from nurture.templating import proofreading, translations
 from nurture.templating.placeholders import context_for
 from nurture.templating.readers import Readers
@@ -156,12 +157,20 @@ def winner_words(broadcast: Broadcast) -> str:
 # --- What is in the way --------------------------------------------------------------------------------------------------------------
 
 
-def problems(broadcast: Broadcast, now: datetime) -> list[Problem]:
-    """What blocks “send”, then what is doubtful. Some ten statements, the mail rendered once a variant."""
+def load_variants(broadcast: Broadcast) -> list[BroadcastVariant]:
+    """With their templates. One statement, once for each broadcast at hand."""
+    rows = BroadcastVariant.objects.select_related("template")
+    prefetch_related_objects([broadcast], Prefetch("variants", rows))
+    return list(broadcast.variants.all())
+
+
+def problems(broadcast: Broadcast, reader: Contact | None, now: datetime) -> list[Problem]:
+    """What blocks “send”, then what is doubtful. Some eight statements, the mail rendered once a variant as `reader` gets it."""
     home = workspace()
+    load_variants(broadcast)
     purpose = Purpose.objects.filter(slug=broadcast.purpose).first()
     is_operational = purpose is not None and purpose.basis == Purpose.Basis.CONTRACT
-    found = [*_of_audience(broadcast), *_of_setup(home, is_operational), *_of_mails(broadcast, home, now)]
+    found = [*_of_audience(broadcast), *_of_setup(home, is_operational), *_of_mails(broadcast, reader, home, now)]
     found += [*_of_test(broadcast), *_of_moment(broadcast, now), *_of_limits(broadcast)]
     if is_operational:
         words = _("The purpose is part of a contract: it reaches people who unsubscribed, and nobody can leave it.")
@@ -194,11 +203,11 @@ def _of_setup(home: Workspace, is_operational: bool) -> list[Problem]:
     return found
 
 
-def _of_mails(broadcast: Broadcast, home: Workspace, now: datetime) -> list[Problem]:
-    reader, cupboard = example_of(broadcast), Cupboard()
+def _of_mails(broadcast: Broadcast, reader: Contact | None, home: Workspace, now: datetime) -> list[Problem]:
+    cupboard = Cupboard()
     return [
         problem
-        for variant in broadcast.variants.select_related("template")
+        for variant in load_variants(broadcast)
         for problem in _of_mail(variant.template, broadcast, reader, home, cupboard, now)
     ]
 

@@ -12,23 +12,25 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from leads.access import require
 from leads.actions import audit
 from leads.figures import at_hand
-from leads.lists import safe_cell
+from leads.lists import Order, safe_cell
+from leads.lists import page as keyset_page
 from leads.models import Purpose
 from leads.workspace import workspace
 from nurture import access
 from nurture.actions import NurtureRefused
 from nurture.broadcasts import actions, queries, results, sheet
 from nurture.forms_broadcasts import BroadcastForm
-from nurture.models import Broadcast, BroadcastRecipient
+from nurture.models import Broadcast, BroadcastRecipient, BroadcastVariant
 from nurture.templating.rendering import BadTemplate
 from nurture.views.mails import mail_response
 from nurture.views.programs import actor
@@ -97,18 +99,45 @@ def _version(request: HttpRequest) -> int:
 @require("see")
 @require_GET
 def broadcast_detail(request: HttpRequest, slug: str) -> HttpResponse:
-    """What it is, and by its state: the sheet, the progress, the results. Some twenty statements whatever the audience."""
+    """What it is, and by its state: the sheet, the progress, the results. Fifteen statements whatever the audience."""
     broadcast = access.broadcast_or_404(slug)
     return render(request, "nurture/broadcast_detail.html", _context(broadcast, timezone.now(), is_whole=True))
 
 
 @require("see")
 @require_GET
-def broadcast_state(request: HttpRequest, slug: str) -> HttpResponse:
-    """The part that changes by itself; the page is loaded anew when the state is another."""
+def broadcast_results(request: HttpRequest, slug: str) -> HttpResponse:
+    """The part with opens and clicks, worked out while it is waited for; six statements, one of them over the mails."""
     broadcast = access.broadcast_or_404(slug)
-    response = render(request, "nurture/_broadcast_state.html", _context(broadcast, timezone.now(), is_whole=False))
-    if request.GET.get("was") not in (None, broadcast.state):
+    if broadcast.is_open:
+        raise Http404
+    variants, now = sheet.load_variants(broadcast), timezone.now()
+    context = {"broadcast": broadcast, "is_part": True, **_results(broadcast, variants, now, wait=True)}
+    return render(request, "nurture/_broadcast_results.html", context)
+
+
+def _results(broadcast: Broadcast, variants: list[BroadcastVariant], now: datetime, *, wait: bool) -> dict[str, Any]:
+    """What came of it; `is_counted` says whether there are figures yet, which a page with a large audience does not wait for."""
+    found = results.people(broadcast, now=now, wait=wait)
+    return {
+        "results": results.by_variant(broadcast, variants, found.value if found else {}),
+        "is_counted": found is not None,
+        "as_of": found.at if found and found.is_kept else None,
+        "is_stale": found is not None and found.is_stale(now),
+        "test": results.test_words(broadcast, now),
+        "address": reverse("nurture:broadcast-results", args=[broadcast.slug]),
+    }
+
+
+@require("see")
+@require_GET
+def broadcast_state(request: HttpRequest, slug: str) -> HttpResponse:
+    """The part that changes by itself; the page is loaded anew when the state is another, or the last mail of one that is done has left."""
+    broadcast = access.broadcast_or_404(slug)
+    context, was = _context(broadcast, timezone.now(), is_whole=False), request.GET.get("was")
+    response = render(request, "nurture/_broadcast_state.html", context)
+    is_over = was == Broadcast.State.DONE and not context["progress"].in_outbox
+    if was not in (None, broadcast.state) or is_over:
         response["HX-Refresh"] = "true"
     return response
 
@@ -117,24 +146,26 @@ def _context(broadcast: Broadcast, now: datetime, *, is_whole: bool) -> dict[str
     found: dict[str, Any] = {"broadcast": broadcast, "left_out": sheet.left_out(broadcast)}
     found["left_out_total"] = sum(row.people for row in found["left_out"])
     found["looked_at"] = broadcast.counts.get("in", 0) + found["left_out_total"]
-    variants = list(broadcast.variants.select_related("template"))
+    variants = sheet.load_variants(broadcast)
     found["variants"] = [(one, broadcast.counts.get(f"in:{one.key}", 0)) for one in variants]
     found["rest"] = sheet.rest_of(broadcast)
+    if is_whole or broadcast.is_open:
+        found["example"] = example = sheet.example_of(broadcast)
     if broadcast.state in (Broadcast.State.DRAFT, Broadcast.State.COUNTED):
-        problems = sheet.problems(broadcast, now)
+        problems = sheet.problems(broadcast, example, now)
         found["problems"] = problems
         found["is_blocked"] = any(problem.blocks for problem in problems)
         found["begins"] = sheet.begins_words(broadcast, now)
     if not broadcast.is_open:
         found["progress"] = results.progress(broadcast)
-        found["results"] = results.by_variant(broadcast, variants, now)
         found["reasons"] = results.reasons(broadcast)
-        found["test"] = results.test_words(broadcast, now)
         found["changed_mails"] = [
             one.template for one in variants
             if broadcast.templates_seen.get(one.key, one.template.version) != one.template.version
         ]  # fmt: skip
     if is_whole:
+        if not broadcast.is_open:
+            found |= _results(broadcast, variants, now, wait=False)
         home = workspace()
         found["facts"] = [
             (_("Purpose"), str(Purpose.objects.filter(slug=broadcast.purpose).first() or broadcast.purpose)),
@@ -144,7 +175,6 @@ def _context(broadcast: Broadcast, now: datetime, *, is_whole: bool) -> dict[str
             (_("Winner"), sheet.winner_words(broadcast)),
         ]
         found["into"], found["out_of"] = list(broadcast.into.order_by("name")), list(broadcast.out_of.order_by("name"))
-        found["example"] = example = sheet.example_of(broadcast)
         found["mails"] = [(one, sheet.subject_for(one.template, example, home, now)) for one in variants]
     return found
 
@@ -264,13 +294,16 @@ def broadcast_delete(request: HttpRequest, slug: str) -> HttpResponse:
 # --- People --------------------------------------------------------------------------------------------------------------------------
 
 
+BY_REASON = Order("reason", gettext_lazy("Reason"), ("why", "id"), descending=False, types=(str, int))
+
+
 def _people(broadcast: Broadcast, which: str) -> QuerySet[BroadcastRecipient]:
     """Of the frozen audience: who gets it (“in”), who stays out, or who stays out for one reason."""
-    rows = BroadcastRecipient.objects.filter(broadcast=broadcast).select_related("contact__company").order_by("id")
+    rows = BroadcastRecipient.objects.filter(broadcast=broadcast).select_related("contact__company")
     if which == "in":
         return rows.filter(why="")
     if which == "out":
-        return rows.exclude(why="")
+        return rows.filter(why__gt="")
     if which not in broadcast.counts:
         raise Http404
     return rows.filter(why=which)
@@ -279,14 +312,9 @@ def _people(broadcast: Broadcast, which: str) -> QuerySet[BroadcastRecipient]:
 @require("see")
 @require_GET
 def broadcast_people(request: HttpRequest, slug: str) -> HttpResponse:
-    """The audience by what became of people; by keyset, four statements whatever the rows."""
-    broadcast, which, after = (
-        access.broadcast_or_404(slug),
-        request.GET.get("which", "in"),
-        request.GET.get("after", ""),
-    )
-    rows = _people(broadcast, which)
-    page = list(rows.filter(id__gt=int(after))[: PAGE + 1] if after.isdigit() else rows[: PAGE + 1])
+    """The audience by what became of people, in the order of the reasons; by keyset, four statements whatever the rows."""
+    broadcast, which = access.broadcast_or_404(slug), request.GET.get("which", "in")
+    page = keyset_page(_people(broadcast, which), BY_REASON, after=request.GET.get("after", ""), size=PAGE)
     left_out = sheet.left_out(broadcast)
     tabs = [("in", _("Get it"), broadcast.counts.get("in", 0))]
     tabs += [("out", _("Stay out"), sum(row.people for row in left_out))]
@@ -295,8 +323,8 @@ def broadcast_people(request: HttpRequest, slug: str) -> HttpResponse:
         "broadcast": broadcast,
         "which": which,
         "tabs": tabs,
-        "rows": [(row, sheet.words_of(row.why)) for row in page[:PAGE]],
-        "next": page[PAGE - 1].pk if len(page) > PAGE else None,
+        "rows": [(row, sheet.words_of(row.why)) for row in page.rows],
+        "next": page.next,
     }
     return render(request, "nurture/broadcast_people.html", context)
 
@@ -320,14 +348,15 @@ def broadcast_export(request: HttpRequest, slug: str) -> HttpResponseBase:
         writer: Any = csv.writer(_Echo())
         yield "\ufeff"  # spreadsheets read UTF-8 by it
         yield writer.writerow([_("External id"), _("E-mail"), _("Name"), _("Company"), _("Variant"), _("Why not")])
-        after = 0
-        while page := list(rows.filter(id__gt=after)[:EXPORT_PAGE]):
-            for row in page:
+        after, is_more = "", True
+        while is_more:
+            page = keyset_page(rows, BY_REASON, after=after, size=EXPORT_PAGE)
+            for row in page.rows:
                 person = row.contact
                 company = person.company.name if person.company else ""
                 cells = [person.external_id or "", person.email or "", person.full_name, company, row.variant.upper()]
                 yield writer.writerow([safe_cell(cell) for cell in [*cells, sheet.words_of(row.why)]])
-            after = page[-1].pk
+            after, is_more = page.next, bool(page.next)
 
     name = f"{broadcast.slug}-{which}-{timezone.localtime(now):%Y-%m-%d}.csv"
     return StreamingHttpResponse(

@@ -60,7 +60,9 @@ class SegmentPicker extends HTMLElement {
       if (row) this.choose(this.segments[Number(row.dataset.place)]);
     });
     this.addEventListener("focusout", (event) => {
-      if (!this.contains(event.relatedTarget)) this.close();
+      if (this.contains(event.relatedTarget)) return;
+      this.search.value = ""; // what was typed and not chosen counts for nothing, and does not look as if it did
+      this.close();
     });
     this.select.form?.addEventListener("reset", () => setTimeout(() => this.draw()));
   }

@@ -10,10 +10,13 @@ from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
+from leads import figures
 from leads.access import ADMIN, MARKETER, SALES
 from leads.models import AuditEntry, Contact
+from nurture.broadcasts import results
 from nurture.mailing import sending
 from nurture.models import Broadcast, Sending
+from nurture.views import broadcasts
 from tests.makers import NOW, make_contact, make_user
 from tests.nurture.broadcasting import audience, count_audience, send, work, write
 from tests.nurture.makers import make_people, make_template, set_workspace
@@ -120,12 +123,14 @@ def test_the_form_keeps_what_was_written(marketer: Client) -> None:
         ({"timing": "local", "local_on": "2026-03-02"}, "local_time"),
         ({"winner_by": "opens"}, "winner_by"),
         ({"into": []}, "into"),
+        ({"out_of": "into"}, "out_of"),
         ({"template_a": ""}, "template_a"),
         ({"per_hour": 0}, "per_hour"),
     ],
 )
 def test_what_is_missing_is_said_at_its_field(marketer: Client, wrong: dict[str, object], field: str) -> None:
     values = form_of(audience().pk, make_template().pk) | wrong
+    values |= {"out_of": values["into"]} if wrong == {"out_of": "into"} else {}
     response = marketer.post(url("new"), values)
     assert (response.status_code, list(response.context["form"].errors)) == (422, [field])
     assert Broadcast.objects.count() == 0
@@ -202,15 +207,110 @@ def test_people_of_each_reason_and_as_a_file(marketer: Client) -> None:
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_pages_ask_the_same_whatever_the_rows(marketer: Client, rows: int, django_assert_num_queries: object) -> None:
-    broadcasts = [send(write(audience(*make_people(rows)))) for _each in range(rows)]
+    sent = [send(write(audience(*make_people(rows)))) for _each in range(rows)]
     work()
     sending.send_due(NOW)
     marketer.get(url("list"))  # what the session asks once
     assert Sending.objects.filter(state="sent").count() == rows * rows
     count: object = django_assert_num_queries
-    for name, number in (("list", LIST), ("people", PEOPLE), ("detail", DETAIL), ("state", STATE)):
+    for name, number in (
+        ("list", LIST),
+        ("people", PEOPLE),
+        ("detail", DETAIL),
+        ("state", STATE),
+        ("results", RESULTS),
+    ):
         with count(number):  # type: ignore[operator]
-            marketer.get(url(name, None if name == "list" else broadcasts[0]))
+            marketer.get(url(name, None if name == "list" else sent[0]))
 
 
-LIST, PEOPLE, DETAIL, STATE = 7, 6, 15, 9
+LIST, PEOPLE, DETAIL, STATE, RESULTS = 7, 6, 15, 8, 7
+
+
+@pytest.mark.parametrize("variants", [1, 3])
+def test_the_sheet_asks_the_same_whatever_the_mails(
+    marketer: Client, variants: int, django_assert_num_queries: object
+) -> None:
+    broadcast = count_audience(
+        write(audience(make_contact()), variants=[(make_template(), 1) for _each in range(variants)])
+    )
+    marketer.get(url("list"))  # what the session asks once
+    count: object = django_assert_num_queries
+    with count(SHEET):  # type: ignore[operator]
+        marketer.get(url("detail", broadcast))
+
+
+SHEET = 15
+
+
+def test_what_the_reading_of_a_template_found_stands_on_the_sheet(marketer: Client) -> None:
+    person = make_contact()
+    doubtful = make_template(body='<p><a href="http://plant.test/">Old</a></p>', name="Old link")
+    broken = make_template(body='<p><a href="plant">Nowhere</a></p>', name="Broken link")
+    words = {
+        "http": "“Old link”: The link “http://plant.test/” begins with http://; use https://.",
+        "broken": "“Broken link”: The link “plant” leads nowhere: write the whole address, with https://.",
+    }
+    sheets = [count_audience(write(audience(person), variants=[(template, 1)])) for template in (doubtful, broken)]
+    pages = [marketer.get(url("detail", broadcast)) for broadcast in sheets]
+    told = [{problem.words: problem for problem in page.context["problems"]} for page in pages]
+    mend = reverse("nurture:template-edit", args=[broken.slug])
+    assert (words["http"] in told[0], told[0][words["http"]].blocks) == (True, False)
+    assert (words["broken"] in told[1], told[1][words["broken"]].blocks) == (True, True)
+    assert "Send to 1 person now" in pages[0].content.decode()
+    assert "It cannot be sent like this." in pages[1].content.decode()
+    assert f'href="{mend}">Mend it' in pages[1].content.decode()
+    refused = marketer.post(url("send", sheets[1]), {"version": sheets[1].version}, follow=True)
+    assert "leads nowhere" in refused.content.decode()
+    sheets[1].refresh_from_db()
+    assert sheets[1].state == "counted"
+
+
+def test_of_a_large_audience_the_figures_come_after_the_page(marketer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (figures, results):
+        monkeypatch.setattr(module, "FRESH_UP_TO", -1)
+    broadcast = send(write(audience(*make_people(2))))
+    work()
+    sending.send_due(NOW)
+    page = marketer.get(url("detail", broadcast))
+    assert page.context["is_counted"] is False
+    assert f'hx-get="{url("results", broadcast)}"' in page.content.decode()
+    part = marketer.get(url("results", broadcast))
+    assert [row.people["delivered"] for row in part.context["results"]] == [2]
+    Sending.objects.filter(broadcast=broadcast).update(state="uncertain")
+    kept = marketer.get(url("detail", broadcast))
+    assert [row.people["delivered"] for row in kept.context["results"]] == [2]
+    assert kept.context["as_of"] == part.context["as_of"] is not None
+    assert kept.context["progress"].uncertain == 2  # how far it is, is always of this moment
+    assert marketer.get(url("results", write(audience()))).status_code == 404
+
+
+def test_the_page_comes_anew_when_the_last_mail_of_one_that_is_done_has_left(marketer: Client) -> None:
+    broadcast = send(write(audience(make_contact())))
+    work()
+    asked = {"was": "done"}
+    assert "HX-Refresh" not in marketer.get(url("state", broadcast), asked)
+    sending.send_due(NOW)
+    assert marketer.get(url("state", broadcast), asked)["HX-Refresh"] == "true"
+
+
+def test_who_stays_out_is_listed_by_reason_page_by_page(marketer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broadcasts, "PAGE", 2)
+    people = make_people(5)
+    Contact.objects.filter(pk__in=[people[0].pk, people[3].pk]).update(email=None)
+    broadcast = count_audience(write(audience(*people), out_of=[audience(people[1], people[2], people[4])]))
+    seen, after = [], ""
+    while True:
+        page = marketer.get(url("people", broadcast), {"which": "out", "after": after})
+        seen.append([row.contact_id for row, _why in page.context["rows"]])
+        if not (after := page.context["next"]):
+            break
+    kept_out, nowhere = [people[1].pk, people[2].pk, people[4].pk], [people[0].pk, people[3].pk]
+    assert [sorted(number for rows in seen for number in rows if number in part) for part in (kept_out, nowhere)] == [
+        sorted(kept_out), sorted(nowhere),
+    ]  # fmt: skip
+    assert [len(rows) for rows in seen] == [2, 2, 1]
+    assert set(seen[0]) < set(kept_out)
+    monkeypatch.setattr(broadcasts, "EXPORT_PAGE", 2)
+    file = b"".join(marketer.get(url("export", broadcast), {"which": "out"}).streaming_content)  # type: ignore[attr-defined]
+    assert len(file.decode().splitlines()) == 1 + 5

@@ -76,7 +76,7 @@ def test_written_counted_sent_and_cancelled(
     send = page.get_by_role("button", name="Send to 6 people now")
     expect(send).to_be_visible()
     expect(page.get_by_role("heading", name="3 people stay out")).to_be_visible()
-    reasons = page.locator("#broadcast-state .list-group-item-action")
+    reasons = page.locator(".broadcast-reasons .list-group-item")
     expect(reasons).to_have_text(
         [
             re.compile(r"1\s*in a segment that is kept out"),
