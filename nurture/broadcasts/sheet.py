@@ -143,15 +143,12 @@ def winner_words(broadcast: Broadcast) -> str:
         Broadcast.WinnerBy.CLICKS.value: _("the most clicked one"),
         Broadcast.WinnerBy.CONDITION.value: _("the one after which most people meet the condition"),
     }[broadcast.winner_by]
+    hours, least = broadcast.winner_hours or 0, broadcast.winner_at_least or 1
+    later = ngettext("%(n)d hour later", "%(n)d hours later", hours) % {"n": hours}
+    reached = ngettext("%(n)s person who counts", "%(n)s people who count", least) % {"n": f"{least:,}"}
     return _(
-        "%(percent)d %% get one of the variants; %(hours)d hours later the rest gets %(what)s,"
-        " once each variant has reached %(least)s people who count."
-    ) % {
-        "percent": broadcast.test_percent,
-        "hours": broadcast.winner_hours or 0,
-        "what": what,
-        "least": f"{broadcast.winner_at_least or 1:,}",
-    }
+        "%(percent)d %% get one of the variants; %(later)s the rest gets %(what)s, once each variant has reached %(reached)s."
+    ) % {"percent": broadcast.test_percent, "later": later, "what": what, "reached": reached}
 
 
 # --- What is in the way --------------------------------------------------------------------------------------------------------------

@@ -101,7 +101,8 @@ def _version(request: HttpRequest) -> int:
 def broadcast_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """What it is, and by its state: the sheet, the progress, the results. Fifteen statements whatever the audience."""
     broadcast = access.broadcast_or_404(slug)
-    return render(request, "nurture/broadcast_detail.html", _context(broadcast, timezone.now(), is_whole=True))
+    context = _context(broadcast, timezone.now(), is_whole=True, wait=request.GET.get("now") == "yes")
+    return render(request, "nurture/broadcast_detail.html", context)
 
 
 @require("see")
@@ -126,6 +127,7 @@ def _results(broadcast: Broadcast, variants: list[BroadcastVariant], now: dateti
         "is_stale": found is not None and found.is_stale(now),
         "test": results.test_words(broadcast, now),
         "address": reverse("nurture:broadcast-results", args=[broadcast.slug]),
+        "address_now": f"{reverse('nurture:broadcast-detail', args=[broadcast.slug])}?now=yes",
     }
 
 
@@ -142,7 +144,7 @@ def broadcast_state(request: HttpRequest, slug: str) -> HttpResponse:
     return response
 
 
-def _context(broadcast: Broadcast, now: datetime, *, is_whole: bool) -> dict[str, Any]:
+def _context(broadcast: Broadcast, now: datetime, *, is_whole: bool, wait: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {"broadcast": broadcast, "left_out": sheet.left_out(broadcast)}
     found["left_out_total"] = sum(row.people for row in found["left_out"])
     found["looked_at"] = broadcast.counts.get("in", 0) + found["left_out_total"]
@@ -165,7 +167,7 @@ def _context(broadcast: Broadcast, now: datetime, *, is_whole: bool) -> dict[str
         ]  # fmt: skip
     if is_whole:
         if not broadcast.is_open:
-            found |= _results(broadcast, variants, now, wait=False)
+            found |= _results(broadcast, variants, now, wait=wait)
         home = workspace()
         found["facts"] = [
             (_("Purpose"), str(Purpose.objects.filter(slug=broadcast.purpose).first() or broadcast.purpose)),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.cache import cache
@@ -18,7 +19,7 @@ from leads.addresses import address_hash
 from leads.models import AuditEntry, Contact, MailPreference, Purpose
 from leads.suppression import suppress
 from nurture import actions as nurture_actions
-from nurture.broadcasts import actions, job, results, sheet, winner
+from nurture.broadcasts import actions, job, results, sheet, timing, winner
 from nurture.mailing import sending
 from nurture.models import Broadcast, BroadcastRecipient, MailBudget, MailResponse, Sending, TrackingDefaults
 from nurture.queries_around import Arm
@@ -277,6 +278,19 @@ def test_it_begins_with_the_first_zone_that_has_the_day() -> None:
     assert work(datetime(2026, 3, 9, 18, tzinfo=UTC)) == 0
     work(datetime(2026, 3, 9, 19, tzinfo=UTC))
     assert BroadcastRecipient.objects.get().due_at == datetime(2026, 3, 10, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("day", "moment"),
+    [
+        (date(2026, 3, 28), datetime(2026, 3, 28, 1, 30, tzinfo=UTC)),
+        (date(2026, 3, 29), datetime(2026, 3, 29, 1, 30, tzinfo=UTC)),  # there is no 2:30: it is 3:30 then
+        (date(2026, 10, 25), datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),  # of two the first
+    ],
+)
+def test_an_hour_that_a_change_of_the_clocks_leaves_out_or_repeats(day: date, moment: datetime) -> None:
+    broadcast = Broadcast(timing="local", local_on=day, local_time=time(2, 30))
+    assert timing.local_moment(broadcast, ZoneInfo("Europe/Berlin"), NOW) == moment
 
 
 def test_only_in_the_hours_in_which_mail_leaves() -> None:
