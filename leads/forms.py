@@ -18,10 +18,11 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from leads import actions, countries
+from leads import actions, countries, zones
 from leads.access import ADMIN, ROLES
 from leads.models import Company, Contact, CustomField, Owner, Stage, Workspace
 from leads.text import clean, fold
+from leads.widgets import LongSelect
 from leads.workspace import WEEKDAYS
 
 PLAIN_CONTACT_FIELDS = (
@@ -125,15 +126,15 @@ class ContactForm(CustomFieldsForm):
         self.fields["phone"].widget.input_type = "tel"
         self.fields["country"] = forms.ChoiceField(
             label=_("Country"), required=False, choices=country_choices(contact.country if contact else ""),
-            initial=contact.country if contact else "",
+            initial=contact.country if contact else "", widget=LongSelect,
         )  # fmt: skip
         self.fields["timezone"] = forms.ChoiceField(
             label=_("Time zone"), required=False, choices=_zone_choices(contact.timezone if contact else ""),
-            initial=contact.timezone if contact else "",
+            initial=contact.timezone if contact else "", widget=LongSelect,
         )  # fmt: skip
         self.fields["owner"] = forms.ModelChoiceField(
             Owner.objects.order_by(Lower("name")), label=_("Owner"), required=False, empty_label=_("Nobody"),
-            initial=contact.owner_id if contact else None,
+            initial=contact.owner_id if contact else None, widget=LongSelect,
         )  # fmt: skip
         self.fields["company"] = forms.CharField(
             label=_("Company"),
@@ -214,10 +215,7 @@ def _company_box() -> dict[str, str]:
 
 
 def _zone_choices(stored: str) -> list[tuple[str, str]]:
-    names = sorted(name for name in zoneinfo.available_timezones() if "/" in name or name == "UTC")
-    if stored and stored not in names:
-        names.insert(0, stored)
-    return [("", _("unknown")), *((name, name.replace("_", " ")) for name in names)]
+    return [("", _("unknown")), *zones.choices(stored)]
 
 
 class StageForm(forms.Form):
@@ -246,7 +244,11 @@ class CompanyForm(forms.Form):
         for name in NUMBER_COMPANY_FIELDS:
             self.fields[name].widget.attrs["inputmode"] = "decimal"
         self.fields["country"] = forms.ChoiceField(
-            label=_("Country"), required=False, choices=country_choices(company.country), initial=company.country
+            label=_("Country"),
+            required=False,
+            choices=country_choices(company.country),
+            initial=company.country,
+            widget=LongSelect,
         )
         self.fields["tags"] = forms.CharField(
             label=_("Tags"), required=False, initial="; ".join(company.tags), help_text=_("Several are separated by ;")
@@ -274,7 +276,7 @@ def submit(form: forms.Form, change: Callable[[], Any]) -> bool:
 class WorkspaceForm(forms.ModelForm):  # type: ignore[type-arg]
     """Everything the rule language and the mails call “workspace”."""
 
-    timezone = forms.ChoiceField(label=gettext_lazy("Time zone"))
+    timezone = forms.ChoiceField(label=gettext_lazy("Time zone"), widget=LongSelect)
     business_days = forms.TypedMultipleChoiceField(
         label=gettext_lazy("Business days"),
         coerce=int,
@@ -296,10 +298,7 @@ class WorkspaceForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        zones = sorted(name for name in zoneinfo.available_timezones() if "/" in name or name == "UTC")
-        if self.instance.timezone not in zones:
-            zones.insert(0, self.instance.timezone)
-        self.fields["timezone"].choices = [(name, name.replace("_", " ")) for name in zones]  # type: ignore[attr-defined]
+        self.fields["timezone"].choices = zones.choices(self.instance.timezone)  # type: ignore[attr-defined]
 
     def clean_currency(self) -> str:
         currency = str(self.cleaned_data["currency"]).strip().upper()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -14,7 +13,9 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from leads import zones
 from leads.models import Owner
+from leads.widgets import LongSelect
 from leads.workspace import WEEKDAYS
 from scoring.models import AnswerReason, Desk, NoticeWish, RoutingRule, ScoreModel, ScoreVersion
 from segments.builder import ConditionsField
@@ -175,7 +176,7 @@ class DeskForm(forms.Form):
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
         help_text=gettext_lazy("The first day back. New leads go to somebody else before."),
     )
-    timezone = forms.ChoiceField(label=gettext_lazy("Time zone"), required=False)
+    timezone = forms.ChoiceField(label=gettext_lazy("Time zone"), required=False, widget=LongSelect)
     days = forms.TypedMultipleChoiceField(
         label=gettext_lazy("Working days"),
         choices=list(WEEKDAYS.items()),
@@ -194,8 +195,8 @@ class DeskForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        zones = sorted(zoneinfo.available_timezones())
-        self.fields["timezone"].choices = [("", _("the company's")), *((name, name) for name in zones)]  # type: ignore[attr-defined]
+        stored = str(self.initial.get("timezone") or "")
+        self.fields["timezone"].choices = [("", _("the company's")), *zones.choices(stored)]  # type: ignore[attr-defined]
         self.helper = _helper(
             Row(Column("capacity", css_class="col-md-6"), Column("away_until", css_class="col-md-6")),
             Row(
