@@ -193,6 +193,8 @@ EMAIL_URL = os.environ.get("EMAIL_URL", "")
 EMAIL_RATE = os.environ.get("EMAIL_RATE", "")
 EMAIL_EVENTS_SECRET = os.environ.get("EMAIL_EVENTS_SECRET", "")
 EMAIL_EVENTS_KEY = os.environ.get("EMAIL_EVENTS_KEY", "")
+# Topics of Amazon's notification service whose messages are ours: arn:aws:sns:eu-central-1:123456789012:mails, with commas.
+EMAIL_EVENTS_TOPIC = [entry.strip() for entry in os.environ.get("EMAIL_EVENTS_TOPIC", "").split(",") if entry.strip()]
 # Where bounces and mails that unsubscribe go; empty: bounces go to the sender's. That mailbox is read by
 # INBOUND_URL (imaps://user:password@host) or `manage.py take_mail`.
 INBOUND_ADDRESS = os.environ.get("INBOUND_ADDRESS", "")

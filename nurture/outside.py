@@ -1,4 +1,4 @@
-"""One request to an address that a marketer typed: never to the inside of our network, never longer than a moment, never much to read.
+"""One request to an address that somebody else chose: never to the inside of our network, never longer than a moment, never much to read.
 
 The name is resolved once and every address of it is looked at; the connection goes to an address that was looked at, so that a name
 which answers differently the second time gains nothing. Redirects are answers like others and are not followed. A watchdog shuts the
@@ -143,6 +143,17 @@ def resolve(host: str, port: int) -> str:
 
 def post(url: str, data: bytes, headers: Mapping[str, str], *, seconds: float = SECONDS) -> Answer:
     """Send it once. Raises Refused; everything else that goes wrong is an answer without a status."""
+    return _asked("POST", url, data, headers, seconds)
+
+
+def get(url: str, *, seconds: float = SECONDS, kept: int = KEPT) -> Answer:
+    """Ask for it once, with the first `kept` characters of what comes. Raises Refused, as post does."""
+    return _asked("GET", url, None, {}, seconds, kept)
+
+
+def _asked(
+    method: str, url: str, data: bytes | None, headers: Mapping[str, str], seconds: float, kept: int = KEPT
+) -> Answer:
     parts = split(url)
     host, port = parts.hostname or "", port_of(parts)
     until = time.monotonic() + seconds
@@ -153,7 +164,7 @@ def post(url: str, data: bytes, headers: Mapping[str, str], *, seconds: float = 
     connection = _connection(parts, host, address, port)
     watchdog = _Watchdog(connection, until - time.monotonic())
     try:
-        return _exchange(connection, watchdog, parts, data, headers)
+        return _exchange(connection, watchdog, parts, (method, data), headers, kept)
     except (OSError, HTTPError, HTTPException, ValueError, AttributeError) as error:
         if watchdog.has_bitten or isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
             return Answer(None, _("No whole answer within %(n)d seconds.") % {"n": round(seconds)}, None, True)
@@ -215,14 +226,20 @@ class _Watchdog:
 
 
 def _exchange(
-    connection: HTTPConnection, watchdog: _Watchdog, parts: SplitResult, data: bytes, headers: Mapping[str, str]
+    connection: HTTPConnection,
+    watchdog: _Watchdog,
+    parts: SplitResult,
+    what: tuple[str, bytes | None],
+    headers: Mapping[str, str],
+    kept: int,
 ) -> Answer:
     """Status and headers decide; a text that breaks off behind them does not unsay what the receiver decided."""
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection.connect()
     watchdog.connected()
     sent = {**headers, "Host": parts.netloc, "Accept-Encoding": "identity", "Connection": "close"}
-    connection.request("POST", target, body=data, headers=sent, preload_content=False, decode_content=False)
+    method, data = what
+    connection.request(method, target, body=data, headers=sent, preload_content=False, decode_content=False)
     response = connection.getresponse()
     watchdog.look()  # headers that were cut off look like whole ones
     wished = response.headers.get("Retry-After", "")
@@ -234,5 +251,5 @@ def _exchange(
     with suppress(OSError, HTTPError, HTTPException, ValueError, AttributeError):
         while len(read) < MOST_READ and (part := response.read1(16_000)):
             read += part
-    words = read[:MOST_READ].decode("utf-8", "replace").replace("\0", "�")[:KEPT]
+    words = read[:MOST_READ].decode("utf-8", "replace").replace("\0", "�")[:kept]
     return Answer(response.status, words, retry_after)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import imaplib
 import re
+import socket
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,8 +15,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext as _
 
 SECONDS = 30.0  # for each answer of the server
+MOST_SECONDS = 150.0  # for the whole visit, however slowly answers drip
 EXAMPLE = "imaps://user:password@imap.example.org/INBOX"
 _SIZE = re.compile(rb"RFC822\.SIZE (\d{1,12})")
 _FOLDER = re.compile(r"[^\x00-\x1f\x7f\"\\*%&]{1,200}")
@@ -115,6 +119,49 @@ class Box:
             return answer or ()
 
 
+class _Bounded:
+    """A line that is cut when its time is up, wherever it is; time-outs of a socket begin anew with each byte."""
+
+    sock: socket.socket
+    is_late = False
+
+    def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
+        super().open(host, port, timeout)  # type: ignore[misc]
+        self.watchdog = threading.Timer(MOST_SECONDS, self._cut)
+        self.watchdog.daemon = True
+        self.watchdog.start()
+
+    def _cut(self) -> None:
+        self.is_late = True
+        with suppress(OSError):
+            socket.socket.shutdown(
+                self.sock, socket.SHUT_RDWR
+            )  # not the TLS object's own: it would talk to the other side
+
+    def read(self, size: int) -> bytes:
+        return self._in_time(super().read(size))  # type: ignore[misc]
+
+    def readline(self) -> bytes:
+        return self._in_time(super().readline())  # type: ignore[misc]
+
+    def _in_time(self, data: bytes) -> bytes:
+        if self.is_late:
+            raise imaplib.IMAP4.abort(_("it takes longer than %(n)d seconds") % {"n": MOST_SECONDS})
+        return data
+
+    def shutdown(self) -> None:
+        self.watchdog.cancel()
+        super().shutdown()  # type: ignore[misc]
+
+
+class _Line(_Bounded, imaplib.IMAP4):
+    """In clear, or by STARTTLS."""
+
+
+class _PrivateLine(_Bounded, imaplib.IMAP4_SSL):  # type: ignore[misc]  # typeshed calls its timeout otherwise
+    """By TLS from the first byte."""
+
+
 @contextmanager
 def opened(address: Address) -> Iterator[Box]:
     """The folder, opened; closed again whatever happens. Raises Trouble."""
@@ -143,8 +190,8 @@ def _connected(address: Address) -> imaplib.IMAP4:
     with _in_words():
         if address.tls == "implicit":
             context = ssl.create_default_context()
-            return imaplib.IMAP4_SSL(address.host, address.port, ssl_context=context, timeout=SECONDS)
-        imap = imaplib.IMAP4(address.host, address.port, timeout=SECONDS)
+            return _PrivateLine(address.host, address.port, ssl_context=context, timeout=SECONDS)
+        imap = _Line(address.host, address.port, timeout=SECONDS)
         if address.tls == "none":
             return imap
         try:
@@ -160,6 +207,9 @@ def _connected(address: Address) -> imaplib.IMAP4:
 def _in_words() -> Iterator[None]:
     try:
         yield
+    except ssl.SSLCertVerificationError as error:
+        words = _("the certificate of the mail server is not trusted: %(why)s") % {"why": error.verify_message}
+        raise Trouble(words[:300]) from error
     except (TimeoutError, imaplib.IMAP4.error, OSError) as error:
         words = " ".join(str(error).replace("b'", "'").split()) or type(error).__name__
         raise Trouble(words[:300]) from error

@@ -484,7 +484,12 @@ def _record(answers: dict[int, Answer], at: datetime, report: Report) -> None:
             state=Sending.State.QUEUED, lease_until=None, claimed_at=None, tries=Greatest(F("tries") - 1, 0)
         )
     for sending_id in by_verdict.get(Verdict.SERVER_DOWN, []):
-        report.problem = _("The mail server does not answer: %(why)s") % {"why": answers[sending_id].words}
+        why = (
+            _("No mail leaves: %(why)s")
+            if answers[sending_id].is_refusal
+            else _("The mail server does not answer: %(why)s")
+        )
+        report.problem = why % {"why": answers[sending_id].words}
     for sending_id in by_verdict.get(Verdict.PACED, []):
         report.rest_seconds = float(answers[sending_id].words)
         report.problem = _("So many mails as EMAIL_RATE allows have left; the next ones follow in %(n)s seconds.") % {

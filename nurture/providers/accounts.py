@@ -258,11 +258,12 @@ def webhook_settings(provider: Provider) -> dict[str, Any] | None:
     found: dict[str, Any] = {"webhook_secret": settings.EMAIL_EVENTS_SECRET or []}
     if provider.signing and settings.EMAIL_EVENTS_KEY:
         found[provider.signing] = settings.EMAIL_EVENTS_KEY
-    if provider.slug == "ses":
-        account = account_named()
-        found |= {} if account is None or account.provider is not provider else _ses(account)
-        found.pop("configuration_set_name", None)
     is_safe = bool(settings.EMAIL_EVENTS_SECRET) or provider.signing in found
+    if (
+        provider.slug == "ses"
+    ):  # each message is signed, for a topic of somebody: a name of ours, or a password, says for whom
+        found["auto_confirm_sns_subscriptions"] = False  # nurture.providers.amazon does, without any key
+        is_safe = is_safe or bool(settings.EMAIL_EVENTS_TOPIC)
     if provider.slug == "mailgun":  # its reader asks for a signature, always
         is_safe = provider.signing in found
     return found if is_safe else None

@@ -10,30 +10,28 @@ import uuid
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from anymail.exceptions import AnymailNotSupportedWarning
+from anymail.exceptions import AnymailInsecureWebhookWarning, AnymailNotSupportedWarning
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
 from leads.addresses import keyed_hash
 from nurture.models import ProviderEvent
+from nurture.providers import amazon
 from nurture.providers.accounts import STATES, Provider, webhook_settings
+from nurture.providers.refusals import Forged, Unreadable
 from nurture.tracking import links, scanners
 
 log = logging.getLogger(__name__)
 
 MOST = 5_000  # events in one request
+MOST_WORDS = 2_000  # letters that are looked at where fewer are kept
+KEPT_AT_MOST = timedelta(
+    days=366
+)  # what happened before that happened then: a year 1 is more than the database gives back
 _STATUS = re.compile(r"\b5\.\d{1,3}\.\d{1,3}\b")
-
-
-class Forged(Exception):
-    """It does not prove that the provider sent it; the message is for our log alone."""
-
-
-class Unreadable(Exception):
-    """The provider sent it, and it is not what its documentation says."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,9 @@ class Reader:
             return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AnymailNotSupportedWarning)
+            warnings.simplefilter(
+                "ignore", AnymailInsecureWebhookWarning
+            )  # no password, and a signature that is checked
             return cls(provider, import_string(provider.webhook)(**values))
 
     def wants_password(self, request: HttpRequest) -> bool:
@@ -58,11 +59,18 @@ class Reader:
         return bool(self.view.basic_auth) and "Authorization" not in request.headers
 
     def events(self, request: HttpRequest, *, now: datetime) -> list[ProviderEvent]:
-        """Rows that are not stored yet. Raises Forged, Unreadable. Amazon's question whether we want its events is answered on the way."""
+        """Rows that are not stored yet. Raises Forged, Unproven, Unreadable. Amazon's question whether we want its events is answered here."""
+        request.encoding = (
+            "utf-8"  # what is checked and what is read are the same letters, whatever the request calls them
+        )
         try:
             self.view.run_validators(request)
+            message: Any = json.loads(request.body) if self.provider.slug == "ses" else None
         except Exception as error:  # also what cannot be read: nobody has proven anything
             raise Forged(type(error).__name__) from error
+        if self.provider.slug == "ses":
+            amazon.check(message, now=now)
+            amazon.confirm(message)
         try:
             found = self.view.parse_events(request)[:MOST]
             return [row for event in found if (row := self._row(event, now)) is not None]
@@ -83,11 +91,11 @@ class Reader:
             key=key,
             kind=event.event_type,
             token=token_in(event.metadata or {}),
-            at=min(event.timestamp or now, now),
+            at=max(min(event.timestamp or now, now), now - KEPT_AT_MOST),
             received_at=now,
             words=words[:300],
             is_about_mailbox=self.provider.is_about_mailbox(said) and _may_be_about_mailbox(words),
-            url=links.without_values(event.click_url or "")[: links.LONGEST] if event.event_type == "clicked" else "",
+            url=_url(event.click_url) if event.event_type == "clicked" else "",
             agent=agent,
             source=keyed_hash(f"{place} {agent}" if place else key),
             suspicion=self.provider.machine(said)
@@ -126,5 +134,10 @@ def _may_be_about_mailbox(words: str) -> bool:
     return found is None or found[0].startswith("5.1.") or found[0] == "5.2.1"
 
 
+def _url(text: Any) -> str:
+    kept = "".join(char for char in str(text or "")[: 2 * links.LONGEST] if char.isprintable())
+    return links.without_values(kept)[: links.LONGEST]
+
+
 def _one_line(text: str) -> str:
-    return " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
+    return " ".join("".join(char if char.isprintable() else " " for char in str(text)[:MOST_WORDS]).split())

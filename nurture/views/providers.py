@@ -16,7 +16,8 @@ from leads.access import require
 from nurture import access
 from nurture.mailing import delivery
 from nurture.providers.accounts import PROVIDERS
-from nurture.providers.events import Forged, Reader, Unreadable, keep
+from nurture.providers.events import Reader, keep
+from nurture.providers.refusals import Forged, Unproven, Unreadable
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,9 @@ def provider_events(request: HttpRequest, slug: str) -> HttpResponse:
         if access.asks_too_often(request, "forged-events", MOST_FORGED):
             return _plain("Too many requests; try again in a minute.", 429)
         return _plain("Refused.", 403)
+    except Unproven as error:
+        log.warning("event of a mail provider cannot be checked", extra={"provider": slug, "why": str(error)})
+        return _plain("Cannot be checked now; try again later.", 503)
     except Unreadable as error:
         log.warning("unreadable event of a mail provider", extra={"provider": slug, "why": str(error)})
         return _plain("Unreadable.", 400)

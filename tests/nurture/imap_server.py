@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from nurture.mailbox.box import Address
@@ -23,7 +24,11 @@ class Mail:
 
 @dataclass
 class ImapServer:
-    """`folders` hold mails. `cut_after`: the connection breaks before that many commands of a kind (“UID FETCH”) were answered."""
+    """`folders` hold mails. `cut_after`: the connection breaks before that many commands of a kind (“UID FETCH”) were answered.
+
+    `tls` is what it shows, by STARTTLS or, where it `is_private`, from the first byte. In place of an answer to `drips` it says a letter
+    now and then, until the test is `over`.
+    """
 
     port: int = 0
     folders: dict[str, list[Mail]] = field(default_factory=lambda: {"INBOX": []})
@@ -33,6 +38,10 @@ class ImapServer:
     cut_after: dict[str, int] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)  # a kind of command -> NO with these words
     heard: list[str] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
+    is_private: bool = False
+    drips: str = ""
+    over: threading.Event = field(default_factory=threading.Event)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -62,6 +71,11 @@ class _Session(socketserver.StreamRequestHandler):
     imap: ImapServer
 
     def handle(self) -> None:
+        with suppress(OSError):  # no handshake, or the other side had enough
+            self._talk()
+        self.request.close()  # the private one, where it became one
+
+    def _talk(self) -> None:
         self.is_known, self.folder = False, ""
         self._say("* OK ready")
         while line := self.rfile.readline():
@@ -73,6 +87,13 @@ class _Session(socketserver.StreamRequestHandler):
                 return
             if command.upper() == "LOGOUT":
                 return
+            if command.upper() == "STARTTLS":
+                self._become_private()
+
+    def _become_private(self) -> None:
+        assert self.imap.tls is not None
+        self.request = self.imap.tls.wrap_socket(self.request, server_side=True)
+        self.setup()
 
     def _answer(self, tag: str, command: str) -> None:
         words = command.split(" ")
@@ -83,6 +104,8 @@ class _Session(socketserver.StreamRequestHandler):
             if self.imap.cut_after[kind] < 0:
                 del self.imap.cut_after[kind]
                 raise _Broken
+        while kind == self.imap.drips and not self.imap.over.wait(0.02):
+            self.wfile.write(b"*")
         if kind in self.imap.refused:
             self._say(f"{tag} NO {self.imap.refused[kind]}")
             return
@@ -96,8 +119,12 @@ class _Session(socketserver.StreamRequestHandler):
     # --- Commands: each gives why it was refused, or nothing ------------------------------------------------------------------
 
     def do_capability(self, rest: str) -> str:
-        self._say(f"* CAPABILITY {self.imap.capabilities}")
+        offers_tls = self.imap.tls is not None and not self.imap.is_private
+        self._say(f"* CAPABILITY {self.imap.capabilities}{' STARTTLS' if offers_tls else ''}")
         return ""
+
+    def do_starttls(self, rest: str) -> str:
+        return "" if self.imap.tls else "never heard of it"
 
     def do_login(self, rest: str) -> str:
         user, _blank, password = rest.partition(" ")
@@ -190,15 +217,18 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 @contextmanager
-def imap_server() -> Iterator[ImapServer]:
+def imap_server(*, tls: ssl.SSLContext | None = None, is_private: bool = False) -> Iterator[ImapServer]:
     """A server on a free port of this machine."""
-    found = ImapServer()
+    found = ImapServer(tls=tls, is_private=is_private)
     with _Server(("127.0.0.1", 0), type("Session", (_Session,), {"imap": found})) as server:
         found.port = server.server_address[1]
+        if tls is not None and is_private:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
             yield found
         finally:
+            found.over.set()
             server.shutdown()
             thread.join()

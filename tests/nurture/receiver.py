@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -38,6 +39,13 @@ class Receiver:
 
 class Handler(BaseHTTPRequestHandler):
     receiver: Receiver
+
+    def handle(self) -> None:
+        with suppress(OSError):  # no handshake: the other side did not like our certificate
+            super().handle()
+
+    def do_GET(self) -> None:
+        self.do_POST()
 
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
@@ -96,11 +104,13 @@ def dying(handler: Handler) -> None:
 
 
 @contextmanager
-def receiver(behave: Behave) -> Iterator[Receiver]:
+def receiver(behave: Behave, *, tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     found = Receiver(behave)
     handler = type("Bound", (Handler,), {"receiver": found})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = False
+    if tls is not None:  # the handshake belongs to the thread that answers: one that fails stops nobody else
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     found.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

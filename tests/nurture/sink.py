@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from asyncio import AbstractServer
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ class Sink:
     greeting: str = ""  # instead of 220: the server turns everybody away
     received: list[tuple[list[str], bytes]] = field(default_factory=list)
     senders: list[str] = field(default_factory=list)  # of envelopes
+    private: list[bool] = field(default_factory=list)  # whether each came by TLS
     rcpt: dict[str, str] = field(default_factory=dict)
     begin: dict[str, str] = field(default_factory=dict)
     data: dict[str, str] = field(default_factory=dict)
@@ -60,6 +62,8 @@ class Sink:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         self.senders.append(str(envelope.mail_from))
+        assert server.transport is not None
+        self.private.append(server.transport.get_extra_info("ssl_object") is not None)
         answer = self.data.get(envelope.rcpt_tos[0], "250 OK")
         if answer == "drop":  # taken, but the answer never comes back
             self.received.append((list(envelope.rcpt_tos), bytes(envelope.original_content or b"")))
@@ -117,29 +121,35 @@ class Line(SMTP):
 class _Patient(Controller):
     """Listens on a socket that is bound already, so that nobody else takes the port; gives itself more than a second to start."""
 
-    def __init__(self, handler: Sink, listening: socket.socket) -> None:
+    def __init__(
+        self, handler: Sink, listening: socket.socket, tls: ssl.SSLContext | None, *, is_private: bool
+    ) -> None:
         host, port = listening.getsockname()
         super().__init__(handler, hostname=host, port=port, ready_timeout=PATIENCE_SECONDS)
         self.listening = listening
+        self.tls, self.is_private = tls, is_private
 
     def factory(self) -> SMTP:
-        return Line(self.handler, hostname=self.hostname)
+        return Line(self.handler, hostname=self.hostname, tls_context=None if self.is_private else self.tls)
 
     def _create_server(self) -> Awaitable[AbstractServer]:
-        found: Awaitable[AbstractServer] = self.loop.create_server(self._factory_invoker, sock=self.listening)
+        found: Awaitable[AbstractServer] = self.loop.create_server(
+            self._factory_invoker, sock=self.listening, ssl=self.tls if self.is_private else None
+        )
         return found
 
     def _trigger_server(self) -> None:
         with socket.create_connection((self.hostname, self.port), PATIENCE_SECONDS) as client:
-            client.recv(1024)
+            if not self.is_private:  # who speaks TLS waits for us to begin
+                client.recv(1024)
 
 
 @contextmanager
-def sink() -> Iterator[Sink]:
-    """A server on a free port of this machine."""
+def sink(*, tls: ssl.SSLContext | None = None, is_private: bool = False) -> Iterator[Sink]:
+    """A server on a free port of this machine; by STARTTLS where it shows a certificate, or `is_private` from the first byte."""
     listening = socket.create_server(("127.0.0.1", 0))
     found = Sink(port=listening.getsockname()[1])
-    controller = _Patient(found, listening)
+    controller = _Patient(found, listening, tls, is_private=is_private)
     controller.start()
     try:
         yield found

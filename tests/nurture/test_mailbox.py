@@ -13,7 +13,7 @@ from django.db import OperationalError
 
 from leads.consent import state_of
 from leads.models import Activity, ConsentEvent, Suppression
-from nurture.mailbox import reading
+from nurture.mailbox import box, reading
 from nurture.mailbox.box import Address
 from nurture.mailing import incoming, sending
 from nurture.models import MailboxLetter, MailboxState, Sending
@@ -180,6 +180,18 @@ def test_after_a_failure_it_rests_longer_each_time(imap: ImapServer, settings: S
     assert "wrong" not in MailboxState.objects.get().problem
     imap.refused["SELECT"] = "over quota"
     assert read(imap).problem == "over quota"
+
+
+def test_a_server_that_drips_for_ever_is_not_waited_for(
+    imap: ImapServer, sent: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imap.put(bounce(sent))
+    imap.drips = "UID FETCH"
+    with monkeypatch.context() as hasty:
+        hasty.setattr(box, "MOST_SECONDS", 0.3)
+        assert read(imap).problem != ""
+    imap.drips = ""
+    assert (read(imap).taken, imap.count()["INBOX"]) == (1, 0)
 
 
 def test_no_password_goes_over_an_open_line(imap: ImapServer) -> None:

@@ -336,47 +336,21 @@ def test_sendgrid_signs_batches(sent: Sending, settings: SimpleNamespace) -> Non
         ("postmark", {"RecordType": "Bounce", "Type": "SoftBounce", "ID": 8, "BouncedAt": "2026-03-02T09:01:00Z"}, False),
         ("brevo", {"event": "hard_bounce", "ts_epoch": int(LATER.timestamp() * 1000)}, True),
         ("brevo", {"event": "soft_bounce", "ts_epoch": int(LATER.timestamp() * 1000)}, False),
-        ("ses", {"bounceType": "Permanent", "bounceSubType": "General"}, True),
-        ("ses", {"bounceType": "Transient", "bounceSubType": "MailboxFull"}, False),
     ],
 )  # fmt: skip
 def test_hard_and_soft_bounces_are_told_apart(
     sent: Sending, settings: SimpleNamespace, provider: str, event: dict[str, Any], is_suppressed: bool
 ) -> None:
     settings.EMAIL_EVENTS_SECRET, headers = PASSWORD, basic()
-    document: dict[str, Any]
     if provider == "postmark":
         document = {**event, "Email": sent.address, "Metadata": {"sending": str(sent.token)}}
-    elif provider == "brevo":
-        document = {**event, "email": sent.address, "X-Mailin-custom": json.dumps({"sending": str(sent.token)})}
     else:
-        document = of_amazon(sent, {**event, "bouncedRecipients": [{"emailAddress": sent.address}]})
-        headers |= {"x-amz-sns-message-type": "Notification", "x-amz-sns-message-id": document["MessageId"]}
+        document = {**event, "email": sent.address, "X-Mailin-custom": json.dumps({"sending": str(sent.token)})}
     for _twice in range(2):
         assert post(provider, document, headers).status_code == 200
     assert taking.take_due(LATER) == 1
     sent.refresh_from_db()
     assert (sent.state, Suppression.objects.exists()) == ("bounced", is_suppressed)
-
-
-def of_amazon(row: Sending, bounce: dict[str, Any]) -> dict[str, Any]:
-    """As SNS posts what SES publishes."""
-    told = {
-        "eventType": "Bounce",
-        "bounce": bounce,
-        "mail": {
-            "messageId": "s-1",
-            "destination": [row.address],
-            "headers": [{"name": "X-Metadata", "value": json.dumps({"sending": str(row.token)})}],
-        },
-    }
-    return {
-        "Type": "Notification",
-        "MessageId": "sns-1",
-        "Timestamp": "2026-03-02T09:01:00.000Z",
-        "TopicArn": "arn:aws:sns:eu-central-1:1:mails",
-        "Message": json.dumps(told),
-    }
 
 
 # --- Pages ------------------------------------------------------------------------------------------------------------------------
