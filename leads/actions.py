@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Model
 from django.utils.translation import gettext as _
 
-from leads import lifecycle, queries, queries_consent, values
+from leads import holding, lifecycle, queries, queries_consent, values
 from leads.consent import follow_addresses
 from leads.consent import withdraw_consent as withdraw_consent  # a verb over facts, kept in a file of its own
 from leads.models import (
@@ -26,6 +26,7 @@ from leads.models import (
     StageMove,
 )
 from leads.queries_consent import Moved
+from leads.retry import retrying
 from leads.text import clean, fold
 from leads.workspace import zone
 
@@ -225,8 +226,19 @@ def _tag(tag: str) -> str:
 
 
 def delete_contact(contact: Contact, *, actor: User | None, now: datetime) -> None:
-    """The contact with everything that is about them. Consent and suppression stay by the hash of the address."""
+    """The contact with everything that is about them. Consent and suppression stay by the hash of the address.
+
+    Tried again where somebody stored something for them in that moment: a worker that was doing a step, an import.
+    """
+    retrying(lambda: _delete(contact.pk, actor, now))
+
+
+def _delete(contact_id: int, actor: User | None, now: datetime) -> None:
     with transaction.atomic():
+        holding.hold([contact_id])
+        contact = Contact.objects.filter(pk=contact_id).first()
+        if contact is None:
+            raise Refused(_("The contact was deleted or merged meanwhile."))
         audit(actor, "deleted", contact, {"external_id": contact.external_id}, now)
         queries.delete_activities_of(contact.pk)
         contact.delete()

@@ -10,11 +10,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from leads import person_file, queries, queries_consent
+from leads import holding, person_file, queries, queries_consent
 from leads.actions import Refused, audit
 from leads.addresses import address_hash
 from leads.consent import withdraw_by_hash, withdraw_consent
 from leads.models import Contact, DataRequest
+from leads.retry import retrying
 from leads.text import clean
 
 
@@ -85,14 +86,21 @@ def export(request: DataRequest, *, actor: User, now: datetime) -> IO[bytes]:
 def erase(request: DataRequest, *, note: str, actor: User, now: datetime) -> dict[str, int]:
     """What went: chapter -> rows. Nothing is left but hashes: of the addresses, each with its no to everything.
 
-    One transaction. Locks the addresses first, like whoever writes consent or claims mail. Raises Refused for what is not open.
+    One transaction, tried again where somebody stored something for them in that moment. Locks the
+    addresses first, like whoever writes consent or claims mail. Raises Refused for what is not open.
     """
     if not note.strip():
         raise Refused(_("Say why: how you know that it was them."))
     person = person_file.person_of(request)
+    return retrying(lambda: _erase(request.pk, person, note, actor, now))
+
+
+def _erase(request_id: int, person: person_file.Person, note: str, actor: User, now: datetime) -> dict[str, int]:
     with transaction.atomic():
         queries_consent.lock_addresses(person.digests)
-        row = DataRequest.objects.select_for_update(no_key=True).get(pk=request.pk)
+        if person.contact is not None:
+            holding.hold([person.contact.pk])
+        row = DataRequest.objects.select_for_update(no_key=True).get(pk=request_id)
         if row.state != DataRequest.State.OPEN or row.kind != DataRequest.Kind.ERASE:
             raise Refused(_("There is nothing to erase any more: the request was answered."))
         rows = person_file.counts(person)

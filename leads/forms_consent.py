@@ -10,7 +10,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from leads import countries
-from leads.forms import refuse_hours
 from leads.models import Purpose, Suppression, Workspace
 from leads.suppression_file import LARGEST_FILE
 from leads.workspace import WEEKDAYS
@@ -73,10 +72,12 @@ class MailWindowForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in t
             "mail_start": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
             "mail_end": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
         }
+        help_texts = {"mail_end": gettext_lazy("Before “from”: over midnight, into the next day.")}
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        refuse_hours(self, "mail_start", "mail_end")
+        if (start := cleaned.get("mail_start")) and start == cleaned.get("mail_end"):
+            self.add_error("mail_end", _("These hours end as they begin. Leave both empty for every hour."))
         return cleaned
 
 

@@ -6,21 +6,20 @@ one, what that means in words, and does it. A test holds the tables against the 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import User
-from django.db import DatabaseError, connection, transaction
+from django.db import transaction
 from django.db.models import Sum
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
-from leads import lists, queries, queries_merging
+from leads import holding, lists, queries, queries_merging
 from leads.actions import TEXT_LENGTHS, Refused, audit
 from leads.addresses import address_hash
 from leads.consent import fold_consent, refused_alone
@@ -40,6 +39,7 @@ from leads.models import (
     Suppression,
     Visitor,
 )
+from leads.retry import retrying
 from leads.suppression import suppress
 from leads.text import fold, normal_address
 
@@ -57,9 +57,6 @@ FIELDS = (
     "owner",
     "company",
 )
-TRIES = 5
-# deadlock, serialization failure, and an intake that stored something for the one that went
-_RACES = frozenset({"40001", "40P01", "23503"})
 _STAGE_LABELS = {slug: label for slug, label, _position, _is_detour in STAGES}
 # A hard bounce is about a mailbox; these are about the person, whatever the address.
 _PERSONAL = (Suppression.Reason.COMPLAINED, Suppression.Reason.BY_HAND)
@@ -359,21 +356,14 @@ def merge_contacts(
     if kept.pk == gone.pk:
         raise Refused(_("These are the same contact."))
     moments = sorted(seen)
-    for attempt in range(1, TRIES + 1):
-        try:
-            with transaction.atomic():
-                return _merge(kept.pk, gone.pk, take, moments, actor, now)
-        except DatabaseError as error:
-            is_race = getattr(error.__cause__, "sqlstate", "") in _RACES
-            if not is_race or connection.in_atomic_block or attempt == TRIES:
-                raise
-            time.sleep(0.05 * attempt)
-    raise AssertionError("unreachable")
+    return retrying(lambda: _merge(kept.pk, gone.pk, take, moments, actor, now))
 
 
+@transaction.atomic
 def _merge(
     kept_id: int, gone_id: int, take: Mapping[str, str], seen: list[datetime], actor: User | None, now: datetime
 ) -> ContactMerge:
+    holding.hold([kept_id, gone_id])
     queries_merging.lock_pair((kept_id, gone_id))
     rows = Contact.objects.select_related("owner", "company").in_bulk([kept_id, gone_id])
     if len(rows) < 2:

@@ -199,6 +199,19 @@ def forget_assets_of(contact_id: int) -> int:
         return int(cursor.rowcount)
 
 
+def lock_signals(contact_ids: Sequence[int]) -> None:
+    """Signals of these contacts, until the transaction ends. One statement.
+
+    An intake of activities takes them first too: who stores one for any of them waits, and afterwards finds the contact gone,
+    instead of leaving an activity behind that belongs to nobody.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM leads_signal WHERE contact_id = ANY(%s) ORDER BY contact_id, kind_id FOR UPDATE",
+            [sorted(contact_ids)],
+        )
+
+
 def delete_activities_of(contact_id: int) -> None:
     """The activities and pending marks of one contact: one index scan in each month."""
     with connection.cursor() as cursor:

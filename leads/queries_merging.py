@@ -6,17 +6,9 @@ from django.db import connection
 
 
 def lock_pair(contact_ids: tuple[int, int]) -> None:
-    """Both contacts and their signals, until the transaction ends. Two statements.
-
-    Signals first, as an intake of activities does: who stores one for either of them waits, and afterwards finds the contact
-    gone, instead of leaving an activity behind that belongs to nobody.
-    """
-    ids = sorted(contact_ids)
+    """Both contacts, until the transaction ends. One statement."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT 1 FROM leads_signal WHERE contact_id = ANY(%s) ORDER BY contact_id, kind_id FOR UPDATE", [ids]
-        )
-        cursor.execute("SELECT 1 FROM leads_contact WHERE id = ANY(%s) ORDER BY id FOR UPDATE", [ids])
+        cursor.execute("SELECT 1 FROM leads_contact WHERE id = ANY(%s) ORDER BY id FOR UPDATE", [sorted(contact_ids)])
 
 
 def join_activities(*, gone: int, kept: int) -> int:

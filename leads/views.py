@@ -436,8 +436,12 @@ def contact_delete(request: HttpRequest, pk: int) -> HttpResponse:
     contact = _contact(pk)
     if request.method == "POST":
         name = str(contact)
-        actions.delete_contact(contact, actor=cast("User", request.user), now=timezone.now())
-        messages.success(request, _("%(name)s was deleted.") % {"name": name})
+        try:
+            actions.delete_contact(contact, actor=cast("User", request.user), now=timezone.now())
+        except actions.Refused as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, _("%(name)s was deleted.") % {"name": name})
         return redirect("leads:contact-list")
     return render(request, "leads/contact_delete.html", {"contact": contact})
 

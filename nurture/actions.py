@@ -414,6 +414,20 @@ def archive_program(program: Program, *, actor: User | None, now: datetime) -> N
         audit(actor, "archived", row, {}, now)
 
 
+def unarchive_program(program: Program, *, actor: User | None, now: datetime) -> None:
+    """Back in use, as it was archived: it runs when somebody starts it. Refused where programs would let people in in a ring by now."""
+    with transaction.atomic():
+        own_definitions()
+        row = Program.objects.select_for_update(no_key=True).get(pk=program.pk)
+        if row.archived_at is None:
+            raise NurtureRefused(_("The program is in use already."))
+        for version in row.versions.exclude(state=ProgramVersion.State.PAST):
+            _refuse_loop(f"program:{row.slug}", version.triggers)
+        row.archived_at, row.updated_at = None, now
+        row.save(update_fields=["archived_at", "updated_at"])
+        audit(actor, "unarchived", row, {}, now)
+
+
 def hold_queue(program: Program, *, is_held: bool, actor: User | None, now: datetime) -> None:
     """Stop letting people in from the queue, or go on. Raises NurtureRefused when nobody waits any more."""
     with transaction.atomic():

@@ -7,6 +7,7 @@ class NurtureConfig(AppConfig):
     name = "nurture"
 
     def ready(self) -> None:
+        from leads.holding import register_hold
         from leads.importing.people import register_interest
         from leads.usage import register_usage
         from nurture import (
@@ -18,6 +19,7 @@ class NurtureConfig(AppConfig):
             guards,
             merging,
             person_chapters,
+            queries,
             recycled,
             splits,
             subjects,
@@ -47,6 +49,7 @@ class NurtureConfig(AppConfig):
         merging.register()
         adding.register()
         person_chapters.register()
+        register_hold(queries.hold_walks)
         register_consequence("program", consequences.tell_program)
         register_consequence("steps", consequences.tell_steps)
         register_rewriter(consequences.rewrite)

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from django.utils.formats import date_format
+from django.utils.formats import date_format, time_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from leads.workspace import zone
+from leads.models import Workspace
+from leads.workspace import WEEKDAYS, zone
 from nurture import tree
 from nurture.kinds import KINDS, Names, Problem
 from segments import conditions
@@ -203,7 +204,12 @@ class Fact:
 
 def in_words(document: Mapping[str, Any], steps: tree.Tree, names: Names) -> list[Fact]:
     """Everything around the steps read back, with what holds where nothing is said."""
-    facts = [Fact("again", _("How often"), _again_words(document)), Fact("exit", _("Leaves"), _exit_words(document))]
+    facts = [
+        Fact("again", _("How often"), _again_words(document)),
+        Fact("mail", _("Mail may go"), _mail_words(names.home)),
+        Fact("cap", _("At most"), _cap_words(names.home)),
+        Fact("exit", _("Leaves"), _exit_words(document)),
+    ]
     if goal := document.get("goal"):
         facts.append(Fact("goal", _("Goal"), _goal_words(goal, steps, names)))
     if slugs := document.get("keep_out"):
@@ -229,6 +235,34 @@ def _again_words(document: Mapping[str, Any]) -> str:
         days,
     )
     return words % {"n": days}
+
+
+def _mail_words(home: Workspace) -> str:
+    """The days and hours that hold for all marketing mail (nurture/mailing/window.py)."""
+    days = ", ".join(str(WEEKDAYS[day]) for day in sorted(set(home.mail_days)))
+    if set(home.mail_days) == {1, 2, 3, 4, 5}:
+        days = _("Monday to Friday")
+    start, end = (time_format(at, "H:i") if at else "" for at in (home.mail_start, home.mail_end))
+    if start and end and end <= start:
+        hours = _("%(start)s until %(end)s of the next day")
+    elif start and end:
+        hours = _("%(start)s to %(end)s")
+    elif start or end:
+        hours = _("from %(start)s") if start else _("until %(end)s")
+    else:
+        hours = ""
+    said = ", ".join(part for part in (days, hours % {"start": start, "end": end}) if part)
+    return _("%(when)s, by the reader's clock") % {"when": said} if said else _("at any hour")
+
+
+def _cap_words(home: Workspace) -> str:
+    """The one budget over all programs."""
+    number, days = home.budget_mails, home.budget_days  # type: ignore[attr-defined]
+    if number is None:
+        return _("no limit of mails")
+    mails = ngettext("%(n)d mail", "%(n)d mails", number) % {"n": number}
+    words = ngettext("%(mails)s in %(n)d day, over all programs", "%(mails)s in %(n)d days, over all programs", days)
+    return words % {"mails": mails, "n": days}
 
 
 def _exit_words(document: Mapping[str, Any]) -> str:

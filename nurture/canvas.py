@@ -9,7 +9,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from nurture import actions, around, queries, queries_around, queries_layers, splits, tree
+from nurture import actions, around, queries_around, queries_layers, splits, tree
 from nurture.kinds import KINDS, START, Kind, Names, Problem, Step
 from nurture.models import Enrolment, EntryPlace, EntryQueue, Program, ProgramVersion
 from nurture.queries import StepCount
@@ -109,21 +109,14 @@ class Canvas:
         return _flat(self.nodes)
 
 
-def draw(
-    version: ProgramVersion, names: Names, layer: str = "", *, counts: dict[str, StepCount] | None = None
-) -> Canvas:
-    """Four to eleven statements, whatever the number of steps: three for the numbers, one for a layer, the others for the names that steps mention.
-
-    `counts` are shown instead of what live people did.
-    """
+def draw(version: ProgramVersion, names: Names, layer: str = "", *, counts: dict[str, StepCount]) -> Canvas:
+    """With these numbers. One to nine statements, whatever the number of steps: one for a layer, the others for the names that steps mention."""
     checked = tree.check(version.tree)
-    if counts is None:
-        counts = queries.step_counts(version.pk) if version.state != ProgramVersion.State.DRAFT else {}
     problems = actions.problems_of(version, names)
     nodes = _nodes(checked.steps, counts, problems, names, is_dead=False)
     _mark_winners(version.program_id, nodes)
     layer = layer if layer in LAYERS and version.state != ProgramVersion.State.DRAFT else ""
-    if layer:
+    if layer == TIME or (layer == GOAL and version.around.get("goal")):
         _lay(version, nodes, layer)
     layers = {node.id: node.layer for node in _flat(nodes)}
     return Canvas(
@@ -272,10 +265,9 @@ class Strip:
     queued: int
 
 
-def strip(program: Program, version: ProgramVersion) -> Strip:
-    """Numbers of the whole program, and people inside other versions than the one shown. One statement, one more each with people
-    inside other versions, a goal and a queue (the program comes with it)."""
-    by_version = queries.counts_by_version(program.pk)
+def strip(program: Program, version: ProgramVersion, by_version: dict[int, dict[str, int]]) -> Strip:
+    """Numbers of the whole program (version -> state -> people), and people inside other versions than the one shown. A statement each
+    with people inside other versions, a goal and a queue (the program comes with it)."""
     inside = {pk: states.get("active", 0) + states.get("parked", 0) for pk, states in by_version.items()}
     others = [pk for pk, number in inside.items() if number and pk != version.pk]
     elsewhere = program.versions.filter(pk__in=others).order_by("number") if others else ()

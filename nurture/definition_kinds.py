@@ -268,6 +268,7 @@ def program_definitions() -> list[Definition]:
         ProgramVersion.objects.filter(program__archived_at=None)
         .exclude(Q(state=ProgramVersion.State.PAST) & Q(program__state=Program.State.STOPPED))
         .select_related("program")
+        .defer("past_edits")
         .order_by("program_id", "number")
     )
     triggers: dict[Program, set[str]] = {}

@@ -334,6 +334,14 @@ def park(enrolment_id: int, *, problem: str) -> None:
         )
 
 
+def hold_walks(contact_ids: Sequence[int]) -> None:
+    """Every walk of these contacts, until the transaction ends: waits for the batch that is at one of them, none claims one after. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM nurture_enrolment WHERE contact_id = ANY(%s) ORDER BY id FOR UPDATE", [sorted(contact_ids)]
+        )
+
+
 def over_steps(enrolment_ids: Sequence[int], *, most: int, since: datetime) -> set[int]:
     """Of these walks, those of people who came anew and did that many steps, of all programs, since the moment. One statement."""
     with connection.cursor() as cursor:

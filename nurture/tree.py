@@ -138,7 +138,7 @@ def problems(tree: Tree, names: Names) -> list[Problem]:
         found.append(Problem("steps", _("There is no step yet.")))
     for path, step in _paths(tree.steps, "steps"):
         for message, blocks in KINDS[step.kind].problems(step.values, names):
-            found.append(Problem(path, message, step.id, blocks))
+            found.append(Problem(path, message, step.id, blocks, str(KINDS[step.kind].label)))
         if KINDS[step.kind].ways and not KINDS[step.kind].makes_wait and not any(step.ways.values()):
             found.append(Problem(path, _("All its ways are empty: it decides nothing."), step.id, False))
     for path, step in _unreachable(tree.steps, "steps"):

@@ -123,6 +123,7 @@ urlpatterns = [
     path("<slug:slug>/queue/drop/", programs.queue_drop, name="queue-drop"),
     path("<slug:slug>/stop/", programs.program_stop, name="program-stop"),
     path("<slug:slug>/archive/", programs.program_archive, name="program-archive"),
+    path("<slug:slug>/unarchive/", programs.program_unarchive, name="program-unarchive"),
     path("<slug:slug>/people/", programs.program_people, name="program-people"),
     path("<slug:slug>/people/<int:pk>/release/", programs.person_release, name="person-release"),
     path("<slug:slug>/retry/", programs.program_retry, name="program-retry"),

@@ -11,6 +11,7 @@ from django.db.models import Q
 from leads.actions import Refused
 from leads.models import Mark
 from leads.queries import mark
+from leads.retry import retrying
 from scoring import bant, eras, queries
 from scoring.models import POINTS_GIVEN, HandOff, Rule, ScoreDue, ScoreModel, ScoreVersion
 from scoring.occurrences import leaf_of
@@ -30,7 +31,6 @@ from segments.nodes import (
     time_matters_at,
     words_of,
 )
-from segments.retry import retrying
 from segments.rules import Rule as ReadableRule
 from segments.rules import catalogue_stamp, rule_of
 

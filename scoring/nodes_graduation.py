@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from leads.models import Mark
 from leads.queries import mark, move_stages
+from leads.retry import retrying
 from scoring import graduation
 from scoring.models import GraduationRule, GraduationRuleQuerySet
 from scoring.queries.graduation import Move, back_again, movers
@@ -19,7 +20,6 @@ from segments import graph
 from segments.conditions import BadConditions
 from segments.graph import Node
 from segments.nodes import AFTER_A_FAILURE, CHUNK, Clock, compiled, due_after, time_changed, time_matters_at, words_of
-from segments.retry import retrying
 from segments.rules import Rule as ReadableRule
 from segments.rules import catalogue_stamp, rule_of
 

@@ -15,11 +15,11 @@ from django.utils.translation import gettext as _
 
 from leads.actions import audit
 from leads.queries_vocabulary import own_definitions
+from leads.retry import retrying
 from leads.text import clean, fold
 from segments import graph, queries
 from segments.conditions import Sql, check, leaves, matching, moment, to_document
 from segments.models import Segment, SegmentOverride, SegmentVersion
-from segments.retry import retrying
 
 EVERYBODY: dict[str, Any] = {"all": []}
 LONGEST_LABEL = 50

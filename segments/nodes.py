@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from leads.models import Mark
+from leads.retry import retrying
 from leads.text import fold
 from segments import graph, queries
 from segments.conditions import BadConditions, Moment, Sql, changed_by_time, matching, moment, next_due
@@ -20,7 +21,6 @@ from segments.conditions.fields import Catalogue
 from segments.graph import Definition, Node
 from segments.models import Persona, Segment
 from segments.queries import Changed
-from segments.retry import retrying
 from segments.rules import Rule, catalogue_stamp, reads_of, rule_of
 
 # An evaluation over everybody may take this long; the worst nested behaviour over 1 M contacts and 20 M activities takes 2.4 s (LIMITS).

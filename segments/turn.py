@@ -16,10 +16,10 @@ from time import perf_counter
 from django.db import DatabaseError, InterfaceError, transaction
 
 from leads.models import Mark
+from leads.retry import is_race, retrying
 from segments import graph, queries
 from segments.graph import Node, register_nodes
 from segments.nodes import EditedMeanwhile, words_of
-from segments.retry import is_race, retrying
 
 __all__ = ["Follower", "Node", "TurnReport", "register_follower", "register_nodes", "turn", "work_marks"]
 

@@ -14,7 +14,7 @@ from django.db.models import Q, Subquery
 from django.utils.translation import gettext as _
 
 from leads.models import CustomField, Owner, Stage, Workspace
-from nurture.models import Program, Template
+from nurture.models import MailBudget, Program, Template
 from nurture.templating import proofreading
 from nurture.templating.stationery import Cupboard
 from scoring.models import ScoreModel
@@ -54,6 +54,7 @@ class Problem:
     message: str
     step: str = ""
     blocks: bool = True
+    about: str = field(default="", compare=False)  # what the step is called
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,13 @@ class Names:
         """Keys such as “program:welcome” that some rule asks for."""
         reads = (read for definition in graph.definitions() for read in definition.reads)
         return frozenset(read for read in reads if read.startswith("program:"))
+
+    @cached_property
+    def home(self) -> Workspace:
+        """With the budget over all programs as `budget_mails` and `budget_days`, None where there is none."""
+        budget = MailBudget.objects.filter(pk=1)
+        limits = {"budget_mails": Subquery(budget.values("mails")), "budget_days": Subquery(budget.values("days"))}
+        return Workspace.objects.filter(pk=1).annotate(**limits).get()
 
     @cached_property
     def owners(self) -> dict[str, Owner]:

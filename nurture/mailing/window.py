@@ -10,18 +10,23 @@ from leads.models import Contact, Workspace
 
 
 def opens_at(home: Workspace, contact: Contact | None, at: datetime) -> datetime | None:
-    """The next moment inside the window, or None while it is open (or there is none)."""
+    """The next moment inside the window, or None while it is open (or there is none).
+
+    A window that ends before it begins goes over midnight and belongs to the day on which it begins. An hour that the clocks skip in spring
+    falls as much later as they jump; of one that comes twice in autumn the first counts.
+    """
     if not home.mail_days and home.mail_start is None and home.mail_end is None:
         return None
     zone = their_zone(contact) or _zone(home.timezone) or ZoneInfo("UTC")
     days = set(home.mail_days) or set(range(1, 8))
     start, end = home.mail_start or time.min, home.mail_end or time.max
+    over_midnight = timedelta(days=end <= start)
     today = at.astimezone(zone).date()
-    for ahead in range(9):
+    for ahead in range(-1, 9):
         day = today + timedelta(days=ahead)
         if day.isoweekday() not in days:
             continue
-        begin, close = datetime.combine(day, start, zone), datetime.combine(day, end, zone)
+        begin, close = datetime.combine(day, start, zone), datetime.combine(day + over_midnight, end, zone)
         if begin <= at < close:
             return None
         if at < begin:

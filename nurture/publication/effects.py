@@ -29,22 +29,22 @@ WORDS = {
 }
 
 
-def words(publication: Publication) -> str:
+def words(publication: Publication, names: Names) -> str:
     """What happened and when, for a person to read."""
     what = str(WORDS[publication.effect])
     if publication.effect == "step":
-        what %= {"step": _step_words(publication)}
+        what %= {"step": _step_words(publication, names)}
     if publication.effect_at is None:
         return _("It cannot be taken back any more: %(what)s.") % {"what": what}
     at = formats.date_format(timezone.localtime(publication.effect_at), "SHORT_DATETIME_FORMAT")
     return _("It cannot be taken back any more: at %(at)s %(what)s.") % {"at": at, "what": what}
 
 
-def _step_words(publication: Publication) -> str:
+def _step_words(publication: Publication, names: Names) -> str:
     if publication.version is not None:
         for step in tree.check(publication.version.tree).walk():
             if step.id == publication.effect_step:
-                return str(KINDS[step.kind].words(step.values, Names()))
+                return str(KINDS[step.kind].words(step.values, names))
     return _("Entry")
 
 

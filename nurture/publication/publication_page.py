@@ -7,13 +7,14 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from nurture.kinds import Names
 from nurture.models import Program, ProgramVersion
 from nurture.publication import moving, publishing
 
 NEWS = timedelta(days=7)
 
 
-def of_program(program: Program, now: datetime) -> dict[str, Any]:
+def of_program(program: Program, names: Names, now: datetime) -> dict[str, Any]:
     """The last publication as the program's page shows it. Two statements, a third while it can be taken back.
 
     Why it cannot be is told for as long as somebody may look for the button.
@@ -25,7 +26,7 @@ def of_program(program: Program, now: datetime) -> dict[str, Any]:
     )
     if publication is None or not is_shown:
         return {"publication": None}
-    refusal = publishing.why_not(publication)
+    refusal = publishing.why_not(publication, names)
     is_news = publication.switched_at is None or publication.switched_at > now - NEWS
     return {
         "publication": publication,

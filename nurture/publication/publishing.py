@@ -139,7 +139,7 @@ def take_back(publication: Publication, *, reason: str, actor: User | None, now:
         raise
 
 
-def why_not(publication: Publication) -> str:
+def why_not(publication: Publication, names: Names | None = None) -> str:
     """Why a publication cannot be taken back now; empty while it can. One statement over a few indexes."""
     state = publication.state
     if state == Publication.State.TAKING_BACK:
@@ -149,13 +149,13 @@ def why_not(publication: Publication) -> str:
     if state in (Publication.State.ASKED, Publication.State.MOVING):
         return ""
     if publication.effect:
-        return effects.words(publication)
+        return effects.words(publication, names or Names())
     if publication.is_cleared or publication.version is None or publication.version.state != ProgramVersion.State.LIVE:
         return _("Its version is not live any more.")
     found = queries_publishing.first_effect(publication.pk) if queries_publishing.affecting([publication.pk]) else None
     if found is not None:
         publication.effect, publication.effect_at, publication.effect_step = found[0], found[1], found[2]
-        return effects.words(publication)
+        return effects.words(publication, names or Names())
     return ""
 
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from leads.access import can, require
 from leads.figures import figures
-from nurture import access, actions, clipboard, queries, splits, tree
+from nurture import access, actions, clipboard, numbers, queries, splits, tree
 from nurture.canvas import GOAL, TIME, Canvas, draw, strip
 from nurture.contact_page import ended_words, place
 from nurture.forms import ProgramForm, ProgramSettingsForm
@@ -25,6 +25,7 @@ from nurture.kinds import KINDS, START, Names
 from nurture.models import Enrolment, Program, ProgramVersion, Simulation, StepVisit
 from nurture.patterns import PATTERNS
 from nurture.publication import pausing, publication_page
+from nurture.queries import StepCount
 from nurture.simulation import results
 from nurture.triggers import document as way_in
 from segments.conditions import one_catalogue
@@ -129,6 +130,8 @@ def program_new(request: HttpRequest) -> HttpResponse:
 def program_detail(request: HttpRequest, slug: str) -> HttpResponse:
     program = access.program_or_404(slug)
     version = access.version_or_404(program, request.GET.get("version"))
+    if request.GET.get("layer") == "simulated" and layer_of(request, version) is None:  # there is none yet: ask for one
+        return redirect(f"{reverse('nurture:simulation-detail', args=[slug])}?version={version.number}")
     with one_catalogue():
         return program_page(request, program, version, "nurture/_program_overview.html", {})
 
@@ -146,7 +149,7 @@ def program_page(
     """The canvas with a side panel. For HTMX the panel alone, with the canvas beside it when `redraw`."""
     names = Names()
     simulated = layer_of(request, version)
-    shown = results.step_counts(simulated.result or {}) if simulated else None
+    shown = results.step_counts(simulated.result or {}) if simulated else _live_numbers(version, is_news=redraw)
     canvas = draw(version, names, request.GET.get("layer", ""), counts=shown)
     context = {
         "program": program,
@@ -170,13 +173,19 @@ def program_page(
         return render(request, "nurture/_program_panel_swap.html", context, status=status)
     versions = sorted(program.versions.all(), key=lambda one: -one.number)
     context |= {
-        "strip": strip(program, version),
+        "strip": strip(program, version, numbers.of_versions(program.pk, now=timezone.now(), is_news=False)),
         "versions": versions,
         "draft": next((one for one in versions if one.state == ProgramVersion.State.DRAFT), None),
-        **publication_page.of_program(program, timezone.now()),
+        **publication_page.of_program(program, names, timezone.now()),
         "builder_media": KINDS["branch"].form(names=names).media if context["may_edit"] else None,
     }
     return render(request, "nurture/program_detail.html", context, status=status)
+
+
+def _live_numbers(version: ProgramVersion, *, is_news: bool) -> dict[str, StepCount]:
+    if version.state == ProgramVersion.State.DRAFT:
+        return {}
+    return numbers.of_steps(version.pk, now=timezone.now(), is_news=is_news)
 
 
 def layer_of(request: HttpRequest, version: ProgramVersion) -> Simulation | None:
@@ -194,8 +203,9 @@ def program_counts(request: HttpRequest, slug: str) -> HttpResponse:
     program = access.program_or_404(slug)
     version = access.version_or_404(program, request.GET.get("version"))
     with one_catalogue():
-        canvas: Canvas = draw(version, Names())
-    context = {"program": program, "version": version, "canvas": canvas, "strip": strip(program, version)}
+        canvas: Canvas = draw(version, Names(), counts=_live_numbers(version, is_news=True))
+    by_version = numbers.of_versions(program.pk, now=timezone.now(), is_news=True)
+    context = {"program": program, "version": version, "canvas": canvas, "strip": strip(program, version, by_version)}
     return render(request, "nurture/_program_counts.html", context)
 
 
@@ -322,7 +332,21 @@ def program_archive(request: HttpRequest, slug: str) -> HttpResponse:
     except actions.NurtureRefused as error:
         messages.error(request, str(error))
         return redirect("nurture:program-detail", program.slug)
+    messages.success(request, _("“%(name)s” is in the archive.") % {"name": program.name})
     return redirect("nurture:program-list")
+
+
+@require("edit_rules")
+@require_POST
+def program_unarchive(request: HttpRequest, slug: str) -> HttpResponse:
+    program = access.program_or_404(slug)
+    try:
+        actions.unarchive_program(program, actor=actor(request), now=timezone.now())
+    except actions.NurtureRefused as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, _("“%(name)s” is out of the archive.") % {"name": program.name})
+    return redirect("nurture:program-detail", program.slug)
 
 
 # --- People -----------------------------------------------------------------------------------------------------------------

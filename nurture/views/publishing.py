@@ -61,8 +61,8 @@ def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
         "program": program,
         "draft": draft,
         "form": form,
-        "problems": problems,
         "blocking": blocking,
+        "doubtful": [problem for problem in problems if not problem.blocks],
         "live": live,
         "keeps_trigger": live is not None and live.triggers == draft.triggers,
         "who_enters": who_enters(draft, names),
@@ -72,8 +72,8 @@ def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
         "has_unknown_since": any(way_in.kind_of(one).condition for one in draft.triggers),
         "since": since,
         "stops": [(stop, moves[stop.key]) for stop in stops],
-        "outline": tree.outline(steps, Names()),
-        "facts": around.in_words(draft.around, steps, Names()),
+        "outline": tree.outline(steps, names),
+        "facts": around.in_words(draft.around, steps, names),
     }
     return render(request, "nurture/program_publish.html", context)
 
@@ -83,7 +83,7 @@ def program_publish(request: HttpRequest, slug: str) -> HttpResponse:
 def publication_state(request: HttpRequest, slug: str) -> HttpResponse:
     """How far the last publication is: the page asks each second while it is under way, and is loaded anew when it is done."""
     program = access.program_or_404(slug)
-    context = publication_page.of_program(program, timezone.now())
+    context = publication_page.of_program(program, Names(), timezone.now())
     publication = context["publication"]
     response = render(request, "nurture/_publication_state.html", {"program": program, **context})
     if request.GET.get("under_way") and (publication is None or not publication.is_under_way):
@@ -125,16 +125,17 @@ def publication_take_back(request: HttpRequest, slug: str, pk: int) -> HttpRespo
 @require("see")
 @require_GET
 def publication_list(request: HttpRequest, slug: str) -> HttpResponse:
-    """Which version was live since when, by whom, why, for how many, and what was taken back. Three statements, one more for each that
-    says at which step it first affected somebody."""
+    """Which version was live since when, by whom, why, for how many, and what was taken back. Three statements, and the
+    names that steps mention."""
     program = access.program_or_404(slug)
     found = program.publications.select_related("version", "asked_by", "taken_back_by").order_by("-id")
+    names = Names()
     rows = [
         {
             "publication": row,
             "moved": publication_page.moved_words(row.moved),
             "sheet": [(line, publication_page.chosen_words(line)) for line in row.sheet],
-            "effect": effects.words(row) if row.effect and row.state == Publication.State.DONE else "",
+            "effect": effects.words(row, names) if row.effect and row.state == Publication.State.DONE else "",
         }
         for row in found[:200]
     ]

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from leads.access import can, require
-from nurture import access, actions, queries_triggers
+from nurture import access, actions, numbers
 from nurture.kinds import START, Names, StepForm
 from nurture.models import Program, ProgramVersion
 from nurture.triggers import TRIGGERS
@@ -39,7 +39,7 @@ def _list_context(program: Program, version: ProgramVersion) -> dict[str, Any]:
         words = way_in.kind_of(one).words(way_in.values_of(one), names)
         problems = [message for message, _blocks in way_in.kind_of(one).problems(way_in.values_of(one), names)]
         lines.append({"one": one, "kind": way_in.kind_of(one), "words": words, "problems": problems})
-    came = {} if version.state == ProgramVersion.State.DRAFT else queries_triggers.entry_counts(program.pk)
+    came = {} if version.state == ProgramVersion.State.DRAFT else numbers.of_entries(program.pk, now=timezone.now())
     return {
         "step_id": START,
         "lines": lines,

@@ -129,8 +129,68 @@
     }
   });
 
+  // Where somebody is who uses the keyboard: an edit draws the panel anew, and with it goes the control that they pressed.
+  let pressed = null; // what tells that control from the others of the panel
+
+  function panel() {
+    return document.getElementById("program-panel");
+  }
+
+  function marks(control) {
+    const form = control.closest("form");
+    const label = control.textContent.trim();
+    return [control.tagName, control.name || "", control.id, control.getAttribute("href") || "", form?.getAttribute("action") || "", label].join("|");
+  }
+
+  function again(root) {
+    return pressed && [...root.querySelectorAll("a[href], button, input, select, textarea")].find((one) => marks(one) === pressed && one.getClientRects().length);
+  }
+
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.target.id !== "program-panel") return;
+    const control = document.activeElement;
+    pressed = control && event.target.contains(control) ? marks(control) : null;
+  });
+
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.target.id === "program-panel") tidy(event.target);
+    if (event.target.id !== "program-panel") return;
+    tidy(event.target);
+    const way = event.detail.requestConfig;
+    const isByKey = way?.triggeringEvent?.detail === 0 && way.elt?.closest(".flow-scroll, .flow-narrow, .program-strip, #program-facts");
+    requestAnimationFrame(() => {
+      const isLost = !document.activeElement || document.activeElement === document.body;
+      if (!isLost && !isByKey) return;
+      if (event.target.contains(document.activeElement)) return; // the first of the kinds of steps, as the page wants it
+      (again(event.target) || event.target).focus({ preventScroll: !isByKey });
+    });
+  });
+
+  // Escape leads back from the panel to the card.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || event.defaultPrevented || !panel()?.contains(event.target)) return;
+    if (event.target.closest("[aria-expanded=true], [role=listbox], [role=menu], dialog")) return;
+    const card = document.querySelector(".flow-card.is-selected .flow-main, .flow-add.is-selected") || document.querySelector(".flow-main");
+    if (card) card.focus();
+  });
+
+  // What the panel offers for the step it shows, on keys: from the panel, and from the step's card.
+  function keyOf(event) {
+    const isControl = (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey;
+    if (isControl && "xc".includes(event.key.toLowerCase())) return event.key.toLowerCase() === "x" ? "cut" : "copy";
+    if (event.altKey && !event.ctrlKey && !event.metaKey && ["ArrowUp", "ArrowDown"].includes(event.key)) return event.key === "ArrowUp" ? "up" : "down";
+    return event.key === "Delete" && !event.ctrlKey && !event.altKey && !event.shiftKey ? "delete" : "";
+  }
+
+  document.addEventListener("keydown", (event) => {
+    const key = keyOf(event);
+    if (!key || event.target.closest("input, textarea, select, [contenteditable], conditions-builder")) return;
+    if (!event.target.closest("#program-panel, .flow-card.is-selected")) return;
+    if (["cut", "copy"].includes(key) && !getSelection().isCollapsed) return; // some words are to be copied
+    const control = panel()?.querySelector(`[data-step-key=${key}]`);
+    if (!control) return;
+    event.preventDefault();
+    control.focus({ preventScroll: true });
+    control.click();
   });
 
   // A printed tree is as wide as the page, not cut off at its edge.
@@ -159,7 +219,7 @@
 
   // Arrow keys walk the cards in reading order.
   document.addEventListener("keydown", (event) => {
-    if (!["ArrowDown", "ArrowUp"].includes(event.key) || !event.target.closest(".flow-main")) return;
+    if (event.altKey || !["ArrowDown", "ArrowUp"].includes(event.key) || !event.target.closest(".flow-main")) return;
     const cards = [...document.querySelectorAll(".flow-main")];
     const next = cards[cards.indexOf(event.target.closest(".flow-main")) + (event.key === "ArrowDown" ? 1 : -1)];
     if (next) {

@@ -11,6 +11,7 @@ import argparse
 import importlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -43,6 +44,18 @@ def kill_at(point: str) -> None:
     setattr(owner, name, dying)
 
 
+def end_with_the_tests() -> None:
+    """No worker outlives the tests that started it, also where these are killed: its whole group goes with them."""
+    started_by = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == started_by:
+            time.sleep(0.5)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def serve(now: datetime, schedule: str) -> None:
     """Celery's worker of two processes as the product starts it, with the beat inside; its clock begins at `now` and every task comes each second."""
     from django.utils import timezone
@@ -69,6 +82,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--schedule")
     arguments = parser.parse_args()
+    end_with_the_tests()
     django.setup()
     from django.conf import settings
 

@@ -89,7 +89,7 @@ def test_the_window_is_kept(admin: Client) -> None:
     assert admin.post(reverse("leads:purpose-list"), values).status_code == 302
     row = workspace()
     assert (row.mail_days, str(row.mail_start), str(row.mail_end)) == ([1, 2], "08:00:00", "18:00:00")
-    for wrong in ({"mail_end": "07:00"}, {"mail_days": ["8"]}, {"mail_start": "noon"}):
+    for wrong in ({"mail_end": "08:00"}, {"mail_days": ["8"]}, {"mail_start": "noon"}):
         assert admin.post(reverse("leads:purpose-list"), values | wrong).status_code == 422
     assert admin.post(reverse("leads:purpose-list"), {}).status_code == 302
     assert (workspace().mail_days, workspace().mail_start) == ([], None)

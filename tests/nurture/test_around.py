@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from nurture.models import MailBudget, Program
 from nurture.publication import publishing
 from segments.renaming import rename_segment
 from tests.makers import NOW, make_segment, make_user
-from tests.nurture.makers import make_program, segment_of, step, wait
+from tests.nurture.makers import make_program, segment_of, set_workspace, step, wait
 
 pytestmark = pytest.mark.django_db
 HOT = {"field": "contact.tags", "op": "includes_any", "value": ["hot"]}
@@ -67,13 +68,39 @@ def test_everything_in_words() -> None:
     steps = tree.check({"steps": [wait(3, step_id="w")]})
     assert {fact.key: fact.words for fact in around.in_words(EVERYTHING, steps, Names())} == {
         "again": "again when they enter anew, 14 days after the end at the earliest",
+        "mail": "at any hour",
+        "cap": "no limit of mails",
         "exit": "when they no longer belong to the segment, or when is in segment “Gone”",
         "goal": "tags include any of “hot”, within 30 days: a success; go on at “Wait 3 days”",
         "keep_out": "members of “Customers”",
         "dates": "from 1 Dec 2026 to 24 Dec 2026",
         "hold_out": "10 % of those who enter, for comparison",
     }
-    assert [fact.words for fact in around.in_words({}, steps, Names())] == ["once per person", "finishes once entered"]
+    assert [fact.words for fact in around.in_words({}, steps, Names())] == [
+        "once per person",
+        "at any hour",
+        "no limit of mails",
+        "finishes once entered",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("days", "start", "end", "words"),
+    [
+        ([1, 2, 3, 4, 5], "09:00", "17:00", "Monday to Friday, 09:00 to 17:00, by the reader's clock"),
+        ([2, 6], None, None, "Tuesday, Saturday, by the reader's clock"),
+        ([], "22:00", "02:00", "22:00 until 02:00 of the next day, by the reader's clock"),
+        ([], "08:30", None, "from 08:30, by the reader's clock"),
+        ([], None, "18:00", "until 18:00, by the reader's clock"),
+    ],
+)
+def test_when_mail_may_go_in_words(days: list[int], start: str | None, end: str | None, words: str) -> None:
+    hours = {"mail_start": start and time.fromisoformat(start), "mail_end": end and time.fromisoformat(end)}
+    set_workspace(mail_days=days, **hours)
+    actions.set_budget(mails=3, days=7, actor=None, now=NOW)
+    steps = tree.check({"steps": [wait(3)]})
+    facts = {fact.key: fact.words for fact in around.in_words({}, steps, Names())}
+    assert (facts["mail"], facts["cap"]) == (words, "3 mails in 7 days, over all programs")
 
 
 def test_what_cannot_work_keeps_it_from_starting() -> None:

@@ -124,10 +124,12 @@ def test_layers_say_how_long_people_stand_and_how_many_reach_the_goal() -> None:
     walk(NOW + 2 * DAY)
     Enrolment.objects.filter(contact=people[0]).update(goal_at=NOW + 3 * DAY)
     version = program.versions.get()
-    assert [node.layer for node in canvas.draw(version, Names(), "time").nodes] == ["2 days", "at once"]
-    goal = [node.layer for node in canvas.draw(version, Names(), "goal").nodes]
+    assert [node.layer for node in canvas.draw(version, Names(), "time", counts={}).nodes] == ["2 days", "at once"]
+    assert [node.layer for node in canvas.draw(version, Names(), "goal", counts={}).nodes] == ["", ""]  # it has none
+    version.around = {"goal": {"conditions": {"field": "contact.tags", "op": "includes_any", "value": ["hot"]}}}
+    goal = [node.layer for node in canvas.draw(version, Names(), "goal", counts={}).nodes]
     assert goal == ["50.0 % reach the goal afterwards (1)"] * 2
-    assert [node.layer for node in canvas.draw(version, Names(), "nothing").nodes] == ["", ""]
+    assert [node.layer for node in canvas.draw(version, Names(), "nothing", counts={}).nodes] == ["", ""]
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,46 @@ def test_the_window_goes_by_the_readers_clock(zone: str, at: str, opens: str | N
     assert window.opens_at(home, contact, moment(at)) == (moment(opens) if opens else None)
 
 
+@pytest.mark.parametrize(
+    ("days", "hours", "zone", "at", "opens"),
+    [
+        # over midnight: Friday's night is Friday's, also on Saturday
+        ([5], ("22:00", "02:00"), "", "2026-03-06T21:59", "2026-03-06T22:00"),
+        ([5], ("22:00", "02:00"), "", "2026-03-07T01:59", None),
+        ([5], ("22:00", "02:00"), "", "2026-03-07T02:00", "2026-03-13T22:00"),
+        ([5], ("22:00", "02:00"), "", "2026-03-06T01:00", "2026-03-06T22:00"),
+        ([5], ("22:00", "02:00"), "Asia/Kolkata", "2026-03-06T16:30", None),
+        ([5], ("22:00", "02:00"), "Asia/Kolkata", "2026-03-06T20:30", "2026-03-13T16:30"),
+        ([], ("18:00", "00:00"), "", "2026-03-02T23:59", None),
+        ([], ("18:00", "00:00"), "", "2026-03-02T00:00", "2026-03-02T18:00"),
+        ([], (None, "06:00"), "", "2026-03-02T05:59", None),
+        ([], (None, "06:00"), "", "2026-03-02T06:00", "2026-03-03T00:00"),
+        ([7], ("21:00", None), "", "2026-03-01T23:59", None),
+        ([7], ("21:00", None), "", "2026-03-02T00:00", "2026-03-08T21:00"),
+        ([1, 3], (None, None), "Pacific/Kiritimati", "2026-03-01T10:00", None),  # it is Monday there
+        ([1, 3], (None, None), "Pacific/Kiritimati", "2026-03-02T10:00", "2026-03-03T10:00"),
+        # 02:00 to 03:00 does not exist in Berlin on 29 March: what begins or ends there falls an hour later on the clock
+        ([], ("02:30", "05:00"), "Europe/Berlin", "2026-03-29T00:59", "2026-03-29T01:30"),
+        ([], ("02:30", "05:00"), "Europe/Berlin", "2026-03-29T01:30", None),
+        ([], ("22:00", "02:30"), "Europe/Berlin", "2026-03-29T01:29", None),
+        ([], ("22:00", "02:30"), "Europe/Berlin", "2026-03-29T01:30", "2026-03-29T20:00"),
+        # 02:00 to 03:00 comes twice there on 25 October: the first counts
+        ([], ("02:30", "05:00"), "Europe/Berlin", "2026-10-25T00:29", "2026-10-25T00:30"),
+        ([], ("02:30", "05:00"), "Europe/Berlin", "2026-10-25T01:15", None),
+        ([], ("22:00", "02:30"), "Europe/Berlin", "2026-10-25T00:29", None),
+        ([], ("22:00", "02:30"), "Europe/Berlin", "2026-10-25T01:15", "2026-10-25T21:00"),
+        ([], ("22:00", "02:30"), "Europe/Berlin", "2026-10-24T20:00", None),
+    ],
+)
+def test_windows_over_midnight_and_over_changes_of_the_clock(
+    days: list[int], hours: tuple[str | None, str | None], zone: str, at: str, opens: str | None
+) -> None:
+    start, end = (time.fromisoformat(text) if text else None for text in hours)
+    home = Workspace(timezone="UTC", mail_days=days, mail_start=start, mail_end=end)
+    found = window.opens_at(home, Contact(timezone=zone), moment(at))
+    assert found == (moment(opens) if opens else None)
+
+
 def test_without_a_window_it_is_always_open() -> None:
     assert window.opens_at(Workspace(), None, NOW) is None
 

@@ -288,6 +288,25 @@ def test_programs_that_would_start_each_other_are_refused() -> None:
         )
 
 
+def test_a_program_that_would_close_a_ring_stays_in_the_archive() -> None:
+    first = make_triggered({"kind": "stage", "stages": ["mql"]}, name="First")
+    second = make_triggered({"kind": "program", "program": first.slug}, name="Second")
+    draft = actions.start_draft(second, actor=None, now=NOW)
+    actions.stop(second, actor=None, now=NOW)
+    actions.archive_program(second, actor=None, now=NOW)
+    ring = [{"id": "t1", "kind": "program", "program": second.slug}]
+    ahead = actions.start_draft(first, actor=None, now=NOW)
+    ahead = actions.set_triggers(ahead, edit_number=ahead.edit_number, triggers=ring, now=NOW)
+    with pytest.raises(actions.NurtureRefused, match="depends on this program itself"):
+        actions.unarchive_program(second, actor=None, now=NOW)
+    actions.set_triggers(ahead, edit_number=ahead.edit_number, triggers=[], now=NOW)
+    actions.unarchive_program(second, actor=None, now=NOW)
+    with pytest.raises(actions.NurtureRefused, match="in use already"):
+        actions.unarchive_program(second, actor=None, now=NOW)
+    assert Program.objects.get(pk=second.pk).archived_at is None
+    assert ProgramVersion.objects.filter(pk=draft.pk, state="draft").exists()
+
+
 def test_an_import_lets_its_people_in_once_it_has_finished(settings: Any, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = tmp_path
     known = make_contact("known@x.test", external_id="k1")

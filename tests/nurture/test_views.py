@@ -100,6 +100,7 @@ POSTS = {
     "queue-drop": "publish",
     "program-stop": "publish",
     "program-archive": "edit_rules",
+    "program-unarchive": "edit_rules",
     "program-retry": "publish",
     "program-publish": "publish",
     "trigger-new": "edit_rules",
@@ -281,6 +282,7 @@ def test_switches(marketer: Client) -> None:
         ("resume", "live"),
         ("resume", "live"),
         ("stop", "stopped"),
+        ("unarchive", "stopped"),
         ("archive", "stopped"),
     ):
         answer = marketer.post(reverse(f"nurture:program-{name}", args=[program.slug]), {"waits": "at_once"})
@@ -288,6 +290,11 @@ def test_switches(marketer: Client) -> None:
         program.refresh_from_db()
         assert program.state == state
     assert program.archived_at is not None
+    page = marketer.get(reverse("nurture:program-detail", args=[program.slug])).content.decode()
+    assert "In the archive since" in page
+    marketer.post(reverse("nurture:program-unarchive", args=[program.slug]))
+    program.refresh_from_db()
+    assert (program.archived_at, program.state) == (None, "stopped")
 
 
 def test_publishing_an_edit_tells_who_stays_on_the_old_version(marketer: Client) -> None:
