@@ -21,6 +21,7 @@ from leads.panels import BulkAction, register_bulk_action
 from nurture import guards, queries_triggers
 from nurture.actions import NurtureRefused
 from nurture.around import ended_words
+from nurture.kinds import Names
 from nurture.models import Enrolment, Program, ProgramVersion
 from nurture.triggers.document import segments
 
@@ -96,7 +97,8 @@ def preview(program: Program, contact_ids: Sequence[int], now: datetime) -> Prev
     by_why: dict[str, list[int]] = {}
     for contact_id, why in sorted(whys.items()):
         by_why.setdefault(why, []).append(contact_id)
-    refused = [Refusal(why, _words(why, version), tuple(ids)) for why, ids in sorted(by_why.items())]
+    names = Names()
+    refused = [Refusal(why, _words(why, version, names), tuple(ids)) for why, ids in sorted(by_why.items())]
     return Preview(tuple(rest), held_out, refused)
 
 
@@ -111,14 +113,14 @@ def _taking_in(program: Program, now: datetime) -> ProgramVersion:
     return version
 
 
-def _words(why: str, version: ProgramVersion) -> str:
+def _words(why: str, version: ProgramVersion, names: Names) -> str:
     again = version.around.get("again")
     return {
         INSIDE: _("Are inside already."),
         BEFORE: _("Were in it before, and not long enough ago to enter anew.")
         if again
         else _("Were in it before; everybody enters once."),
-    }.get(why) or ended_words(why)
+    }.get(why) or ended_words(why, names)
 
 
 def add(program: Program, contact_ids: Sequence[int], *, actor: User | None, now: datetime) -> int:

@@ -310,11 +310,11 @@ def sentence(rule: Any) -> str:
     return words[0].lower() + words[1:] if is_word else words
 
 
-def ended_words(why: str) -> str:
+def ended_words(why: str, names: Names) -> str:
     """Why a guard let somebody go, in words; empty for other reasons."""
     code, _colon, slug = why.partition(":")
     if code == "keep_out":
-        return _("Belongs to “%(segment)s”, whose members are kept out.") % {"segment": slug}
+        return _("Belongs to “%(segment)s”, whose members are kept out.") % {"segment": names.segment(slug)}
     return {
         "goal": _("Reached the goal."),
         "goal_before": _("Had reached the goal before."),

@@ -160,9 +160,8 @@ def _steps(contact_id: int, before: datetime | None, limit: int) -> Sequence[Tim
             title = _("Finished “%(program)s”") if finished else _("Left “%(program)s”")
             if enrolment.state == Enrolment.State.HELD_OUT:
                 title = _("Not taken into “%(program)s”")
-            events.append(
-                TimelineEvent(enrolment.ended_at, "flag", title % name, ended_words(enrolment.ended_why), url)
-            )
+            why = ended_words(enrolment.ended_why, names)
+            events.append(TimelineEvent(enrolment.ended_at, "flag", title % name, why, url))
     events.sort(key=lambda event: event.at, reverse=True)
     return events[:limit]
 
@@ -177,11 +176,11 @@ def _step_event(visit: StepVisit, names: Names) -> TimelineEvent:
     return TimelineEvent(visit.done_at, icon, f"{words} → {outcome}" if outcome else words, detail, url)
 
 
-def ended_words(why: str) -> str:
+def ended_words(why: str, names: Names) -> str:
     """Why a walk ended, in words."""
     if why.startswith("program:"):
-        return _("Another program, “%(slug)s”, ended it.") % {"slug": why.partition(":")[2]}
-    return around.ended_words(why) or {
+        return _("Another program, “%(name)s”, ended it.") % {"name": names.program(why.partition(":")[2])}
+    return around.ended_words(why, names) or {
         "": "",
         "program_stopped": _("The program was stopped."),
         "by_hand": _("Taken out by hand."),

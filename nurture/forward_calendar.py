@@ -203,7 +203,7 @@ class _Writer:
         if walk.state == Enrolment.State.HELD_OUT:
             title = _("Is not taken into “%(program)s”")
         at = walk.ended_at or self.found.until
-        return self._event(at, "flag", title % name, ended_words(walk.ended_why), walk=walk)
+        return self._event(at, "flag", title % name, ended_words(walk.ended_why, self.names), walk=walk)
 
     def _event(
         self, at: datetime, icon: str, title: str, detail: str = "", *, walk: Enrolment | None = None, **more: Any

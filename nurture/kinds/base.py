@@ -14,6 +14,7 @@ from django.db.models import Q, Subquery
 from django.utils.translation import gettext as _
 
 from leads.models import CustomField, Owner, Stage, Workspace
+from leads.workspace import workspace
 from nurture.models import MailBudget, Program, Template
 from nurture.templating import proofreading
 from nurture.templating.stationery import Cupboard
@@ -135,7 +136,11 @@ class Names:
         """With the budget over all programs as `budget_mails` and `budget_days`, None where there is none."""
         budget = MailBudget.objects.filter(pk=1)
         limits = {"budget_mails": Subquery(budget.values("mails")), "budget_days": Subquery(budget.values("days"))}
-        return Workspace.objects.filter(pk=1).annotate(**limits).get()
+        rows = Workspace.objects.filter(pk=1).annotate(**limits)
+        if (found := rows.first()) is None:  # a fresh instance
+            workspace()
+            found = rows.get()
+        return found
 
     @cached_property
     def owners(self) -> dict[str, Owner]:

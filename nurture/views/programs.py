@@ -388,7 +388,7 @@ def program_people(request: HttpRequest, slug: str) -> HttpResponse:
     names = Names()
     for row in rows:
         row["place"] = place(row["enrolment"], names)
-        row["ended_words"] = ended_words(row["enrolment"].ended_why)
+        row["ended_words"] = ended_words(row["enrolment"].ended_why, names)
     context = {
         "program": program,
         "version": version,

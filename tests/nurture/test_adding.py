@@ -51,7 +51,7 @@ def test_who_enters_and_who_is_refused_for_what() -> None:
         ("Were in it before; everybody enters once.", 1),
         ("Had reached the goal before.", 1),
         ("Are inside already.", 1),
-        ("Belongs to “customers”, whose members are kept out.", 1),
+        ("Belongs to “Customers”, whose members are kept out.", 1),
     ]
     assert found.refused[2].named == [walks]
     assert adding.add(program, everybody, actor=None, now=NOW + DAY) == 1
