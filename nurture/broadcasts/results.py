@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlencode
 
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -13,7 +15,9 @@ from leads.figures import FRESH_UP_TO, Figures, figures
 from nurture.broadcasts import queries, sheet, winner
 from nurture.mailing.sending import why_words
 from nurture.models import Broadcast, BroadcastVariant
-from nurture.tracking.queries import Scope, people_by_template
+from nurture.tracking.queries import Scope, last_mails, last_mails_of_broadcast, people_by_template
+
+SELDOM = 200  # one in so many
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,12 @@ class Row:
     has_won: bool
 
     @property
+    def people_url(self) -> str:
+        """Everybody whom it reached; with `which` those behind a number."""
+        asked = {"template": self.variant.template.slug, "broadcast": self.variant.broadcast.slug}
+        return f"{reverse('nurture:result-people')}?{urlencode(asked)}"
+
+    @property
     def open_rate(self) -> float | None:
         return self._share("opened")
 
@@ -87,6 +97,23 @@ def people(broadcast: Broadcast, *, now: datetime, wait: bool) -> Figures[dict[i
     if broadcast.counts.get("in", 0) <= FRESH_UP_TO:
         return Figures(work(), now, is_kept=False)
     return figures(f"broadcast:{broadcast.pk}", work, now=now, wait=wait)
+
+
+def people_at_once(broadcast: Broadcast, *, now: datetime) -> Figures[dict[int, dict[str, int]]]:
+    """The same for a page that has no later part."""
+    found = people(broadcast, now=now, wait=True)
+    return found or Figures(people_by_template(Scope(broadcast_id=broadcast.pk)), now, is_kept=False)
+
+
+def mails_behind(
+    broadcast: Broadcast, template_id: int, which: str, *, people: Mapping[str, int], before: int | None, limit: int
+) -> list[int]:
+    """Of each person behind a number of a variant their newest mail, newest first. One statement, none for nobody: along the mails until
+    a page is full, but over all of them for what happens to few."""
+    if not people.get(which):
+        return []
+    look = last_mails if people[which] * SELDOM < people["sent"] else last_mails_of_broadcast
+    return look(Scope(template_id=template_id, broadcast_id=broadcast.pk), which, before=before, limit=limit)
 
 
 def by_variant(

@@ -231,6 +231,26 @@ def last_mails(scope: Scope, which: str, *, before: int | None, limit: int) -> l
         return [last for (last,) in cursor.fetchall()]
 
 
+def last_mails_of_broadcast(scope: Scope, which: str, *, before: int | None, limit: int) -> list[int]:
+    """The same for a broadcast, of which nearly everybody has one mail: goes along its mails, newest first, and asks of each person's as
+    many as it takes to fill a page, instead of looking at them all. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT mail.id FROM unnest(ARRAY['sent', 'bounced']) left_as (state) CROSS JOIN LATERAL (
+                SELECT m.id FROM nurture_sending m CROSS JOIN LATERAL (
+                    SELECT max(s.id) AS last, {_SIGNS} {scope.where} AND (s.id = m.id OR s.contact_id = m.contact_id)
+                ) one
+                WHERE m.broadcast_id = %(broadcast)s AND m.state = left_as.state AND (%(before)s::bigint IS NULL OR m.id < %(before)s)
+                    AND (%(template)s::bigint IS NULL OR m.template_id = %(template)s) AND one.last = m.id AND {WHICH[which]}
+                ORDER BY m.id DESC LIMIT %(limit)s
+            ) mail ORDER BY mail.id DESC LIMIT %(limit)s
+            """,
+            {**scope.values, "before": before, "limit": limit},
+        )
+        return [last for (last,) in cursor.fetchall()]
+
+
 @dataclass(frozen=True, slots=True)
 class LinkFigures:
     """One address in the mails of a scope."""

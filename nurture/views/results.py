@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET
 from leads.access import require
 from leads.figures import at_hand
 from nurture import access
+from nurture.broadcasts import results as broadcast_results
 from nurture.models import Program, Sending, Template
 from nurture.tracking import links, queries
 from nurture.views.mails import mail_response
@@ -147,9 +148,18 @@ def result_people(request: HttpRequest) -> HttpResponse:
     if which not in queries.WHICH:
         raise Http404
     broadcast = access.broadcast_or_404(request.GET["broadcast"]) if request.GET.get("broadcast") else None
-    scope = replace(_scope(template, program), broadcast_id=broadcast.pk if broadcast else None)
     after = request.GET.get("after", "")
-    ids = queries.last_mails(scope, which, before=int(after) if after.isdigit() else None, limit=PAGE + 1)
+    before = int(after) if after.isdigit() else None
+    if broadcast is not None and program is None:
+        found = broadcast_results.people_at_once(broadcast, now=timezone.now())
+        people, as_of = found.value.get(template.pk, {}), found.at if found.is_kept else None
+        ids = broadcast_results.mails_behind(
+            broadcast, template.pk, which, people=people, before=before, limit=PAGE + 1
+        )
+    else:
+        scope = replace(_scope(template, program), broadcast_id=broadcast.pk if broadcast else None)
+        people, as_of = queries.people_by_template(scope).get(template.pk, {}), None
+        ids = queries.last_mails(scope, which, before=before, limit=PAGE + 1)
     rows = Sending.objects.select_related("contact__company", "response").defer("html", "text", "headers")
     context: dict[str, Any] = {
         "template": template,
@@ -157,7 +167,8 @@ def result_people(request: HttpRequest) -> HttpResponse:
         "broadcast": broadcast,
         "which": which,
         "heading": HEADINGS[which],
-        "total": queries.people_by_template(scope).get(template.pk, {}).get(which, 0),
+        "total": people.get(which, 0),
+        "as_of": as_of,
         "rows": rows.filter(pk__in=ids[:PAGE]).order_by("-pk"),
         "next": ids[PAGE - 1] if len(ids) > PAGE else None,
         "tabs": list(HEADINGS.items()),

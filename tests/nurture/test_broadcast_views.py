@@ -15,8 +15,9 @@ from leads.access import ADMIN, MARKETER, SALES
 from leads.models import AuditEntry, Contact
 from nurture.broadcasts import results
 from nurture.mailing import sending
-from nurture.models import Broadcast, Sending
+from nurture.models import Broadcast, MailResponse, Sending
 from nurture.views import broadcasts
+from nurture.views import results as result_pages
 from tests.makers import NOW, make_contact, make_user
 from tests.nurture.broadcasting import audience, count_audience, send, work, write
 from tests.nurture.makers import make_people, make_template, set_workspace
@@ -283,6 +284,37 @@ def test_of_a_large_audience_the_figures_come_after_the_page(marketer: Client, m
     assert kept.context["as_of"] == part.context["as_of"] is not None
     assert kept.context["progress"].uncertain == 2  # how far it is, is always of this moment
     assert marketer.get(url("results", write(audience()))).status_code == 404
+
+
+def test_each_number_of_a_variant_opens_as_many_people(marketer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    variants = [(make_template(), 1), (make_template(), 1)]
+    broadcast = send(write(audience(*make_people(12, country="US")), variants=variants))
+    work()
+    sending.send_due(NOW)
+    mails = list(Sending.objects.filter(broadcast=broadcast, template=variants[0][0]).order_by("pk"))
+    responses = {mails[0]: (1, 1), mails[1]: (1, 0), mails[3]: (2, 2)}
+    for mail, (opens, clicks) in responses.items():
+        MailResponse.objects.create(sending=mail, opens=opens, clicks=clicks)
+    MailResponse.objects.create(sending=mails[2], unsubscribed_at=NOW)
+    Sending.objects.filter(pk=mails[4].pk).update(state="bounced")
+    Sending.objects.filter(pk=mails[5].pk).update(contact=mails[3].contact)  # two contacts who became one
+    row = marketer.get(url("detail", broadcast)).context["results"][0]
+    expected = {
+        "sent": [5, 4, 2, 1, 0], "delivered": [5, 2, 1, 0], "opened": [5, 1, 0], "clicked": [5, 0], "unsubscribed": [2],
+        "machines": [],
+    }  # fmt: skip
+    monkeypatch.setattr(result_pages, "PAGE", 2)
+    for seldom in (0, 1_000):  # along the mails, and over all of them
+        monkeypatch.setattr(results, "SELDOM", seldom)
+        for which, places in expected.items():
+            seen, after = [], ""
+            while True:
+                page = marketer.get(f"{row.people_url}&which={which}&after={after}")
+                seen += [mail.pk for mail in page.context["rows"]]
+                if not (after := page.context["next"]):
+                    break
+            assert (which, seen) == (which, [mails[place].pk for place in places])
+            assert (page.context["total"], row.people[which]) == (len(places), len(places))
 
 
 def test_the_page_comes_anew_when_the_last_mail_of_one_that_is_done_has_left(marketer: Client) -> None:
