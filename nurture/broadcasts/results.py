@@ -147,3 +147,27 @@ def test_words(broadcast: Broadcast, now: datetime) -> str:
         + " "
         + who
     )
+
+
+def lead_words(broadcast: Broadcast, people: Mapping[int, Mapping[str, int]]) -> str:
+    """Which variant is ahead by opens or clicks, and whether that is more than luck; empty where nothing is compared by them."""
+    if broadcast.test_percent is None or broadcast.winner_by == Broadcast.WinnerBy.CONDITION:
+        return ""
+    found = winner.lead(winner.by_response(broadcast, people))
+    if found is None or not found[1].difference:
+        return ""
+    letter, lift = found[0].upper(), found[1].in_percent()
+    about = {
+        "letter": letter,
+        "points": f"{lift['difference']:.1f}",
+        "low": f"{lift['low']:.1f}",
+        "high": f"{lift['high']:.1f}",
+    }
+    if found[1].is_sure:
+        return (
+            _(
+                "%(letter)s is %(points)s points ahead, more than luck explains (between %(low)s and %(high)s, 95 %% sure)."
+            )
+            % about
+        )
+    return _("%(letter)s is %(points)s points ahead; with so few people that may be luck.") % about

@@ -36,9 +36,13 @@ def arms(broadcast: Broadcast, now: datetime) -> dict[str, Arm]:
             met = conditions.match_ids(rule, moment, contacts=readers, stored=True) if readers else []
             found[variant.key] = Arm(len(readers), len(met))
         return found
+    return by_response(broadcast, people_by_template(Scope(broadcast_id=broadcast.pk)))
+
+
+def by_response(broadcast: Broadcast, people: Mapping[int, Mapping[str, int]]) -> dict[str, Arm]:
+    """Variant -> people whose opens and clicks are noted, and how many opened or clicked. `people`: template -> number -> people."""
     which = "clicked" if broadcast.winner_by == Broadcast.WinnerBy.CLICKS else "opened"
-    people = people_by_template(Scope(broadcast_id=broadcast.pk))
-    numbers = {variant.key: people.get(variant.template_id, {}) for variant in variants}
+    numbers = {variant.key: people.get(variant.template_id, {}) for variant in broadcast.variants.all()}
     return {
         key: Arm(tracked, min(tracked, row.get(which, 0)))
         for key, row in numbers.items()
@@ -53,9 +57,12 @@ def best_of(found: Mapping[str, Arm], *, at_least: int) -> str:
     return min(found, key=lambda key: (-found[key].reached / found[key].people, key))
 
 
-def certainty(found: Mapping[str, Arm]) -> Lift | None:
-    """The best beside the second best; None while nobody counts."""
+def lead(found: Mapping[str, Arm]) -> tuple[str, Lift] | None:
+    """The best variant, and how it stands beside the second best; None while fewer than two have reached anybody who counts."""
     ranked = sorted(
-        (key for key in found if found[key].people), key=lambda key: -found[key].reached / found[key].people
+        (key for key in found if found[key].people), key=lambda key: (-found[key].reached / found[key].people, key)
     )
-    return compare(found[ranked[0]], found[ranked[1]]) if len(ranked) > 1 else None
+    if len(ranked) < 2:
+        return None
+    lift = compare(found[ranked[0]], found[ranked[1]])
+    return (ranked[0], lift) if lift is not None else None

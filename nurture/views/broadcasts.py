@@ -126,6 +126,7 @@ def _results(broadcast: Broadcast, variants: list[BroadcastVariant], now: dateti
         "as_of": found.at if found and found.is_kept else None,
         "is_stale": found is not None and found.is_stale(now),
         "test": results.test_words(broadcast, now),
+        "lead": results.lead_words(broadcast, found.value if found else {}),
         "address": reverse("nurture:broadcast-results", args=[broadcast.slug]),
         "address_now": f"{reverse('nurture:broadcast-detail', args=[broadcast.slug])}?now=yes",
     }

@@ -434,6 +434,25 @@ def test_no_winner_before_each_variant_reached_enough() -> None:
         actions.choose_winner(broadcast, "b", actor=None, now=NOW + 3 * HOUR)
 
 
+@pytest.mark.parametrize(
+    ("clicks", "words"),
+    [
+        ((3, 1), "A is 10.0 points ahead; with so few people that may be luck."),
+        ((2, 14), "B is 60.0 points ahead, more than luck explains (between 30.3 and 77.1, 95 % sure)."),
+        ((2, 2), ""),
+    ],
+)
+def test_who_is_ahead_and_whether_it_may_be_luck(clicks: tuple[int, int], words: str) -> None:
+    variants = [make_template(), make_template()]
+    broadcast = write(audience(), variants=[(one, 1) for one in variants], winner_by="clicks", test_percent=50)
+    people = {
+        template.pk: {"tracked": 20, "clicked": number, "opened": 20}
+        for template, number in zip(variants, clicks, strict=True)
+    }
+    assert results.lead_words(broadcast, people) == words
+    assert results.lead_words(broadcast, {}) == ""
+
+
 def test_a_winner_by_a_condition() -> None:
     conditions = {"field": "contact.title", "op": "is", "value": "won"}
     broadcast = compared(20, winner_by="condition", winner_conditions=conditions)
