@@ -35,6 +35,7 @@ from nurture.models import (
 from nurture.patterns.pattern import Letter, Pattern
 from nurture.publication import effects, pausing
 from nurture.templating import history, proofreading
+from nurture.templating import translations as spoken
 from nurture.tracking.judging import note_unsubscribed
 from nurture.triggers import document as way_in
 from segments import graph
@@ -544,6 +545,7 @@ def save_template(
     with transaction.atomic():
         if template is None:
             made = Template(slug=slug or free_slug(name, Template), created_at=now, **values)
+            made.translations = spoken.dated(made.translations, (), made)
             made.findings = proofreading.document(made)
             made.save(force_insert=True)
             history.keep(made, actor=actor, now=now, reason=reason)
@@ -553,8 +555,11 @@ def save_template(
         if version is not None and row.version != version:
             raise EditedMeanwhile
         history.keep_before(row)
+        had = row.translations
         for key, value in values.items():
             setattr(row, key, value)
+        if translations is not None:
+            row.translations = spoken.dated(translations, had, row)
         row.version += 1
         row.findings = proofreading.document(row)
         row.save()

@@ -151,7 +151,9 @@ def apply_template(document: dict[str, Any], actor: User | None, now: datetime) 
         "translations": _translations(document),
         "layout": _layout(document),
     }
-    if any(getattr(row, key) != value for key, value in wanted.items()):
+    stored = {key: getattr(row, key) for key in wanted}
+    stored["translations"] = [{key: value for key, value in one.items() if key != "of"} for one in row.translations]
+    if stored != wanted:
         save_template(row, **wanted, actor=actor, now=now)
     tracking.apply(row, document.get("tracking"), actor=actor, now=now)
     return []

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from crispy_forms.helper import FormHelper
+from crispy_forms.layout import Layout
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from leads.models import Purpose
+from nurture.forms_layout import Folded
 from nurture.models import ProgramVersion, Stationery, Template
 from nurture.publication import moving
 from nurture.templating import languages, translations
@@ -164,6 +167,17 @@ class BlockForm(forms.Form):
     conditions = ConditionsField(label=gettext_lazy("Shown to people for whom"))
 
 
+def _helper(*parts: str | Folded) -> FormHelper:
+    helper = FormHelper()
+    helper.form_tag, helper.disable_csrf = False, True
+    helper.layout = Layout(*parts)
+    return helper
+
+
+def _text_part() -> Folded:
+    return Folded(_("Text part"), "has_own_text", "text", unset=_("made from the body"))
+
+
 class TranslationForm(forms.Form):
     """The words of a template in another language; refused when they cannot become a mail."""
 
@@ -190,6 +204,7 @@ class TranslationForm(forms.Form):
         given = dict(row) if row else {name: getattr(template, name) for name in ("subject", "preheader", "body")}
         kwargs["initial"] = given | {"has_own_text": bool(row) and given["text"] is not None}
         super().__init__(*args, **kwargs)
+        self.helper = _helper("subject", "preheader", "body", _text_part())
 
     def words(self) -> dict[str, Any]:
         """As writing.set_translation takes them."""
@@ -298,6 +313,22 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
         rows = Purpose.objects.filter(archived_at=None)
         field.choices = [(row.slug, f"{row.name} ({row.get_basis_display()})") for row in rows]  # type: ignore[attr-defined]
         field.help_text = _("Only people whose consent covers it get the mail; unsubscribing leaves this purpose.")
+        self.helper = self._parts(is_new=self.instance.slug == "")
+
+    def _parts(self, *, is_new: bool) -> FormHelper:
+        """What people come for first: the words. A new one wants its name before."""
+        first, names = (("name",), ()) if is_new else ((), ("name",))
+        about = _("Purpose and language") if is_new else _("Name, purpose and language")
+        return _helper(
+            *first,
+            "subject",
+            "preheader",
+            "body",
+            Folded(about, *names, "purpose", "language"),
+            Folded(_("Sender and answers"), "sender_name", "reply_to", unset=_("the workspace's")),
+            Folded(_("Format and layout"), "format", "layout"),
+            _text_part(),
+        )
 
     def clean_language(self) -> str:
         language: str = self.cleaned_data["language"]

@@ -214,6 +214,25 @@ class TemplateVersion(models.Model):
         return f"{self.template_id}: {self.number}"
 
 
+class StationeryVersion(models.Model):
+    """How a snippet or layout was after one save; see nurture/templating/history.py."""
+
+    stationery = models.ForeignKey(Stationery, models.CASCADE, related_name="versions", db_index=False)
+    number = models.PositiveIntegerField(help_text="The version of the snippet or layout.")
+    saved_at = models.DateTimeField()
+    saved_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    reason = models.CharField(max_length=300, blank=True, default="")
+    words = models.JSONField(help_text="Its name and body, as they were.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["stationery", "number"], name="nurture_stationeryversion_number")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stationery_id}: {self.number}"
+
+
 class Program(models.Model):
     """A program walks people through a tree of steps. What it does stands in its versions; people inside are pinned to theirs."""
 

@@ -1,4 +1,4 @@
-"""How a template was: its words at each save, who saved them and why, and what differs between two of them."""
+"""How a template, snippet or layout was: its words at each save, who saved them and why, and what differs between two of them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth.models import User
 from django.utils.translation import gettext_lazy
 
-from nurture.models import Template, TemplateVersion
-from nurture.templating import languages
+from nurture.models import Stationery, StationeryVersion, Template, TemplateVersion
+from nurture.templating import languages, translations
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 else:
     StrOrPromise = str
 
-MOST = 300  # versions kept of one template; older ones go
+Written = Template | Stationery
+
+MOST = 300  # versions kept of one thing; older ones go
 CONTEXT = 2  # lines around a change
 
 PARTS: dict[str, StrOrPromise] = {
@@ -40,47 +42,58 @@ PARTS: dict[str, StrOrPromise] = {
 }
 
 
-def words_of(template: Template) -> dict[str, Any]:
-    """Everything that a version keeps. One statement where it has a layout that is not loaded."""
-    found = {part: getattr(template, part) for part in PARTS if part not in ("layout", "text")}
-    found["layout"] = template.layout.slug if template.layout else ""
-    return found | {"text": template.text if template.has_own_text else None}
+def words_of(row: Written) -> dict[str, Any]:
+    """Everything that a version keeps. One statement where a template has a layout that is not loaded."""
+    if isinstance(row, Stationery):
+        return {"name": row.name, "body": row.body}
+    found = {part: getattr(row, part) for part in PARTS if part not in ("layout", "text")}
+    found["layout"] = row.layout.slug if row.layout else ""
+    return found | {"text": row.text if row.has_own_text else None}
 
 
-def keep_before(template: Template) -> None:
+def keep_before(row: Written) -> None:
     """What is about to be changed, where no save has kept it: rows from before there was a history. One statement."""
-    if template.version > 0 and not template.versions.filter(number=template.version).exists():
-        TemplateVersion.objects.create(
-            template=template, number=template.version, saved_at=template.updated_at, words=words_of(template)
-        )
+    if row.version > 0 and not row.versions.filter(number=row.version).exists():
+        row.versions.create(number=row.version, saved_at=row.updated_at, words=words_of(row))
 
 
-def keep(template: Template, *, actor: User | None, now: datetime, reason: str = "") -> None:
+def keep(row: Written, *, actor: User | None, now: datetime, reason: str = "") -> None:
     """The version that was just saved. Two statements."""
-    TemplateVersion.objects.create(
-        template=template,
-        number=template.version,
-        saved_at=now,
-        saved_by=actor,
-        reason=reason.strip()[:300],
-        words=words_of(template),
+    row.versions.create(
+        number=row.version, saved_at=now, saved_by=actor, reason=reason.strip()[:300], words=words_of(row)
     )
-    template.versions.filter(number__lte=template.version - MOST).delete()
+    row.versions.filter(number__lte=row.version - MOST).delete()
 
 
 @dataclass(frozen=True)
 class Meanwhile:
     """What others saved since a page was opened."""
 
-    versions: list[TemplateVersion]
+    versions: list[TemplateVersion] | list[StationeryVersion]
     changes: list[Change]
 
 
-def since(template: Template, number: int) -> Meanwhile:
+def since(row: Written, number: int) -> Meanwhile:
     """Two statements."""
-    opened = template.versions.filter(number=number).first()
-    newer = template.versions.filter(number__gt=number).select_related("saved_by").order_by("number")
-    return Meanwhile(list(newer), changes(opened.words, words_of(template)) if opened else [])
+    opened = row.versions.filter(number=number).first()
+    newer = row.versions.filter(number__gt=number).select_related("saved_by").order_by("number")
+    return Meanwhile(list(newer), changes(opened.words, words_of(row)) if opened else [])  # type: ignore[arg-type]  # of one kind
+
+
+def own_words_since(template: Template, print_: str) -> list[Change]:
+    """What changed in its own words since they had that print (translations.print_of); empty where that version is not kept any more.
+
+    Reads versions, the newest first, until one fits: one statement.
+    """
+    now = _own(words_of(template))
+    for version in template.versions.order_by("-number").iterator(chunk_size=10):
+        if translations.print_of(version.words) == print_:
+            return changes(_own(version.words), now)
+    return []
+
+
+def _own(words: Mapping[str, Any]) -> dict[str, Any]:
+    return {part: words.get(part) for part in ("subject", "preheader", "body", "text")}
 
 
 # --- Differences -----------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ else:
 
 HEAVY = 100_000  # bytes; past that Gmail cuts a mail off
 MOST = 5  # of a kind that are told; who mends those sees the next
-EDITION = 2  # of these rules: what an older one found is read anew
+EDITION = 3  # of these rules: what an older one found is read anew
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ SORTS: dict[str, Sort] = {
     "http_link": Sort(gettext_lazy("The link “%(address)s” begins with http://; use https://.")),
     "unknown": Sort(gettext_lazy("No contact has “%(path)s”; it stays empty for everybody.")),
     "unresolved": Sort(gettext_lazy("“%(path)s” has no default: it stays empty where nobody knows it.")),
+    "older": Sort(gettext_lazy("it is older than the text that it translates; look at it and save it again.")),
     "no_text": Sort(gettext_lazy("The text part is empty: whoever reads mail as text sees only its foot.")),
     "heavy": Sort(gettext_lazy("It weighs %(weight)s kB; past 100 kB some readers cut it off.")),
     "spammy": Sort(gettext_lazy("The subject looks like spam: %(rule)s.")),
@@ -82,6 +83,7 @@ def read(template: Template, cupboard: Cupboard | None = None) -> list[Finding]:
         found += [
             replace(one, language=language) for one in _read(translations.in_language(template, language), cupboard)
         ]
+    found += [Finding("older", language=language) for language in translations.older(template)]
     return sorted(found, key=lambda finding: not finding.blocks)
 
 
@@ -107,7 +109,7 @@ def _read(template: Template, cupboard: Cupboard) -> Iterator[Finding]:
         yield Finding("no_text")
     if (weight := len(words.source.encode())) > HEAVY:
         yield Finding("heavy", {"weight": str(weight // 1000)})
-    for rule in subject_rules.broken(template.subject):
+    for rule in subject_rules.broken(cupboard.dressed(template, "").subject):
         yield Finding("spammy", {"rule": rule.key})
 
 

@@ -1,6 +1,6 @@
 """What mails have in common: snippets that their words name, and layouts that frame them; put in before anything is compiled.
 
-`{% render 'slug' %}` in a body or layout stands for a snippet, `{% content %}` in a layout for the body. In a mail that is written in Korean,
+`{% render 'slug' %}` in a body, layout or subject stands for a snippet, `{% content %}` in a layout for the body. In a mail that is written in Korean,
 `{% render 'foot' %}` takes the snippet `foot-ko` where there is one; layouts are found by language in the same way.
 """
 
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 DEEPEST = 5  # snippets within snippets
 MOST = 100  # snippets put into one mail
+LINES = ("subject", "preheader", "sender_name", "reply_to")  # parts of a template that hold words only, no tags
 _RENDER = re.compile(r"""\{%-?\s*render\s+(?:'([a-z0-9_-]{1,100})'|"([a-z0-9_-]{1,100})")\s*-?%\}""")
 _CONTENT = re.compile(r"\{%-?\s*content\s*-?%\}")
+_TAG = re.compile(r"</?[A-Za-z][^>]*>")
 _MJ_BODY = re.compile(r"<mj-body\b[^>]*>(.*)</mj-body\s*>", re.DOTALL)
 _MJ_HEAD = re.compile(r"<mj-head\b[^>]*>(.*?)</mj-head\s*>", re.DOTALL)
 _HTML_BODY = re.compile(r"<body\b[^>]*>(.*?)(?:</body\s*>|</html\s*>|\Z)", re.DOTALL | re.IGNORECASE)
@@ -69,7 +71,8 @@ class Cupboard:
         """The template as it reads in a language, framed by its layout, its snippets put in. Raises BadSource."""
         found = translations.in_language(template, language)
         layout = self._layout_of(template)
-        if layout is None and "render" not in found.body + found.text:
+        lines = {name: getattr(found, name) for name in LINES}
+        if layout is None and "render" not in "".join((found.body, found.text, *lines.values())):
             return found
         dressed = copy(found)
         spoken = language or template.language
@@ -77,7 +80,21 @@ class Cupboard:
             dressed.body = framed(self._in_language(layout.slug, spoken) or layout, found.body)
         dressed.body = self._filled(dressed.body, spoken, ())
         dressed.text = self._filled(found.text, spoken, ())
+        for name, words in lines.items():
+            setattr(dressed, name, self._line(words, spoken))
         return dressed
+
+    def _line(self, words: str, language: str) -> str:
+        """A subject with its snippets' words, in one line."""
+        if not named(words):
+            return words
+        filled = self._filled(words, language, ())
+        if tag := _TAG.search(LIQUID.sub("", filled)):
+            raise assembly.BadSource(
+                _("A snippet in a subject, preheader, sender name or address holds words only, and no %(tag)s.")
+                % {"tag": tag[0]}
+            )
+        return " ".join(filled.split())
 
     def _layout_of(self, template: Template) -> Stationery | None:
         if template.layout_id is None:

@@ -13,11 +13,13 @@ from django.utils.translation import gettext as _
 
 from leads.actions import audit
 from nurture.actions import EditedMeanwhile, NurtureRefused
-from nurture.models import Stationery, Template
-from nurture.templating import stationery
+from nurture.models import Stationery, StationeryVersion, Template
+from nurture.templating import history, stationery
 from nurture.templating.rendering import BadTemplate
 from nurture.templating.stationery import Cupboard
 from nurture.templating.translations import tags
+
+_PARTS = ("body", "text", *stationery.LINES)  # of a template, where snippets may be named
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class Users:
 
 def users(row: Stationery) -> Users:
     """Those that name it themselves, archived templates too. Two statements."""
-    words = Q(body__contains=row.slug) | Q(text__contains=row.slug) | Q(translations__icontains=row.slug)
+    words = Q(translations__icontains=row.slug)
+    for part in _PARTS:
+        words |= Q(**{f"{part}__contains": row.slug})
     templates = Template.objects.filter(words | Q(layout=row.pk)).order_by("name", "pk")
     others = Stationery.objects.filter(body__contains=row.slug).exclude(pk=row.pk)
     is_named = row.kind == Stationery.Kind.SNIPPET
@@ -48,8 +52,8 @@ def users(row: Stationery) -> Users:
 
 
 def _named_by(template: Template) -> list[str]:
-    texts = [template.body, template.text]
-    texts += [row[part] or "" for row in template.translations for part in ("body", "text")]
+    texts = [getattr(template, part) for part in _PARTS]
+    texts += [row[part] or "" for row in template.translations for part in ("subject", "preheader", "body", "text")]
     return [slug for text in texts for slug in stationery.named(text)]
 
 
@@ -65,6 +69,7 @@ def save(
     actor: User | None,
     now: datetime,
     version: int | None = None,
+    reason: str = "",
 ) -> Stationery:
     """A new one, or another body for one that is there, whose kind, slug and format stay. Raises NurtureRefused, EditedMeanwhile."""
     with transaction.atomic():
@@ -76,6 +81,8 @@ def save(
             fresh.kind, fresh.slug, fresh.format = kind, slug, format
             if Stationery.objects.filter(slug=slug).exists():
                 raise NurtureRefused(_("There is a snippet or layout “%(slug)s” already.") % {"slug": slug})
+        if row is not None:
+            history.keep_before(fresh)
         fresh.name, fresh.body, fresh.is_default, fresh.updated_at = name, body, is_default, now
         fresh.version += 0 if row is None else 1
         affected = _checked(fresh)
@@ -84,9 +91,29 @@ def save(
                 is_default=False
             )
         fresh.save()
+        history.keep(fresh, actor=actor, now=now, reason=reason)
         Template.objects.filter(pk__in=affected).update(findings=None)  # read anew when somebody asks
         audit(actor, "created" if row is None else "changed", fresh, {"version": fresh.version}, now)
     return fresh
+
+
+def restore(
+    row: Stationery, *, version: StationeryVersion, opened: int, actor: User | None, now: datetime
+) -> Stationery:
+    """Name and body of a version again, as a new version; whether new templates begin with it stays. Raises NurtureRefused."""
+    return save(
+        row,
+        kind=row.kind,
+        slug=row.slug,
+        format=row.format,
+        name=version.words["name"],
+        body=version.words["body"],
+        is_default=row.is_default,
+        version=opened,
+        actor=actor,
+        now=now,
+        reason=_("back to version %(n)d") % {"n": version.number},
+    )
 
 
 def _checked(fresh: Stationery) -> list[int]:

@@ -1,13 +1,16 @@
 """One template in several languages: which one a reader gets, and the template as it reads there.
 
 Stored with the template, so that all of them change, export and come back together:
-`[{"language": "ko", "subject": "…", "preheader": "…", "body": "…", "text": null or "…"}, …]`; sender, purpose and blocks are the template's.
+`[{"language": "ko", "subject": "…", "preheader": "…", "body": "…", "text": null or "…", "of": "…"}, …]`; sender, purpose and blocks are the
+template's. `of` is the print of the own words that it translates; where none is kept, nobody knows.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -29,7 +32,11 @@ def check(document: Any) -> list[dict[str, Any]]:
         raise ValueError(_("Translations are a list of %(most)d at most.") % {"most": MOST})
     found: dict[str, dict[str, Any]] = {}
     for row in document:
-        if not isinstance(row, Mapping) or not {"language", "subject", "body"} <= set(row) <= {"language", *_WORDS}:
+        if not isinstance(row, Mapping) or not {"language", "subject", "body"} <= set(row) <= {
+            "language",
+            "of",
+            *_WORDS,
+        }:
             raise ValueError(
                 _("Each translation has a language, a subject and a body, and may have a preheader and a text.")
             )
@@ -43,6 +50,7 @@ def check(document: Any) -> list[dict[str, Any]]:
         found[language] = (
             {"language": language} | {key: row.get(key) or "" for key in _WORDS} | {"text": row.get("text")}
         )
+        found[language] |= {"of": row["of"]} if "of" in row else {}
     return [found[language] for language in sorted(found)]
 
 
@@ -72,3 +80,44 @@ def in_language(template: Template, language: str) -> Template:
     found.language, found.subject, found.preheader, found.body = language, row["subject"], row["preheader"], row["body"]
     found.has_own_text, found.text = row["text"] is not None, row["text"] or ""
     return found
+
+
+# --- Older than what they translate ----------------------------------------------------------------------------------------
+
+
+def print_of(words: Template | Mapping[str, Any]) -> str:
+    """Sixteen letters that change whenever the own words of a template do, or of a version of it."""
+    if isinstance(words, Template):
+        texts = [words.subject, words.preheader, words.body, words.text if words.has_own_text else None]
+    else:
+        texts = [words.get(part) for part in _WORDS]
+    plain = [" ".join(text.split()) if text else "" for text in texts]
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:16]
+
+
+def dated(fresh: Sequence[Translation], stored: Collection[Translation], template: Template) -> list[dict[str, Any]]:
+    """The translations with what they translate: as it was where their words stayed, the template's words of now where they are new."""
+    known = {row["language"]: row for row in stored}
+    now = print_of(template)
+    made = []
+    for row in fresh:
+        before = known.get(row["language"])
+        words = {key: value for key, value in row.items() if key != "of"}
+        is_same = before is not None and all(before.get(key) == value for key, value in words.items())
+        if before is not None and is_same:
+            made.append(dict(before))
+        else:
+            made.append(words | {"of": now})
+    return made
+
+
+def is_older(template: Template, language: str) -> bool:
+    """Whether the own words changed since somebody last looked at the translation."""
+    row = of(template, language)
+    return row is not None and "of" in row and row["of"] != print_of(template)
+
+
+def older(template: Template) -> list[str]:
+    """The languages whose words are older than what they translate."""
+    now = print_of(template)
+    return [row["language"] for row in template.translations if row.get("of", now) != now]

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from leads.purposes import key_of_purpose
-from nurture.models import Template
+from nurture.models import Stationery, Template
 from segments.graph import Definition
 
 # contact.title, company.custom.plan, contact.custom["plan"]
@@ -18,7 +18,7 @@ _NAMED = re.compile(
 
 
 def template_uses() -> dict[str, list[Definition]]:
-    """Field -> the templates in use that name it. One statement that reads their texts."""
+    """Field -> the templates in use, snippets and layouts that name it. Two statements that read their texts."""
     found: dict[str, list[Definition]] = {}
     for template in Template.objects.filter(archived_at=None).order_by("name"):
         words = [template.subject, template.preheader, template.body, template.text]
@@ -29,6 +29,12 @@ def template_uses() -> dict[str, list[Definition]]:
         url = reverse("nurture:template-edit", args=[template.slug])
         use = Definition(f"template:{template.slug}", template.name, _("e-mail"), url, reads)
         for key in (*reads, key_of_purpose(template.purpose)):
+            found.setdefault(key, []).append(use)
+    for row in Stationery.objects.order_by("name", "pk"):
+        reads = fields_named(row.body)
+        url = reverse("nurture:stationery-edit", args=[row.slug])
+        use = Definition(f"stationery:{row.slug}", row.name, row.get_kind_display(), url, reads)
+        for key in reads:
             found.setdefault(key, []).append(use)
     return found
 

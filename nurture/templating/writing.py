@@ -68,6 +68,7 @@ def set_translation(
             raise NurtureRefused(_("That is the template's own language."))
         others = [one for one in row.translations if one["language"] != language]
         fresh = {"language": language, "subject": subject, "preheader": preheader, "body": body, "text": text}
+        fresh["of"] = translations.print_of(row)  # whoever saves it has looked
         try:
             row.translations = translations.check([*others, fresh])
         except ValueError as error:

@@ -16,7 +16,7 @@ from nurture import access, actions
 from nurture.forms import StationeryForm
 from nurture.models import Stationery, Template
 from nurture.patterns.starters import BARE, FOOT, HEAD
-from nurture.templating import stationery_edits
+from nurture.templating import history, stationery_edits
 from nurture.templating.stationery import Cupboard
 from nurture.views.previews import example, preview_of
 from nurture.views.programs import actor, version_of
@@ -54,12 +54,18 @@ def stationery_edit(request: HttpRequest, slug: str) -> HttpResponse:
 def _editor(request: HttpRequest, kind: str, row: Stationery | None) -> HttpResponse:
     begin = {"body": LAYOUT if kind == Stationery.Kind.LAYOUT else SNIPPET}
     form = StationeryForm(request.POST or None, kind=kind, row=row, initial=begin)
+    meanwhile: history.Meanwhile | None = None
     if request.method == "POST":
         demand(request.user, "edit_rules")
-        if form.is_valid() and (saved := _saved(request, kind, row, form)):
+        try:
+            saved = _saved(request, kind, row, form) if form.is_valid() else None
+        except actions.EditedMeanwhile as error:
+            saved, meanwhile = None, history.since(row, version_of(request)) if row else None
+            form.add_error(None, str(error))
+        if saved:
             messages.success(request, _("Saved. Mails that were not prepared yet go out like this."))
             return redirect("nurture:stationery-edit", saved.slug)
-    context: dict[str, object] = {"row": row, "kind": kind, "form": form}
+    context: dict[str, object] = {"row": row, "kind": kind, "form": form, "meanwhile": meanwhile}
     context["users"] = stationery_edits.users(row) if row else None
     if not form.is_bound:
         context |= _preview(row or Stationery(kind=kind, slug="new", format="mjml", **begin))
@@ -67,6 +73,7 @@ def _editor(request: HttpRequest, kind: str, row: Stationery | None) -> HttpResp
 
 
 def _saved(request: HttpRequest, kind: str, row: Stationery | None, form: StationeryForm) -> Stationery | None:
+    """Raises EditedMeanwhile."""
     words: dict[str, Any] = {"slug": "", "format": "", "is_default": False} | form.cleaned_data
     try:
         return stationery_edits.save(
@@ -74,9 +81,12 @@ def _saved(request: HttpRequest, kind: str, row: Stationery | None, form: Statio
             kind=kind,
             **words,
             version=version_of(request) if row else None,
+            reason=request.POST.get("reason", ""),
             actor=actor(request),
             now=timezone.now(),
         )
+    except actions.EditedMeanwhile:
+        raise
     except actions.NurtureRefused as error:
         form.add_error(None, str(error))
         return None

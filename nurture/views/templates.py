@@ -36,12 +36,19 @@ def template_list(request: HttpRequest) -> HttpResponse:
     )
     templates = templates.annotate(tags=tags)
     context = {
-        "rows": [(template, sent.value.get(template.pk, 0)) for template in templates],
+        "rows": [(template, sent.value.get(template.pk, 0), _languages(template)) for template in templates],
         "starters": STARTERS,
         "is_archive": is_archive,
         "as_of": sent.at if sent.is_kept else None,
     }
     return render(request, "nurture/template_list.html", context)
+
+
+def _languages(template: Template) -> list[tuple[str, bool]]:
+    """Its translations, and whether each is older than the text, by its last reading."""
+    found = (template.findings or {}).get("found", [])
+    older = {language for sort, _about, language in found if sort == "older"}
+    return [(tag, tag in older) for tag in template.tags]  # type: ignore[attr-defined]  # annotated
 
 
 def _sent() -> dict[int, int]:

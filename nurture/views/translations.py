@@ -13,7 +13,7 @@ from leads.access import demand, require
 from nurture import access, actions
 from nurture.forms import TranslationForm
 from nurture.models import Template
-from nurture.templating import languages, translations, writing
+from nurture.templating import history, languages, translations, writing
 from nurture.templating.queries_writing import languages_in_use
 from nurture.views.previews import example, examples, preview_of
 from nurture.views.programs import actor, version_of
@@ -42,6 +42,9 @@ def language_edit(request: HttpRequest, slug: str, language: str) -> HttpRespons
     context: dict[str, object] = {"template": template, "form": form, "translation": language, "examples": examples()}
     context |= {"is_new": translations.of(template, language) is None}
     context |= tabs(template, language)
+    if translations.is_older(template, language):
+        row = translations.of(template, language)
+        context |= {"is_older": True, "since": history.own_words_since(template, row["of"]) if row else []}
     if not form.is_bound:
         context |= preview_of(translations.in_language(template, language), example())
     return render(request, "nurture/template_edit.html", context, status=422 if form.errors else 200)
@@ -88,10 +91,10 @@ def tabs(template: Template, language: str = "") -> dict[str, object]:
     """What _template_languages.html shows: the languages that are there, those that other templates have, and all others. One statement."""
     there = [row["language"] for row in template.translations]
     shown = [*there, language] if language and language not in there else there
-    taken = {template.language, *shown}
+    taken, older = {template.language, *shown}, translations.older(template)
     return {
         "own_language": languages.name_of(template.language),
-        "tabs": [(tag, languages.name_of(tag), tag == language) for tag in sorted(shown)],
+        "tabs": [(tag, languages.name_of(tag), tag == language, tag in older) for tag in sorted(shown)],
         "missing": [(tag, languages.name_of(tag)) for tag in languages_in_use() if tag not in taken],
         "more_languages": [(tag, words) for tag, words in languages.choices() if tag not in taken],
     }

@@ -80,6 +80,19 @@
     if (own && text) text.hidden = !own.checked;
   }
 
+  // A folded part of a form says in one line what is set in it.
+  function saidBy(control) {
+    if (control.matches("textarea") || !control.value) return "";
+    if (control.matches("select")) return control.selectedOptions[0]?.label ?? "";
+    if (!control.matches("[type=radio], [type=checkbox]")) return control.value.trim();
+    return control.checked ? control.labels[0]?.textContent.trim() ?? "" : "";
+  }
+
+  function tellFolded(part) {
+    const said = [...part.querySelectorAll("input, select")].map(saidBy).filter(Boolean);
+    part.querySelector("[data-said]").textContent = said.join(" · ") || part.dataset.unset;
+  }
+
   function tidy(root) {
     root.querySelectorAll("[data-template-form]").forEach(tidyText);
     root.querySelectorAll("[data-around-form]").forEach(tidyAround);
@@ -105,6 +118,8 @@
   });
 
   document.addEventListener("change", (event) => {
+    const folded = event.target.closest("[data-folded]");
+    if (folded) tellFolded(folded);
     const form = event.target.closest("[data-step-form=wait]");
     if (form && event.target.name === "mode") tidyWait(form);
     const asked = event.target.closest("[data-step-form]");
@@ -114,6 +129,9 @@
     const around = event.target.closest("[data-around-form]");
     if (around && event.target.name === "again") tidyAround(around);
   });
+
+  // What a browser finds wrong in a folded part is shown.
+  document.addEventListener("invalid", (event) => event.target.closest("[data-folded]")?.setAttribute("open", ""), true);
 
   document.addEventListener("htmx:oobBeforeSwap", () => {
     const box = scroller();

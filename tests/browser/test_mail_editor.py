@@ -307,7 +307,11 @@ def test_a_source_that_is_no_tree_stays_in_the_source(page: Page) -> None:
     page.get_by_role("tab", name="Visual").click()
     expect(editor(page).get_by_role("alert")).to_contain_text("Line 3 of the source cannot be read")
     expect(page.locator("[name=body]")).to_be_visible()
+    format_and_layout = page.get_by_text("Format and layout")
+    expect(format_and_layout.locator("..")).to_contain_text("MJML")
+    format_and_layout.click()
     page.get_by_label("HTML", exact=True).check()
+    expect(format_and_layout.locator("..")).to_contain_text("HTML")
     expect(page.get_by_role("tab", name="Visual")).to_be_disabled()
 
 

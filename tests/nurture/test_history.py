@@ -10,8 +10,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from leads.access import MARKETER, SALES
 from nurture import actions
-from nurture.models import Template, TemplateVersion
-from nurture.templating import history, stationery_edits, writing
+from nurture.models import Stationery, StationeryVersion, Template, TemplateVersion
+from nurture.templating import history, stationery_edits, translations, writing
 from tests.makers import NOW, make_user
 from tests.nurture.makers import make_template
 from tests.nurture.test_views import signed_in
@@ -46,7 +46,8 @@ def test_each_save_is_kept_with_who_and_why() -> None:
     assert numbers(template) == [1, 2, 3, 4]
     second = template.versions.get(number=2)
     assert (second.saved_by, second.reason, second.words["body"]) == (ada, "because", "<p>two</p>")
-    assert template.versions.get(number=4).words["translations"] == [spoken]
+    of = translations.print_of(template.versions.get(number=3).words)
+    assert template.versions.get(number=4).words["translations"] == [spoken | {"of": of}]
 
 
 def test_words_from_before_there_was_a_history_are_kept_when_they_change() -> None:
@@ -139,7 +140,7 @@ def test_the_pages_of_the_history(saves: int, django_assert_num_queries: DjangoA
     sales.get(listed)
     with django_assert_num_queries(6):
         page = sales.get(listed)
-    assert [version.number for version, _changes in page.context["rows"]] == list(range(saves + 1, 0, -1))
+    assert [version.number for version, _changes, _url in page.context["rows"]] == list(range(saves + 1, 0, -1))
     one = reverse("nurture:template-version", args=[template.slug, 1])
     assert "+ &lt;p&gt;0&lt;/p&gt;" in sales.get(one).content.decode()
     assert f"+ &lt;p&gt;{saves}&lt;/p&gt;" in sales.get(one, {"against": "now"}).content.decode()
@@ -149,3 +150,75 @@ def test_the_pages_of_the_history(saves: int, django_assert_num_queries: DjangoA
     assert signed_in(MARKETER).post(back, {"version": saves + 1}).status_code == 302
     template.refresh_from_db()
     assert template.body == "<p>0</p>"
+
+
+# --- Snippets and layouts ----------------------------------------------------------------------------------------------------
+
+
+def sign(body: str, row: Stationery | None = None, **values: Any) -> Stationery:
+    given: dict[str, Any] = {"kind": "snippet", "slug": "sign", "name": "Sign", "format": "", "is_default": False}
+    return stationery_edits.save(row, body=body, **(given | {"actor": None, "now": NOW} | values))
+
+
+def test_a_snippet_keeps_every_save_and_comes_back() -> None:
+    ada = make_user(username="ada")
+    row = sign("<b>one</b>")
+    row = sign("<b>two</b>", row, actor=ada, reason=" rebranded ")
+    assert [(one.number, one.saved_by, one.reason, one.words) for one in row.versions.order_by("number")] == [
+        (1, None, "", {"name": "Sign", "body": "<b>one</b>"}),
+        (2, ada, "rebranded", {"name": "Sign", "body": "<b>two</b>"}),
+    ]
+    first = row.versions.get(number=1)
+    with pytest.raises(actions.EditedMeanwhile):
+        stationery_edits.restore(row, version=first, opened=1, actor=None, now=NOW)
+    row = stationery_edits.restore(row, version=first, opened=2, actor=None, now=NOW)
+    assert (row.body, row.version, row.versions.get(number=3).reason) == ("<b>one</b>", 3, "back to version 1")
+
+
+def test_a_snippet_from_before_there_was_a_history_is_kept_when_it_changes_and_a_broken_one_stays_away() -> None:
+    row = sign("{% if %}")  # nothing uses it yet
+    StationeryVersion.objects.all().delete()
+    row = sign("<b>two</b>", row)
+    make_template(body="{% render 'sign' %}", name="Hello")
+    first = row.versions.get(number=1)
+    assert first.words["body"] == "{% if %}"
+    with pytest.raises(actions.NurtureRefused, match="“Hello” could not become a mail"):
+        stationery_edits.restore(row, version=first, opened=2, actor=None, now=NOW)
+    assert list(row.versions.order_by("number").values_list("number", flat=True)) == [1, 2]
+
+
+@pytest.mark.parametrize("saves", [1, 3])
+def test_the_pages_of_a_snippets_history(saves: int, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    row, sales = sign("<p>0</p>"), signed_in(SALES)
+    for number in range(saves):
+        row = sign(f"<p>{number + 1}</p>", row, actor=make_user(username=f"ada{number}"))
+    listed = reverse("nurture:stationery-history", args=["sign"])
+    sales.get(listed)
+    with django_assert_num_queries(6):
+        page = sales.get(listed)
+    assert [version.number for version, _changes, _url in page.context["rows"]] == list(range(saves + 1, 0, -1))
+    one = reverse("nurture:stationery-version", args=["sign", 1])
+    assert f"+ &lt;p&gt;{saves}&lt;/p&gt;" in sales.get(one, {"against": "now"}).content.decode()
+    assert sales.get(reverse("nurture:stationery-version", args=["sign", 99])).status_code == 404
+    back = reverse("nurture:stationery-restore", args=["sign", 1])
+    assert sales.post(back, {"version": saves + 1}).status_code == 403
+    marketer = signed_in(MARKETER)
+    assert marketer.post(back, {"version": 0}).headers["Location"] == one
+    assert marketer.post(back, {"version": saves + 1}).status_code == 302
+    row.refresh_from_db()
+    assert row.body == "<p>0</p>"
+
+
+def test_two_editors_of_a_snippet_lose_nothing() -> None:
+    row = sign("<p>one</p>")
+    sign("<p>theirs</p>", row, reason="quick fix")
+    url, data = reverse("nurture:stationery-edit", args=["sign"]), {"name": "Sign", "body": "<p>mine</p>"}
+    told = signed_in(MARKETER).post(url, data | {"version": 1})
+    page = told.content.decode()
+    assert told.status_code == 422
+    assert ("quick fix" in page, "&lt;p&gt;theirs&lt;/p&gt;" in page, "&lt;p&gt;mine&lt;/p&gt;" in page) == (
+        True, True, True,
+    )  # fmt: skip
+    assert 'name="version" value="2"' in page
+    assert signed_in(MARKETER).post(url, data | {"version": 2, "reason": "mine"}).status_code == 302
+    assert [one.reason for one in row.versions.order_by("number")] == ["", "quick fix", "mine"]

@@ -14,7 +14,7 @@ from nurture import actions
 from nurture.actions import EditedMeanwhile, NurtureRefused
 from nurture.mailing import sending
 from nurture.models import Sending, Stationery, Template
-from nurture.templating import proofreading, stationery, stationery_edits
+from nurture.templating import proofreading, stationery, stationery_edits, usage
 from nurture.templating.rendering import BadTemplate, compile_source, compiled
 from nurture.templating.stationery import Cupboard
 from tests.makers import NOW, make_contact
@@ -226,3 +226,34 @@ def test_templates_choose_a_layout_of_their_format_and_begin_with_the_default() 
     assert Template.objects.get().layout == house
     shown = client.post(reverse("nurture:template-preview"), data | {"layout": house.pk})
     assert "HEAD" in shown.context["preview"].html
+
+
+def test_snippets_in_subjects_and_what_stands_beside_them() -> None:
+    snippet("season", "Spring\n {{ contact.city }}")
+    snippet("season-ko", "봄")
+    spoken = {"language": "ko", "subject": "{% render 'season' %}!", "preheader": "", "body": "<p>x</p>", "text": None}
+    template = make_template(
+        "{% render 'season' %} news",
+        "<p>x</p>",
+        preheader="Of {% render 'season' %}",
+        sender_name="Ada, {% render 'season' %}",
+        language="en",
+        translations=[spoken],
+    )
+    mail = compiled(template).fill({"contact": {"city": "Ulm"}})
+    assert (mail.subject, mail.sender_name) == ("Spring Ulm news", "Ada, Spring Ulm")
+    assert "Of Spring Ulm</div>" in mail.html
+    assert compiled(template, "ko").fill({}).subject == "봄!"
+    row = Stationery.objects.get(slug="season")
+    assert stationery_edits.users(row).templates == [template]
+    with pytest.raises(NurtureRefused, match="words only, and no <b>"):
+        save(row, body="<b>Spring</b>")
+    save(row, body="FREE MONEY")
+    template.refresh_from_db()
+    assert "spammy" in [finding.sort for finding in proofreading.kept(template)]
+
+
+def test_a_field_that_a_snippet_names_is_used() -> None:
+    row = snippet("sign", "{{ contact.custom.plan }}")
+    found = usage.template_uses()["contact.custom.plan"]
+    assert [(use.label, use.url) for use in found] == [(row.name, reverse("nurture:stationery-edit", args=["sign"]))]

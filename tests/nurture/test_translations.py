@@ -157,7 +157,8 @@ def test_a_translation_is_written_changed_and_removed_in_the_browser() -> None:
     assert client.post(url, data | {"body": "{% block none %}x{% endblock %}"}).status_code == 422
     assert client.post(url, data).status_code == 302
     template.refresh_from_db()
-    assert (template.version, template.translations) == (2, [row("ko", "안녕", "<p>반갑습니다</p>")])
+    kept = row("ko", "안녕", "<p>반갑습니다</p>", of=translations.print_of(template))
+    assert (template.version, template.translations) == (2, [kept])
     stale = client.post(url, data | {"subject": "다른"})
     assert (stale.status_code, "다른" in stale.content.decode()) == (422, True)
     own = data | {"version": 2, "has_own_text": "on", "text": "글"}
@@ -193,11 +194,12 @@ def test_saving_the_own_words_leaves_translations_and_a_block_stays_that_one_nam
     blocks = [{"key": "some", "conditions": {"field": "contact.title", "op": "is_known"}}]
     spoken = [row("de", body="{% block some %}x{% endblock %}")]
     template = make_template(blocks=blocks, translations=spoken)
+    kept = [spoken[0] | {"of": translations.print_of(template)}]
     actions.save_template(
         template, name="N", subject="S", preheader="", format="html", body="<p>y</p>", actor=None, now=NOW
     )
     template.refresh_from_db()
-    assert template.translations == spoken
+    assert template.translations == kept
     with pytest.raises(actions.NurtureRefused, match="some"):
         writing.remove_block(template, key="some", version=template.version, actor=None, now=NOW)
 
@@ -228,6 +230,54 @@ def test_findings_and_uses_reach_into_translations() -> None:
     assert [(finding.sort, finding.language) for finding in found] == [("broken_link", "ko"), ("unresolved", "ko")]
     assert found[0].words.startswith("한국어: ")
     assert "company.custom.plan" in usage.template_uses()
+
+
+@pytest.mark.django_db
+def test_a_translation_that_is_older_than_its_text_is_told_until_somebody_looks_at_it() -> None:
+    template = make_template("Hi", "<p>one</p>", name="Hello", language="en", translations=[row("de"), row("ko")])
+    assert translations.older(template) == []
+    words: dict[str, Any] = {
+        "name": "Hello",
+        "preheader": "",
+        "format": "html",
+        "language": "en",
+        "actor": None,
+        "now": NOW,
+    }
+    actions.save_template(template, subject="Hi", body="<p>one</p>\n", **words)  # a new line says nothing else
+    template.refresh_from_db()
+    assert translations.older(template) == []
+    actions.save_template(template, subject="Hi", body="<p>two</p>", **words)
+    template.refresh_from_db()
+    found = [(finding.sort, finding.language, finding.blocks) for finding in proofreading.kept(template)]
+    assert found == [("older", "de", False), ("older", "ko", False)]
+    client = signed_in(MARKETER)
+    listed = client.get(reverse("nurture:template-list"))
+    assert [tags for _template, _sent, tags in listed.context["rows"]] == [[("de", True), ("ko", True)]]
+    url = reverse("nurture:language-edit", args=[template.slug, "ko"])
+    page = client.get(url)
+    assert [(change.part, change.lines) for change in page.context["since"]] == [
+        ("body", [("-", "<p>one</p>"), ("+", "<p>two</p>")])
+    ]
+    assert [(tag, is_older) for tag, _words, _is_open, is_older in page.context["tabs"]] == [("de", True), ("ko", True)]
+    assert client.post(url, {"version": 3, "subject": "S", "preheader": "", "body": "<p>x</p>"}).status_code == 302
+    template.refresh_from_db()
+    assert translations.older(template) == ["de"]
+    writing.restore(template, version=template.versions.get(number=1), opened=4, actor=None, now=NOW)
+    template.refresh_from_db()
+    assert translations.older(template) == []
+
+
+@pytest.mark.django_db
+def test_a_file_that_changes_the_text_alone_leaves_the_translation_older() -> None:
+    template = make_template("Hi", "<p>one</p>", translations=[row("ko")])
+    fresh = [row("ko"), row("de")]
+    words: dict[str, Any] = {"name": "Hello", "preheader": "", "format": "html", "actor": None, "now": NOW}
+    actions.save_template(template, subject="Hi", body="<p>two</p>", translations=fresh, **words)
+    template.refresh_from_db()
+    assert translations.older(template) == ["ko"]
+    Template.objects.update(translations=[row("ko")])  # from before anybody kept it
+    assert translations.older(Template.objects.get()) == []
 
 
 @pytest.mark.parametrize(
