@@ -1,31 +1,72 @@
-// The mail as parts that can be pressed: sections, columns and what stands in them; whatever it does not know is a box with its source.
+// The mail as parts that can be pressed: frames, sections, groups, columns and what stands in them; whatever it does not know is a box with
+// its source.
 
 import { decoded } from "./mail_source.js";
 import { drawn } from "./mail_words.js";
 
-export const BLOCKS = ["mj-text", "mj-image", "mj-button", "mj-divider", "mj-spacer"];
+export const BLOCKS = ["mj-text", "mj-image", "mj-button", "mj-table", "mj-divider", "mj-spacer"];
+export const HOLDS_BLOCKS = ["mj-column", "mj-hero"];
+const HOLDS_BANDS = ["mj-body", "mj-wrapper"];
+/** Elements that hold others: what they are called here, and where they may stand. */
+const HOLDERS = {
+  "mj-wrapper": ["frame", ["mj-body"]],
+  "mj-section": ["section", HOLDS_BANDS],
+  "mj-hero": ["hero", HOLDS_BANDS],
+  "mj-group": ["group", ["mj-section"]],
+  "mj-column": ["column", ["mj-section", "mj-group"]],
+};
 /** What MJML does where nobody says anything. */
 export const USUAL = {
   "mj-text": { "font-size": "13px", color: "#000000" },
   "mj-button": { "background-color": "#414141", color: "#ffffff" },
   "mj-divider": { "border-color": "#000000", "border-width": "4px" },
   "mj-spacer": { height: "20px" },
+  "mj-table": { "font-size": "13px", color: "#000000", cellpadding: "0" },
+  "mj-hero": { "background-color": "#ffffff", "vertical-align": "top" },
 };
 const COLOUR = /^(#[0-9a-f]{3,8}|[a-z]{3,20}|rgba?\([\d\s,.%]+\))$/i;
 const OWN = /^\/i\/[\w-]{22}\.(png|jpg|gif)$/;
 
-/** How an element is dealt with: section, block, or kept. */
+/** How an element is dealt with: frame (of sections), section, hero (a section with a picture behind its words), group, column, block, or kept. */
 export function kind(node) {
   if (node.type !== "element" || node.isOdd) return "kept";
   const holder = node.parent.name;
-  if (node.name === "mj-section" && holder === "mj-body") return "section";
-  if (node.name === "mj-column" && holder === "mj-section") return "column";
-  return BLOCKS.includes(node.name) && holder === "mj-column" ? "block" : "kept";
+  if (HOLDERS[node.name]) return HOLDERS[node.name][1].includes(holder) ? HOLDERS[node.name][0] : "kept";
+  return BLOCKS.includes(node.name) && HOLDS_BLOCKS.includes(holder) ? "block" : "kept";
+}
+
+export function isBand(node) {
+  return ["section", "hero"].includes(kind(node));
+}
+
+/** The sections from top to bottom, those in frames too. */
+export function bands(mail) {
+  const parts = mail.body ? mail.within(mail.body) : [];
+  return parts.flatMap((part) => (kind(part) === "frame" ? mail.within(part) : [part])).filter(isBand);
+}
+
+/** The columns of a section, also those in groups; a hero is its own. */
+export function columnsOf(mail, band) {
+  if (kind(band) === "hero") return [band];
+  return mail.within(band).flatMap((part) => (kind(part) === "group" ? mail.within(part) : [part])).filter((part) => kind(part) === "column");
+}
+
+/** The section that something stands in. */
+export function bandOf(node) {
+  let found = node;
+  while (found && !isBand(found)) found = found.parent;
+  return found;
+}
+
+/** Where a section's columns stand: the group, where one holds all of them. */
+export function rowOf(mail, section) {
+  const inside = mail.within(section);
+  return inside.length === 1 && kind(inside[0]) === "group" ? inside[0] : section;
 }
 
 /** Whether it may be moved, doubled and deleted: elements, not placeholders that open and close something. */
 export function isMovable(node) {
-  return node.type === "element" && ["mj-body", "mj-column"].includes(node.parent.name);
+  return node.type === "element" && [...HOLDS_BANDS, ...HOLDS_BLOCKS].includes(node.parent.name);
 }
 
 export class Canvas {
@@ -38,9 +79,9 @@ export class Canvas {
     this.mail = mail;
     this.target = target;
     const parts = mail.body ? mail.within(mail.body) : [];
-    this.sections = parts.filter((part) => kind(part) === "section");
+    this.bands = bands(mail);
     const head = mail.named(mail.named(mail.root, "mjml"), "mj-head");
-    this.place.replaceChildren(...(head ? [this.kept(head)] : []), ...parts.map((part) => (kind(part) === "section" ? this.section(part) : this.kept(part))));
+    this.place.replaceChildren(...(head ? [this.kept(head)] : []), ...parts.map((part) => this.part(part)));
     this.paint(this.place, mail.body?.attributes.get("background-color")?.value);
   }
 
@@ -79,27 +120,75 @@ export class Canvas {
     return grip;
   }
 
-  section(node) {
-    const box = this.made("div", "mail-section");
+  part(node) {
+    const how = kind(node);
+    return ["frame", "section", "hero", "group", "column", "block"].includes(how) ? this[how](node) : this.kept(node);
+  }
+
+  /** A box with a head that stands for it. */
+  box(node, className, label) {
+    const box = this.made("div", className);
     box.dataset.place = "";
     box.dataset.section = this.mail.path(node).join(".");
-    const label = this.word("section", { number: this.sections.indexOf(node) + 1, count: this.sections.length });
     const head = this.face(node, "div", "mail-section-head", label);
     head.append(this.grip(), this.made("span", "", label));
-    const row = this.made("div", "mail-columns");
-    const columns = this.mail.within(node);
-    row.append(...columns.map((child) => (kind(child) === "column" ? this.column(child) : this.kept(child))));
-    row.style.gridTemplateColumns = columns.map((child) => this.track(child)).join(" ");
-    this.paint(row, this.says(node, "background-color"));
-    box.append(head, row);
+    box.append(head);
     return box;
   }
 
-  track(node) {
+  frame(node) {
+    const box = this.box(node, "mail-frame-box", this.word("frame"));
+    const list = this.made("div", "mail-bands");
+    list.dataset.bands = this.mail.path(node).join(".");
+    list.append(...this.mail.within(node).map((child) => this.part(child)));
+    this.paint(list, this.says(node, "background-color"));
+    box.append(list);
+    return box;
+  }
+
+  numbered(key, node) {
+    return this.word(key, { number: this.bands.indexOf(node) + 1, count: this.bands.length });
+  }
+
+  section(node) {
+    const box = this.box(node, "mail-section", this.numbered("section", node));
+    box.append(this.row(node));
+    return box;
+  }
+
+  hero(node) {
+    const box = this.box(node, "mail-section mail-hero", this.numbered("hero", node));
+    const list = this.column(node);
+    const address = node.attributes.get("background-url")?.value ?? "";
+    if (OWN.test(address)) list.style.backgroundImage = `url("${address}")`;
+    box.append(list);
+    return box;
+  }
+
+  /** Columns and groups beside each other. */
+  row(node) {
+    const row = this.made("div", "mail-columns");
+    const parts = this.mail.within(node);
+    row.append(...parts.map((child) => this.part(child)));
+    row.style.gridTemplateColumns = parts.map((child) => this.track(child, parts)).join(" ");
+    this.paint(row, this.says(node, "background-color"));
+    return row;
+  }
+
+  group(node) {
+    const box = this.made("div", "mail-group");
+    const head = this.face(node, "div", "mail-section-head mail-group-head", this.word("mj-group"));
+    head.append(this.made("i", "ti ti-device-mobile"), this.made("span", "", this.word("mj-group")));
+    box.append(head, this.row(node));
+    return box;
+  }
+
+  track(node, siblings) {
     const width = node.attributes?.get("width")?.value ?? "";
     const [, number, unit] = width.match(/^(\d{1,3}(?:\.\d+)?)(%|px)$/) ?? [];
-    if (kind(node) !== "column") return "minmax(0, 7rem)";
-    return number > 0 ? `minmax(0, ${unit === "%" ? number : number / 6}fr)` : `minmax(0, ${100 / Math.max(1, node.parent.children.filter((one) => one.name === "mj-column").length)}fr)`;
+    const takesPart = (one) => ["column", "group"].includes(kind(one));
+    if (!takesPart(node)) return "minmax(0, 7rem)";
+    return number > 0 ? `minmax(0, ${unit === "%" ? number : number / 6}fr)` : `minmax(0, ${100 / siblings.filter(takesPart).length}fr)`;
   }
 
   column(node) {
@@ -107,7 +196,7 @@ export class Canvas {
     list.dataset.list = this.mail.path(node).join(".");
     this.paint(list, this.says(node, "background-color"));
     const children = this.mail.within(node);
-    list.append(...children.map((child) => (kind(child) === "block" ? this.block(child) : this.kept(child))));
+    list.append(...children.map((child) => this.part(child)));
     if (!children.length) {
       const empty = this.face(node, "div", "mail-empty", this.word("empty"));
       empty.classList.toggle("is-target", empty.dataset.path === this.target);
@@ -119,7 +208,8 @@ export class Canvas {
 
   block(node) {
     const inside = this[node.name.slice(3)](node);
-    const said = inside.textContent.replace(/\s+/g, " ").trim().slice(0, 80) || node.attributes.get("alt")?.value || "";
+    const cells = [...inside.querySelectorAll("td, th")].map((cell) => cell.textContent.trim());
+    const said = (cells.length ? cells.join(", ") : inside.textContent).replace(/\s+/g, " ").trim().slice(0, 80) || node.attributes.get("alt")?.value || "";
     const face = this.face(node, "div", `mail-block is-${node.name.slice(3)}`, said ? `${this.word(node.name)}: ${said}` : this.word(node.name));
     face.dataset.place = "";
     face.append(this.grip(), inside);
@@ -139,6 +229,21 @@ export class Canvas {
     if (size > 0) box.style.fontSize = `${Math.min(40, Math.max(9, size))}px`;
     if (["left", "center", "right"].includes(this.says(node, "align"))) box.style.textAlign = this.says(node, "align");
     if (/^(\d{3}|bold)$/.test(this.says(node, "font-weight"))) box.style.fontWeight = this.says(node, "font-weight");
+    this.paint(box, "", this.says(node, "color"));
+    return box;
+  }
+
+  table(node) {
+    const box = this.made("div", "mail-drawn");
+    const shown = drawn(this.mail.content(node), { isTable: true });
+    if (shown) {
+      const table = this.made("table", "mail-table");
+      table.append(shown);
+      box.append(table);
+    } else box.textContent = this.mail.content(node).replace(/<[^>]*>/g, " ").replace(/\s+/g, " ").trim().slice(0, 300);
+    for (const link of box.querySelectorAll("a")) link.removeAttribute("href");
+    const size = parseFloat(this.says(node, "font-size"));
+    if (size > 0) box.style.fontSize = `${Math.min(40, Math.max(9, size))}px`;
     this.paint(box, "", this.says(node, "color"));
     return box;
   }
@@ -190,11 +295,11 @@ export class Canvas {
   }
 
   kept(node) {
-    const words = this.mail.source(node).replace(/\s+/g, " ").trim();
+    const words = this.mail.source(node).slice(0, 2000).replace(/\s+/g, " ").trim();
     const face = this.face(node, "div", "mail-kept", `${this.word("kept")}: ${words.slice(0, 80)}`);
     if (isMovable(node)) {
       face.dataset.place = "";
-      if (node.parent.name === "mj-body") face.dataset.section = face.dataset.path;
+      if (HOLDS_BANDS.includes(node.parent.name)) face.dataset.section = face.dataset.path;
       face.append(this.grip());
     }
     face.append(this.made("i", node.type === "comment" ? "ti ti-message" : "ti ti-lock"), this.made("code", "", words.slice(0, 120)));

@@ -6,7 +6,7 @@ export class MailDrag extends Drag {
   goalAt(item, x, y) {
     const under = document.elementFromPoint(x, y);
     if (!under || !this.canvas.contains(under) || item.contains(under)) return null;
-    return item.dataset.section === undefined ? this.inColumn(under, y) : this.betweenSections(under, y);
+    return item.dataset.section === undefined ? this.inColumn(under, y) : this.betweenSections(item, under, y);
   }
 
   inColumn(under, y) {
@@ -14,8 +14,10 @@ export class MailDrag extends Drag {
     return list && { list, before: this.firstBelow([...list.children].filter((one) => one.dataset.path && !one.matches(".mail-empty")), y) };
   }
 
-  betweenSections(under, y) {
-    return { list: this.canvas, before: this.firstBelow([...this.canvas.children], y) };
+  /** Frames stand between the others only, sections also in frames. */
+  betweenSections(item, under, y) {
+    const list = (item.matches(".mail-frame-box") ? null : under.closest("[data-bands]")) ?? this.canvas;
+    return { list, before: this.firstBelow([...list.children], y) };
   }
 
   firstBelow(parts, y) {

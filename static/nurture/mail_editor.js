@@ -1,7 +1,7 @@
 // The visual editor of MJML mails: shows the source as parts, changes it by splices. The text stays what is saved, and works without this.
 
 import { History } from "../segments/builder_history.js";
-import { Canvas, isMovable, kind } from "./mail_canvas.js";
+import { Canvas, HOLDS_BLOCKS, bandOf, bands, columnsOf, isBand, isMovable, kind, rowOf } from "./mail_canvas.js";
 import { MailDrag } from "./mail_drag.js";
 import { Panel } from "./mail_panel.js";
 import { Mail, Unreadable, encoded, isWhole } from "./mail_source.js";
@@ -21,6 +21,8 @@ class MailEditor extends HTMLElement {
     this.panel = new Panel(this, this.querySelector("[data-panel-place]"), {
       change: (how, control) => this.edit(how, control),
       columns: (count) => this.setColumns(count),
+      together: (isTogether) => this.setTogether(isTogether),
+      shownTo: (name) => this.setShownTo(name),
       choose: () => this.chooseImage(),
     });
     this.drag = new MailDrag(this, this.canvas.place, {
@@ -38,6 +40,7 @@ class MailEditor extends HTMLElement {
     this.addEventListener("click", (event) => this.onClick(event));
     this.addEventListener("keydown", (event) => this.onKey(event));
     this.form.addEventListener("change", (event) => event.target.name === "format" && this.show(this.isMjml ? this.view : "source"));
+    this.form.addEventListener("restored", () => this.show(this.view));
     this.dialog?.addEventListener("click", (event) => this.onDialog(event));
     this.dialog?.addEventListener("close", () => this.panel.focus());
   }
@@ -270,14 +273,6 @@ class MailEditor extends HTMLElement {
 
   // -- moving ----------------------------------------------------------------------------------------------------------
 
-  get sections() {
-    return this.mail.within(this.mail.body).filter((part) => kind(part) === "section");
-  }
-
-  columnsOf(section) {
-    return this.mail.within(section).filter((child) => kind(child) === "column");
-  }
-
   up() {
     this.step(-1);
   }
@@ -294,28 +289,39 @@ class MailEditor extends HTMLElement {
     this.aside(1);
   }
 
-  /** One place up or down; out of a column into the section above or below. */
+  /** One place up or down; sections into the frame that comes next and out of it, the rest out of a column into the section above or below. */
   step(by) {
     const { node } = this;
     const siblings = this.mail.within(node.parent);
     const place = siblings.indexOf(node) + by;
-    if (place >= 0 && place < siblings.length) this.move(node, node.parent, siblings[by > 0 ? place + 1 : place] ?? null);
-    else if (node.parent.name !== "mj-column") this.say("stays");
-    else this.acrossSections(node, by);
+    const next = siblings[place];
+    if (next && isBand(node) && kind(next) === "frame") this.move(node, next, by > 0 ? this.mail.within(next)[0] ?? null : null);
+    else if (next) this.move(node, node.parent, siblings[by > 0 ? place + 1 : place] ?? null);
+    else if (node.parent.name === "mj-wrapper") this.outOfFrame(node, by);
+    else if (HOLDS_BLOCKS.includes(node.parent.name)) this.acrossSections(node, by);
+    else this.say("stays");
+  }
+
+  outOfFrame(node, by) {
+    const frame = node.parent;
+    const around = this.mail.within(frame.parent);
+    this.move(node, frame.parent, by > 0 ? around[around.indexOf(frame) + 1] ?? null : frame);
   }
 
   acrossSections(node, by) {
-    const section = node.parent.parent;
-    const column = this.columnsOf(section).indexOf(node.parent);
-    const next = this.sections[this.sections.indexOf(section) + by];
-    const goal = next && (this.columnsOf(next)[column] ?? this.columnsOf(next).at(-1));
+    const all = bands(this.mail);
+    const section = bandOf(node.parent);
+    const column = columnsOf(this.mail, section).indexOf(node.parent);
+    const next = all[all.indexOf(section) + by];
+    const columns = next ? columnsOf(this.mail, next) : [];
+    const goal = columns[column] ?? columns.at(-1);
     if (goal) this.move(node, goal, by > 0 ? this.mail.within(goal)[0] ?? null : null);
     else this.say("stays");
   }
 
   aside(by) {
     const { node } = this;
-    const columns = node.parent.name === "mj-column" ? this.columnsOf(node.parent.parent) : [];
+    const columns = HOLDS_BLOCKS.includes(node.parent.name) ? columnsOf(this.mail, bandOf(node.parent)) : [];
     const goal = columns[columns.indexOf(node.parent) + by];
     if (!goal) this.say("stays");
     else this.move(node, goal, this.mail.within(goal)[this.mail.within(node.parent).indexOf(node)] ?? null);
@@ -327,11 +333,11 @@ class MailEditor extends HTMLElement {
     const moved = this.settle(result);
     const siblings = this.mail.within(moved.parent);
     const [place, count] = [siblings.indexOf(moved) + 1, siblings.length];
-    if (moved.parent.name !== "mj-column") this.say("moved-section", { place, count });
+    if (!HOLDS_BLOCKS.includes(moved.parent.name)) this.say(moved.parent.name === "mj-wrapper" ? "moved-frame" : "moved-section", { place, count });
     else {
-      const section = moved.parent.parent;
+      const section = bandOf(moved.parent);
       this.say("moved", {
-        label: this.labelOf(moved), place, count, column: this.columnsOf(section).indexOf(moved.parent) + 1, section: this.sections.indexOf(section) + 1,
+        label: this.labelOf(moved), place, count, column: columnsOf(this.mail, section).indexOf(moved.parent) + 1, section: bands(this.mail).indexOf(section) + 1,
       });
     }
   }
@@ -340,7 +346,8 @@ class MailEditor extends HTMLElement {
   land(item, list, before) {
     const at = (path) => this.mail.at(path.split(".").map(Number));
     const node = at(item.dataset.path ?? item.dataset.section);
-    const container = list.dataset.list === undefined ? this.mail.body : at(list.dataset.list);
+    const holder = list.dataset.list ?? list.dataset.bands;
+    const container = holder === undefined ? this.mail.body : at(holder);
     const next = before && at(before.dataset.path ?? before.dataset.section);
     const isAbove = next && next.parent !== container; // in front of the head: first in the body
     this.move(node, container, isAbove ? this.mail.within(container)[0] ?? null : next);
@@ -355,6 +362,7 @@ class MailEditor extends HTMLElement {
       "mj-text": `<mj-text>${words}</mj-text>`,
       "mj-image": '<mj-image src="" alt="" />',
       "mj-button": `<mj-button href="https://">${encoded(this.dataset.newLabel)}</mj-button>`,
+      "mj-table": `<mj-table cellpadding="8">${`<tr>${`<td>${words}</td>`.repeat(2)}</tr>`.repeat(2)}</mj-table>`,
       "mj-divider": '<mj-divider border-width="1px" border-color="#d0d5dd" />',
       "mj-spacer": '<mj-spacer height="20px" />',
     }[name];
@@ -362,7 +370,7 @@ class MailEditor extends HTMLElement {
 
   add(name) {
     const [container, before] = name === "section" ? this.placeOfSection() : this.placeOfBlock();
-    const words = name === "section" || container.name === "mj-column" ? this.fresh(name) : `<mj-section><mj-column>${this.fresh(name)}</mj-column></mj-section>`;
+    const words = name === "section" || HOLDS_BLOCKS.includes(container.name) ? this.fresh(name) : `<mj-section><mj-column>${this.fresh(name)}</mj-column></mj-section>`;
     const node = this.settle(this.mail.inserted(container, before, words), { open: name !== "section" });
     const added = name === "section" ? this.mail.within(node)[0] : node.name === "mj-section" ? this.mail.within(this.mail.within(node)[0])[0] : node;
     this.choose(this.mail.path(added).join("."));
@@ -370,23 +378,28 @@ class MailEditor extends HTMLElement {
     this.say("added", { label: this.word(name === "section" ? "mj-section" : name) });
   }
 
-  /** Behind the section that is chosen, or that holds what is chosen; else at the end. */
+  /** Behind the section that is chosen, or that holds what is chosen, in its frame; at the end of a chosen frame; else at the end. */
   placeOfSection() {
-    const parts = this.mail.within(this.mail.body);
     let node = this.node;
-    while (node && node.parent !== this.mail.body) node = node.parent;
-    return [this.mail.body, (node && parts[parts.indexOf(node) + 1]) ?? null];
+    if (node && kind(node) === "frame") return [node, null];
+    while (node && node.parent !== this.mail.body && !(isBand(node) && node.parent.name === "mj-wrapper")) node = node.parent;
+    const container = node?.parent ?? this.mail.body;
+    const parts = this.mail.within(container);
+    return [container, (node && parts[parts.indexOf(node) + 1]) ?? null];
   }
 
   /** Behind the chosen part, in the chosen column, else at the end of the last one; without any, straight into the body. */
   placeOfBlock() {
     const { node } = this;
-    if (node?.parent?.name === "mj-column") {
+    if (HOLDS_BLOCKS.includes(node?.parent?.name)) {
       const siblings = this.mail.within(node.parent);
       return [node.parent, siblings[siblings.indexOf(node) + 1] ?? null];
     }
-    const section = node && kind(node) === "section" ? node : this.sections.at(-1);
-    const column = node && kind(node) === "column" ? node : section && this.columnsOf(section).at(node === section ? 0 : -1);
+    if (node && kind(node) === "column") return [node, null];
+    const all = bands(this.mail);
+    const own = node && bandOf(node);
+    const section = own ?? (node && kind(node) === "frame" ? all.findLast((band) => band.parent === node) : all.at(-1));
+    const column = section && columnsOf(this.mail, section).at(own ? 0 : -1);
     return column ? [column, null] : this.placeOfSection();
   }
 
@@ -415,17 +428,37 @@ class MailEditor extends HTMLElement {
     const path = this.chosen;
     const before = this.field.value;
     let mail = this.mail;
-    const columns = () => mail.within(mail.at(path.split(".").map(Number))).filter((child) => kind(child) === "column");
+    const row = () => rowOf(mail, mail.at(path.split(".").map(Number)));
+    const columns = () => mail.within(row()).filter((child) => kind(child) === "column");
     while (columns().length < count) {
-      const all = mail.within(columns().at(-1)?.parent ?? mail.at(path.split(".").map(Number)));
+      const all = mail.within(row());
       const behind = all[all.indexOf(columns().at(-1)) + 1] ?? null;
-      mail = new Mail(mail.inserted(mail.at(path.split(".").map(Number)), behind, "<mj-column></mj-column>").text);
+      mail = new Mail(mail.inserted(row(), behind, "<mj-column></mj-column>").text);
     }
     while (columns().length > count) mail = this.merged(mail, ...columns().slice(-2));
     if (mail.text === before) return;
     this.take(mail.text);
     this.choose(path, { focus: false });
     this.panel.place.querySelector("[data-columns]").focus();
+  }
+
+  /** Whether the columns of the chosen section stay beside each other on phones: a group around them, or none. */
+  setTogether(isTogether) {
+    const section = this.node;
+    const row = rowOf(this.mail, section);
+    if (isTogether === (row !== section) || !this.mail.within(row).length) return;
+    this.take(isTogether ? this.mail.wrapped(section, "mj-group") : this.mail.unwrapped(row));
+    this.choose(this.chosen, { focus: false });
+    this.panel.place.querySelector("[data-together]").focus();
+  }
+
+  /** Who sees the chosen part: everybody, or the readers of a block. */
+  setShownTo(name) {
+    const { node } = this;
+    if (name === this.mail.shownTo(node)) return;
+    const fresh = this.settle(this.mail.withShownTo(node, name));
+    this.panel.place.querySelector("[data-shown-to]")?.focus();
+    this.say(name ? "shown-to-some" : "shown-to-all", { label: this.labelOf(fresh), block: name });
   }
 
   merged(mail, stays, goes) {
@@ -449,12 +482,16 @@ class MailEditor extends HTMLElement {
 
   takeImage({ image, alt }) {
     const { node } = this;
-    if (node?.name !== "mj-image") return;
+    if (node?.name === "mj-hero") this.take(this.mail.withAttribute(node, "background-url", image));
+    else if (node?.name === "mj-image") this.takePicture(node, image, alt);
+    this.choose(this.chosen, { focus: false });
+  }
+
+  takePicture(node, image, alt) {
     const had = node.attributes.get("alt")?.value ?? "";
     const first = new Mail(this.mail.withAttribute(node, "src", image));
     const text = had || !alt ? first.text : first.withAttribute(first.at(this.chosen.split(".").map(Number)), "alt", alt);
     this.take(text);
-    this.choose(this.chosen, { focus: false });
   }
 }
 

@@ -1,15 +1,20 @@
 // What can be said about the chosen part: its inputs, from the page's templates, and what they change in the source.
 
-import { USUAL } from "./mail_canvas.js";
+import { USUAL, columnsOf, rowOf } from "./mail_canvas.js";
 import { decoded, encoded } from "./mail_source.js";
+import { TableWords } from "./mail_table.js";
 import { Words, drawn } from "./mail_words.js";
 
 export class Panel {
   /** `change(how, control)` asks for a change of the chosen part: how(mail, node) gives the new text. */
-  constructor(editor, place, { change, columns, choose }) {
-    Object.assign(this, { editor, place, change, columns, choose });
+  constructor(editor, place, { change, columns, together, shownTo, choose }) {
+    Object.assign(this, { editor, place, change, columns, together, shownTo, choose });
     place.addEventListener("input", (event) => this.input(event.target));
-    place.addEventListener("change", (event) => event.target.matches("[data-columns]") && this.columns(Number(event.target.value)));
+    place.addEventListener("change", (event) => {
+      if (event.target.matches("[data-columns]")) this.columns(Number(event.target.value));
+      if (event.target.matches("[data-together]")) this.together(event.target.checked);
+      if (event.target.matches("[data-shown-to]")) this.shownTo(event.target.value);
+    });
     place.addEventListener("click", (event) => event.target.closest("[data-choose]") && this.choose());
     place.addEventListener("keydown", (event) => event.key === "Enter" && event.target.matches("input") && event.preventDefault());
   }
@@ -23,6 +28,7 @@ export class Panel {
     const head = this.template("head");
     head.querySelector("[data-title]").textContent = title;
     head.querySelector("[data-moves]").hidden = !isMovable;
+    this.fillShownTo(head, mail, node, isMovable && name !== "kept");
     this.place.append(head, this.template(name));
     this.place.hidden = false;
     if (name === "kept") this.place.querySelector("[data-source]").textContent = mail.source(node);
@@ -42,9 +48,18 @@ export class Panel {
 
   fill(mail, node) {
     for (const control of this.place.querySelectorAll("[data-attribute]")) this.show(mail, node, control);
-    if (node.name === "mj-text") this.fillWords(mail.content(node));
+    if (["mj-text", "mj-table"].includes(node.name)) this.fillWords(mail.content(node), node.name === "mj-table");
     if (node.name === "mj-button") this.fillLabel(mail.content(node));
     if (node.name === "mj-section") this.fillColumns(mail, node);
+  }
+
+  fillShownTo(head, mail, node, isAsked) {
+    const select = head.querySelector("[data-shown-to]");
+    if (!select) return;
+    head.querySelector("[data-shown-row]").hidden = !isAsked;
+    const name = isAsked ? mail.shownTo(node) : "";
+    if (name && ![...select.options].some((one) => one.value === name)) select.append(new Option(name, name));
+    select.value = name;
   }
 
   show(mail, node, control) {
@@ -67,14 +82,15 @@ export class Panel {
     return /^#[0-9a-f]{6}$/i.test(value) ? value.toLowerCase() : "#ffffff";
   }
 
-  fillWords(html) {
-    const isShown = drawn(html) !== null;
+  fillWords(html, isTable) {
+    const isShown = drawn(html, { isTable }) !== null;
     this.place.querySelector("[data-words]").hidden = !isShown;
     this.place.querySelector("[data-words-source]").hidden = isShown;
     this.place.querySelector("[data-content]").value = html;
     if (!isShown) return;
     const home = this.place.querySelector("[data-words]");
-    this.words = new Words(home, html, (fresh) => this.change((mail, node) => mail.withContent(node, fresh), home));
+    const Kind = isTable ? TableWords : Words;
+    this.words = new Kind(home, html, (fresh) => this.change((mail, node) => mail.withContent(node, fresh), home));
   }
 
   fillLabel(html) {
@@ -86,7 +102,10 @@ export class Panel {
   }
 
   fillColumns(mail, node) {
-    const columns = mail.within(node).filter((child) => child.name === "mj-column");
+    const columns = columnsOf(mail, node);
+    const together = this.place.querySelector("[data-together]");
+    together.checked = rowOf(mail, node) !== node;
+    together.closest("label").hidden = columns.length < 2;
     const select = this.place.querySelector("[data-columns]");
     if (columns.length > 4) select.append(new Option(String(columns.length)));
     select.value = String(columns.length || 1);
@@ -140,7 +159,7 @@ export class Panel {
 
   setWidth(control) {
     this.change((mail, node) => {
-      const columns = mail.within(node).filter((child) => child.name === "mj-column");
+      const columns = columnsOf(mail, node);
       return mail.withAttribute(columns[Number(control.dataset.widthOf)], "width", this.valueOf(control));
     }, control);
   }

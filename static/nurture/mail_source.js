@@ -8,6 +8,8 @@ const HOLDS_HTML = new Set([
   "mj-text", "mj-button", "mj-raw", "mj-table", "mj-style", "mj-title", "mj-preview", "mj-navbar-link", "mj-social-element",
   "mj-accordion-title", "mj-accordion-text",
 ]);
+const BLOCK = /^\{%-?\s*block\s+([a-z][\w-]*)\s*-?%\}$/;
+const ENDBLOCK = /^\{%-?\s*endblock\s*-?%\}$/;
 const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
 
 /** The text is no tree of elements; `line` is where it stops to be one. */
@@ -269,6 +271,49 @@ export class Mail {
     const cut = this.cut(node);
     const at = piece.start + offset - (cut.start < piece.start ? cut.end - cut.start : 0);
     return { text: this.spliced(piece, cut), at };
+  }
+
+  /** All that stands in a node between the tags of an element of its own, each tag on a line. */
+  wrapped(node, name) {
+    const [first, last, lead] = [this.within(node)[0], this.within(node).at(-1), this.lead(node)];
+    return this.spliced(
+      { start: first.start, end: first.start, words: `<${name}>${lead}` },
+      { start: last.end, end: last.end, words: `${lead}</${name}>` },
+    );
+  }
+
+  /** What stands in a node without its tags. */
+  unwrapped(node) {
+    const [first, last] = [this.within(node)[0], this.within(node).at(-1)];
+    return this.spliced({ start: node.start, end: first.start, words: "" }, { start: last.end, end: node.end, words: "" });
+  }
+
+  /** The name of the block that holds this part alone; empty where everybody sees it. */
+  shownTo(node) {
+    const [before, after] = this.around(node);
+    const found = before?.type === "liquid" && after?.type === "liquid" ? BLOCK.exec(this.source(before)) : null;
+    return found && ENDBLOCK.test(this.source(after)) ? found[1] : "";
+  }
+
+  around(node) {
+    const siblings = this.within(node.parent);
+    const place = siblings.indexOf(node);
+    return [siblings[place - 1], siblings[place + 1]];
+  }
+
+  /** In a block of its own, in another one, or with an empty name in none: the text, and where the part begins in it. */
+  withShownTo(node, name) {
+    const [before, after] = this.around(node);
+    const had = this.shownTo(node);
+    const lead = this.lead(node.parent);
+    if (had && !name) {
+      const text = this.spliced({ start: before.start, end: node.start, words: "" }, { start: node.end, end: after.end, words: "" });
+      return { text, at: before.start };
+    }
+    const opening = `{% block ${name} %}`;
+    if (had) return { text: this.spliced({ start: before.start, end: before.end, words: opening }), at: node.start + opening.length - (before.end - before.start) };
+    const text = this.spliced({ start: node.start, end: node.start, words: opening + lead }, { start: node.end, end: node.end, words: `${lead}{% endblock %}` });
+    return { text, at: node.start + opening.length + lead.length };
   }
 
   doubled(node) {

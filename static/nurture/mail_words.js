@@ -1,16 +1,18 @@
 // The words of a text block as people write them: bold, italic, links, lists and placeholders. What the tags of a text said beyond that
 // (styles, classes) stays with them; a text that holds more than this is edited as source.
 
+import { pasted } from "./mail_paste.js";
 import { decoded, encoded, outsideLiquid } from "./mail_source.js";
 
 const TOKEN = /<!--[^]*?-->|<\/([A-Za-z][\w-]*)\s*>|<([A-Za-z][\w-]*)((?:"[^"]*"|'[^']*'|[^"'<>])*?)\/?>|[^<]+/g;
 const LIQUID = /\{\{[^]*?\}\}|\{%[^]*?%\}/g;
 const INLINE = new Set(["a", "b", "big", "code", "del", "em", "font", "i", "ins", "s", "small", "span", "strong", "sub", "sup", "u"]);
 const BLOCKS = new Set(["blockquote", "div", "h1", "h2", "h3", "h4", "h5", "h6", "li", "ol", "p", "ul"]);
+const TABLES = new Set(["tbody", "td", "tfoot", "th", "thead", "tr"]); // in a table's own words only
 const PLAIN = new Set(["A", "B", "BLOCKQUOTE", "EM", "I", "LI", "OL", "S", "STRONG", "SUB", "SUP", "U", "UL"]); // made in the editor
 
 /** What is shown of a text, as a fragment; null where it holds more than this editor shows. */
-export function drawn(html) {
+export function drawn(html, { isTable = false } = {}) {
   const pieces = [];
   const mask = html.replace(LIQUID, (found) => `\ue000${pieces.push(found) - 1}\ue001`);
   if (html.includes("\ue000")) return null;
@@ -26,7 +28,8 @@ export function drawn(html) {
       open = open.parentNode;
     } else if (name) {
       const tag = name.toLowerCase();
-      if (tag !== "br" && (all.endsWith("/>") || !(INLINE.has(tag) || BLOCKS.has(tag)))) return null;
+      const isKnown = INLINE.has(tag) || BLOCKS.has(tag) || (isTable && TABLES.has(tag));
+      if (tag !== "br" && (all.endsWith("/>") || !isKnown)) return null;
       const element = open.appendChild(document.createElement(tag));
       element.dataset.tag = whole(all);
       if (tag !== "br") open = element;
@@ -96,7 +99,7 @@ export class Words {
     this.link = home.querySelector("[data-link-row]");
     this.tell = tell;
     this.hasHardSpaces = /\u00a0|&nbsp;|&#160;/.test(html);
-    this.box.replaceChildren(drawn(html));
+    this.fill(html);
     home.addEventListener("mousedown", (event) => event.target.closest("[data-words-do]") && event.preventDefault()); // the caret stays
     home.addEventListener("click", (event) => this.press(event.target.closest("[data-words-do]")));
     home.querySelector("[data-placeholder]").addEventListener("change", (event) => this.place(event.target));
@@ -116,13 +119,27 @@ export class Words {
     document.addEventListener("selectionchange", (this.onSelection = () => this.showState()));
   }
 
+  fill(html) {
+    this.box.replaceChildren(drawn(html));
+  }
+
+  /** What is written, as a source. */
+  get source() {
+    return written(this.box);
+  }
+
+  /** Where the caret stands while nobody put it anywhere. */
+  get field() {
+    return this.box;
+  }
+
   end() {
     document.removeEventListener("selectionchange", this.onSelection);
   }
 
   /** Browsers type a hard space beside another one; who had none meant a plain one. */
   changed() {
-    const html = written(this.box);
+    const html = this.source;
     this.tell(this.hasHardSpaces ? html : html.replace(/&nbsp;/g, " "));
   }
 
@@ -147,10 +164,10 @@ export class Words {
 
   back() {
     this.remember();
-    this.box.focus();
+    this.field.focus();
     const range = this.saved ?? document.createRange();
     if (!this.saved) {
-      range.selectNodeContents(this.box);
+      range.selectNodeContents(this.field);
       range.collapse(false);
     }
     document.getSelection().removeAllRanges();
@@ -186,9 +203,12 @@ export class Words {
     return found && this.box.contains(found) && found !== this.box ? found : null;
   }
 
+  /** Bold, italic, links, lists and lines of what is pasted; its styles and pictures stay behind. */
   paste(event) {
     event.preventDefault();
-    document.execCommand("insertText", false, event.clipboardData.getData("text/plain"));
+    const made = pasted(event.clipboardData.getData("text/html"));
+    if (made) document.execCommand("insertHTML", false, made);
+    else document.execCommand("insertText", false, event.clipboardData.getData("text/plain"));
   }
 
   place(select) {

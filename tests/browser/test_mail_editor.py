@@ -48,6 +48,9 @@ KEPT = """<mjml>
 """
 
 
+RULE = {"field": "contact.title", "op": "is_known"}
+
+
 @pytest.fixture
 def page(signed_in: SignedIn, settings: Any, tmp_path: Path, live_server: Any) -> Page:
     settings.MEDIA_ROOT = tmp_path
@@ -180,8 +183,7 @@ def test_dragging(page: Page) -> None:
 
 
 def test_what_it_cannot_show_it_keeps(page: Page) -> None:
-    rule = {"field": "contact.title", "op": "is_known"}
-    opened(page, KEPT, blocks=[{"key": "managers", "conditions": rule}])
+    opened(page, KEPT, blocks=[{"key": "managers", "conditions": RULE}])
     kept = page.locator(".mail-kept code")
     assert [words[:24] for words in kept.all_inner_texts()] == [
         "<mj-head><mj-title>T</mj",
@@ -191,7 +193,6 @@ def test_what_it_cannot_show_it_keeps(page: Page) -> None:
         "{% endblock %}",
         '<mj-social><mj-social-el',
         "{% endif %}",
-        "<mj-wrapper><mj-section>",
         "<mj-section {% if contac",
     ]  # fmt: skip
     page.get_by_role("tab", name="Source").click()
@@ -221,6 +222,124 @@ def test_what_it_cannot_show_it_keeps(page: Page) -> None:
     social = '\n        <mj-social><mj-social-element name="x" href="https://x.test">X</mj-social-element></mj-social>'
     changed = changed.replace(social, "").replace("{% endblock %}", f"{social}{{% endblock %}}")
     assert source(page) == changed
+
+
+def test_frames_pictures_behind_words_columns_that_stay_together_and_tables(page: Page) -> None:
+    body = """<mjml>
+  <mj-body>
+    <mj-wrapper background-color="#fff">
+      <mj-section><mj-column><mj-text>One</mj-text></mj-column></mj-section>
+    </mj-wrapper>
+    <mj-hero height="200px"><mj-text>Two</mj-text></mj-hero>
+    <mj-section><mj-column>
+      <mj-table cellpadding="8"><tr><th>Plan</th></tr>{% for x in y %}<tr class="a"><td>{{ x }}</td></tr>{% endfor %}</mj-table></mj-column>
+      <mj-column></mj-column></mj-section>
+  </mj-body>
+</mjml>
+"""
+    opened(page, body, blocks=[{"key": "managers", "conditions": RULE}])
+    live = editor(page).get_by_role("status")
+    face(page, "Picture behind words, section 2 of 3").press("Alt+ArrowUp")
+    expect(live).to_have_text("Section moved: place 2 of 2 in the frame")
+    hero = '<mj-hero height="200px"><mj-text>Two</mj-text></mj-hero>'
+    body = body.replace(f"\n    {hero}", "").replace("    </mj-wrapper>", f"      {hero}\n    </mj-wrapper>")
+    assert source(page) == body
+    face(page, "Words: One").press("Alt+ArrowDown")
+    expect(live).to_have_text("Words moved: place 1 of 2, column 1, section 2")
+    page.keyboard.press("ControlOrMeta+z")
+    assert source(page) == body
+    face(page, "Words: Two").click()
+    page.get_by_role("combobox", name="Shown to").select_option("managers")
+    expect(live).to_have_text("Words is shown to managers")
+    shown = "{% block managers %}\n      <mj-text>Two</mj-text>\n      {% endblock %}"
+    assert re.sub(r"\s+", " ", shown) in re.sub(r"\s+", " ", source(page))
+    page.get_by_role("combobox", name="Shown to").select_option("everybody")
+    expect(live).to_have_text("Words is shown to everybody")
+    assert source(page) == body
+    face(page, "Section 3 of 3").click()
+    page.get_by_role("checkbox", name="Side by side on phones too").check()
+    expect(face(page, "Side by side on phones too")).to_be_visible()
+    assert signs(source(page)).count("<mj-section><mj-group><mj-column><mj-table") == 1
+    page.get_by_role("combobox", name="Columns").select_option("1")
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("checkbox", name="Side by side on phones too").uncheck()
+    assert signs(source(page)) == signs(body)
+    face(page, "Table: Plan, x").press("Enter")
+    page.get_by_label("Row 1, column 1").press("ControlOrMeta+End")
+    page.keyboard.type("s & more")
+    page.get_by_role("button", name="Row", exact=True).click()
+    expect(page.get_by_label("Row 2, column 1")).to_be_focused()
+    page.keyboard.type("Basic")
+    page.get_by_role("button", name="Column", exact=True).click()
+    page.keyboard.type("9")
+    page.get_by_role("button", name="Take the row out").click()
+    expect(face(page, "Table: Plans & more, , x,")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    assert source(page).count(
+        '<tr><th>Plans &amp; more</th><th></th></tr><tr class="a"><td>Basic</td><td>9</td></tr>'
+        '{% for x in y %}<tr class="a"><td>{{ x }}</td><td></td></tr>{% endfor %}</mj-table>'
+    ) == 1  # fmt: skip
+
+
+PASTED = {
+    "": "",
+    "<p>One</p>": "One",
+    # Google Docs: everything in a bold that is none, lists with paragraphs
+    '<b style="font-weight:normal;" id="docs-internal-guid-1"><h1><span>Head</span></h1><p style="color:red"><span style="font-weight:700">Fat</span>'
+    '<span style="font-style:italic"> slant</span> &amp; <a href="https://a.test/?a=1&amp;b=2"><span>link</span></a></p><ul><li><p>x</p></li>'
+    "<li><p>y</p></li></ul><p>End</p></b>": (
+        '<b>Head</b><br><br><b>Fat</b><i> slant</i> &amp; <a href="https://a.test/?a=1&amp;b=2">link</a><ul><li>x</li><li>y</li></ul>End'
+    ),
+    # Word: lists are paragraphs with a bullet drawn in front
+    '<html><head><style>p{}</style></head><body><p class="MsoNormal"><b>A</b><o:p></o:p></p><p style="mso-list:l0 level1 lfo1">'
+    '<span style="mso-list:Ignore">·&nbsp; </span>one</p><p style="mso-list:l0 level1 lfo1"><span style="mso-list:Ignore">· </span>two</p></body></html>': (
+        "<b>A</b><ul><li>one</li><li>two</li></ul>"
+    ),
+    '<div>a<br>b</div><script>alert(1)</script><img src=x onerror="alert(1)"><a href="javascript:alert(1)">no</a>': "a<br>b<br>no",
+    "{{ contact.city | default: &quot;x&quot; }}": '{{ contact.city | default: "x" }}',
+}  # fmt: skip
+
+
+def test_what_stays_of_pasted_words(page: Page) -> None:
+    opened(page, simple(text("Hello")))
+    read = 'async (html) => (await import("/static/nurture/mail_paste.js")).pasted(html)'
+    assert {html: page.evaluate(read, html) for html in PASTED} == PASTED
+    face(page, "Words: Hello").press("Enter")
+    box = page.get_by_role("textbox", name="Words of this part")
+    box.press("ControlOrMeta+a")
+    box.evaluate(
+        """(box, html) => {
+          const held = new DataTransfer();
+          held.setData("text/html", html);
+          box.dispatchEvent(new ClipboardEvent("paste", { clipboardData: held, bubbles: true, cancelable: true }));
+        }""",
+        '<p style="color:red">One <strong>two</strong></p><ul><li>three</li></ul>',
+    )
+    assert source(page) == simple(text("One <b>two</b><ul><li>three</li></ul>"))
+
+
+def test_what_was_not_saved_comes_back(page: Page) -> None:
+    template = opened(page, simple(text("Hello")))
+    page.get_by_label("Subject").fill("Mine")
+    face(page, "Words: Hello").press("ControlOrMeta+d")
+    page.reload()
+    page.get_by_role("button", name="Take it back").click()
+    expect(face(page, "Words: Hello").nth(1)).to_be_visible()
+    assert page.get_by_label("Subject").input_value() == "Mine"
+    page.route("**/programs/templates/**", lambda route: route.abort())
+    page.get_by_label("Subject").press("ControlOrMeta+s")
+    page.wait_for_url("chrome-error://chromewebdata/")
+    page.unroute("**/programs/templates/**")
+    page.goto(f"/programs/templates/{template.slug}/")
+    page.get_by_role("button", name="Take it back").click()
+    page.get_by_label("Subject").press("ControlOrMeta+s")
+    expect(page.get_by_text("Saved. Mails that")).to_be_visible()
+    expect(page.get_by_label("Subject")).to_have_value("Mine")
+    page.reload()
+    expect(editor(page).get_by_role("tab", name="Visual")).to_have_attribute("aria-selected", "true")
+    assert page.get_by_role("button", name="Take it back").is_hidden()
+    template.refresh_from_db()
+    assert (template.subject, template.body.count("<mj-text>")) == ("Mine", 2)
 
 
 def test_words_with_bold_links_and_placeholders(page: Page) -> None:

@@ -144,6 +144,7 @@ def test_the_main_job_from_a_file_to_a_mail_and_an_answer(
     page.goto("/programs/templates/new/")
     page.get_by_label("Name*").fill("Thanks")
     page.get_by_label("Subject").fill("Thank you, {{ contact.first_name | default: 'friend' }}")
+    page.get_by_text("Format and layout").click()
     page.get_by_label("HTML").check()
     page.locator("[name=body]").fill("<p>Hello {{ contact.first_name | default: 'friend' }}</p>")
     page.get_by_role("button", name="Save").first.click()
