@@ -201,7 +201,7 @@ class TranslationForm(forms.Form):
     def __init__(self, *args: Any, template: Template, language: str, **kwargs: Any) -> None:
         self.template, self.language = template, language
         row = translations.of(template, language)
-        given = dict(row) if row else {name: getattr(template, name) for name in ("subject", "preheader", "body")}
+        given: dict[str, Any] = dict(row) if row else dict(translations.begun(template, language))
         kwargs["initial"] = given | {"has_own_text": bool(row) and given["text"] is not None}
         super().__init__(*args, **kwargs)
         self.helper = _helper("subject", "preheader", "body", _text_part())

@@ -40,7 +40,7 @@ class Letter:
         )
         return (
             HEAD
-            + '    <mj-section background-color="#ffffff" border-radius="8px" padding="24px 8px">\n      <mj-column>\n'
+            + '    <mj-section border-radius="8px" padding="32px 16px 16px">\n      <mj-column>\n'
             + '        <mj-text>Hello {{ contact.first_name | default: "there" }},</mj-text>\n'
             + texts
             + "      </mj-column>\n    </mj-section>\n"

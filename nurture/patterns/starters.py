@@ -23,22 +23,37 @@ class Starter:
     body: str
 
 
+# One scale for all: 24 for the headline, 18 below it, 16 to read, 14 and 12 beside; 24 at the sides, 16 between. The ground of sections is
+# white, so that whatever is added fits. What says left here is the beginning of a line: right in Arabic (assembly.py).
 HEAD = """<mjml>
   <mj-head>
     <mj-attributes>
       <mj-all font-family="Helvetica, Arial, sans-serif" />
-      <mj-text font-size="16px" line-height="1.6" color="#1d2939" />
-      <mj-button background-color="#0f7657" color="#ffffff" border-radius="6px" font-size="16px" inner-padding="12px 24px" />
+      <mj-section background-color="#ffffff" padding="0 16px" />
+      <mj-text font-size="16px" line-height="1.6" color="#1d2939" padding="0 8px 16px" />
+      <mj-button align="left" background-color="#0f7657" color="#ffffff" border-radius="6px" font-size="16px" font-weight="700"
+        inner-padding="14px 28px" padding="8px 8px 24px" />
+      <mj-image padding="0 8px 16px" />
+      <mj-table font-size="16px" line-height="1.6" color="#1d2939" padding="0 8px 16px" />
+      <mj-divider border-width="1px" border-color="#d0d5dd" padding="8px 8px 24px" />
     </mj-attributes>
+    <mj-style>a { color: #0f7657; }</mj-style>
   </mj-head>
   <mj-body background-color="#f4f6f5">
-"""
-FOOT = """    <mj-section padding="8px 0 24px">
+    <mj-section background-color="#f4f6f5" padding="24px 16px 0">
       <mj-column>
-        <mj-text align="center" font-size="12px" color="#667085">
-          {{ workspace.name }}<br />{{ workspace.postal_address | newline_to_br }}<br />
-          <a href="{{ preferences_url }}" style="color:#667085">Preferences</a> ·
-          <a href="{{ unsubscribe_url }}" style="color:#667085">Unsubscribe</a>
+        <mj-text font-size="14px" font-weight="700" color="#0f7657">{{ workspace.name }}</mj-text>
+      </mj-column>
+    </mj-section>
+"""
+FOOT = """    <mj-section background-color="#f4f6f5" padding="24px 16px">
+      <mj-column>
+        <mj-text align="center" font-size="12px" color="#5b6678">
+          {{ workspace.name }}<br />{{ workspace.postal_address | newline_to_br }}
+        </mj-text>
+        <mj-text align="center" font-size="12px" color="#5b6678">
+          <a href="{{ preferences_url }}" style="color:#5b6678">Preferences</a> ·
+          <a href="{{ unsubscribe_url }}" style="color:#5b6678">Unsubscribe</a>
         </mj-text>
       </mj-column>
     </mj-section>
@@ -47,7 +62,7 @@ FOOT = """    <mj-section padding="8px 0 24px">
 """
 
 # What a mail in a layout begins with.
-BARE = """<mj-section background-color="#ffffff" border-radius="8px" padding="24px 8px">
+BARE = """<mj-section border-radius="8px" padding="32px 16px 16px">
   <mj-column>
     <mj-text>Hello {{ contact.first_name | default: "there" }},</mj-text>
     <mj-text>this is where the words of the mail stand.</mj-text>
@@ -62,7 +77,7 @@ CONFIRMATION = Starter(
     "Please confirm: {{ purposes }}",
     "One press, and you are on the list.",
     HEAD
-    + """    <mj-section background-color="#ffffff" border-radius="8px" padding="24px 8px">
+    + """    <mj-section border-radius="8px" padding="32px 16px 16px">
       <mj-column>
         <mj-text font-size="24px" line-height="1.3" font-weight="700">Is this you?</mj-text>
         <mj-text>
@@ -70,10 +85,14 @@ CONFIRMATION = Starter(
           Press the button and say yes on the page that opens.
         </mj-text>
         <mj-button href="{{ confirm_url }}">Yes, write to me</mj-button>
-        <mj-text font-size="14px" color="#667085">
+        <mj-text font-size="14px" color="#5b6678">
           The link works once, for seven days. If it was not you, do nothing: we will not write again.
         </mj-text>
-        <mj-text font-size="12px" color="#667085" align="center">
+      </mj-column>
+    </mj-section>
+    <mj-section background-color="#f4f6f5" padding="24px 16px">
+      <mj-column>
+        <mj-text align="center" font-size="12px" color="#5b6678">
           {{ workspace.name }}<br />{{ workspace.postal_address | newline_to_br }}
         </mj-text>
       </mj-column>
@@ -89,7 +108,7 @@ STARTERS: dict[str, Starter] = {
         'A question, {{ contact.first_name | default: "if you have a minute" }}',
         "It takes one minute to answer.",
         HEAD
-        + """    <mj-section background-color="#ffffff" border-radius="8px" padding="24px 8px">
+        + """    <mj-section border-radius="8px" padding="32px 16px 16px">
       <mj-column>
         <mj-text>Hello {{ contact.first_name | default: "there" }},</mj-text>
         <mj-text>
@@ -108,7 +127,7 @@ STARTERS: dict[str, Starter] = {
         "How others solved it",
         "Three minutes to read.",
         HEAD
-        + """    <mj-section background-color="#ffffff" border-radius="8px 8px 0 0" padding="24px 8px 0">
+        + """    <mj-section border-radius="8px 8px 0 0" padding="32px 16px 8px">
       <mj-column>
         <mj-text font-size="24px" line-height="1.3" font-weight="700">The headline says what the reader wins</mj-text>
         <mj-text>
@@ -117,15 +136,17 @@ STARTERS: dict[str, Starter] = {
         </mj-text>
       </mj-column>
     </mj-section>
-    <mj-section background-color="#ffffff" padding="0 8px">
+    <mj-section>
       <mj-column>
-        <mj-text>Before: say in one sentence what hurt.</mj-text>
+        <mj-text font-size="18px" line-height="1.4" font-weight="700" padding="0 8px 4px">Before</mj-text>
+        <mj-text>Say in one sentence what hurt.</mj-text>
       </mj-column>
       <mj-column>
-        <mj-text>After: say in one sentence, with a number, what is better now.</mj-text>
+        <mj-text font-size="18px" line-height="1.4" font-weight="700" padding="0 8px 4px">After</mj-text>
+        <mj-text>Say in one sentence, with a number, what is better now.</mj-text>
       </mj-column>
     </mj-section>
-    <mj-section background-color="#ffffff" border-radius="0 0 8px 8px" padding="0 8px 24px">
+    <mj-section border-radius="0 0 8px 8px" padding="0 16px 8px">
       <mj-column>
         <mj-button href="https://www.example.com/story">Read the story</mj-button>
       </mj-column>
@@ -138,25 +159,25 @@ STARTERS: dict[str, Starter] = {
         "Three things worth your time",
         "What is new, what others did, what comes next.",
         HEAD
-        + """    <mj-section background-color="#ffffff" border-radius="8px 8px 0 0" padding="24px 8px 0">
+        + """    <mj-section border-radius="8px 8px 0 0" padding="32px 16px 0">
       <mj-column>
         <mj-text font-size="24px" line-height="1.3" font-weight="700">What is new this month</mj-text>
         <mj-text>Hello {{ contact.first_name | default: "there" }}, in one sentence: why this one is worth opening.</mj-text>
         <mj-button href="https://www.example.com/new">Read on</mj-button>
       </mj-column>
     </mj-section>
-    <mj-section background-color="#ffffff" padding="0 8px">
+    <mj-section>
       <mj-column>
-        <mj-divider border-width="1px" border-color="#d0d5dd" />
+        <mj-divider />
       </mj-column>
     </mj-section>
-    <mj-section background-color="#ffffff" border-radius="0 0 8px 8px" padding="0 8px 24px">
+    <mj-section border-radius="0 0 8px 8px" padding="0 16px 16px">
       <mj-column>
-        <mj-text font-weight="700">What others did</mj-text>
+        <mj-text font-size="18px" line-height="1.4" font-weight="700" padding="0 8px 4px">What others did</mj-text>
         <mj-text>Two sentences and a number. <a href="https://www.example.com/story">The whole story</a></mj-text>
       </mj-column>
       <mj-column>
-        <mj-text font-weight="700">What comes next</mj-text>
+        <mj-text font-size="18px" line-height="1.4" font-weight="700" padding="0 8px 4px">What comes next</mj-text>
         <mj-text>The date, and what the reader gets. <a href="https://www.example.com/dates">All dates</a></mj-text>
       </mj-column>
     </mj-section>
@@ -168,15 +189,16 @@ STARTERS: dict[str, Starter] = {
         "You are invited",
         "Save the date.",
         HEAD
-        + """    <mj-section background-color="#0f7657" border-radius="8px 8px 0 0" padding="24px 8px">
+        + """    <mj-section background-color="#0f7657" border-radius="8px 8px 0 0" padding="32px 16px 16px">
       <mj-column>
-        <mj-text color="#ffffff" font-size="13px">Webinar · 45 minutes</mj-text>
+        <mj-text color="#ffffff" font-size="14px" padding="0 8px 4px">Webinar · 45 minutes</mj-text>
         <mj-text color="#ffffff" font-size="24px" line-height="1.3" font-weight="700">What you will be able to do afterwards</mj-text>
       </mj-column>
     </mj-section>
-    <mj-section background-color="#ffffff" border-radius="0 0 8px 8px" padding="8px 8px 24px">
+    <mj-section border-radius="0 0 8px 8px" padding="32px 16px 8px">
       <mj-column>
         <mj-text>Hello {{ contact.first_name | default: "there" }}, we show it live and answer every question.</mj-text>
+        <mj-text><b>When:</b> the day, the hour and whose clock<br /><b>Where:</b> on your screen; the link comes by mail</mj-text>
         <mj-button href="https://www.example.com/webinar">Keep me a seat</mj-button>
       </mj-column>
     </mj-section>

@@ -19,6 +19,7 @@ _COLUMN = frozenset({"mj-column", "mj-hero"})
 _HOLDS_HTML = frozenset({"mj-text", "mj-button", "mj-raw", "mj-table", "mj-style", "mj-title", "mj-preview", "mj-navbar-link"}) | {
     "mj-social-element", "mj-accordion-title", "mj-accordion-text",
 }  # fmt: skip
+_ATTRIBUTES = re.compile(r"<mj-attributes\b.*?</mj-attributes\s*>", re.DOTALL)  # where left means: where a line begins
 _TAG = re.compile(r"<!--.*?-->|<(/?)(mj[\w-]*)((?:\"[^\"]*\"|'[^']*'|[^'\"<>])*?)(/?)>", re.DOTALL)
 
 
@@ -91,6 +92,7 @@ def _with_language(text: str, language: str) -> str:
     text = text[: opening.start()] + opening[0][:-1] + said + ">" + text[opening.end() :]
     if not is_right:
         return text
+    text = _ATTRIBUTES.sub(lambda found: found[0].replace('align="left"', 'align="right"'), text)
     right = (
         '<mj-text align="right" /><mj-section direction="rtl" /><mj-column direction="rtl" /><mj-table align="right" />'
     )

@@ -21,6 +21,8 @@ from liquid.stream import TokenStream
 from liquid.tag import Tag
 from liquid.token import TOKEN_EXPRESSION, TOKEN_TAG, Token
 
+from nurture.templating import truth
+
 SECONDS = 1.0  # of the processor, for one part of one mail; a usual one takes a thousandth
 EACH = 128  # nodes between two looks at the clock, which costs as much as a small node
 LONGEST_TEXT = 20_000  # characters that a filter takes: `strip_html` needs the square of them
@@ -200,7 +202,7 @@ TEXT.filters["newline_to_br"] = str  # a plain text has no <br>
 def parse(text: str, *, is_html: bool) -> BoundTemplate:
     """Raises TooMuch, LiquidError or RecursionError."""
     refuse_source(text)
-    return (HTML if is_html else TEXT).from_string(text)
+    return truth.ask_whether_known((HTML if is_html else TEXT).from_string(text))
 
 
 _OPENING = re.compile(r"\{[{%]")

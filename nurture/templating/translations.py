@@ -82,6 +82,14 @@ def in_language(template: Template, language: str) -> Template:
     return found
 
 
+def begun(template: Template, language: str) -> dict[str, str]:
+    """What a new translation begins with: the own words, with the two links at the foot in the other language."""
+    body = template.body
+    for own, other in zip(languages.ways_out(template.language), languages.ways_out(language), strict=True):
+        body = re.sub(rf">(\s*){re.escape(own)}(\s*)</a>", rf">\g<1>{other}\g<2></a>", body)
+    return {"subject": template.subject, "preheader": template.preheader, "body": body}
+
+
 # --- Older than what they translate ----------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ class MailEditor extends HTMLElement {
     this.history = new History();
     this.canvas = new Canvas(this.querySelector("[data-canvas]"), (...said) => this.word(...said));
     this.panel = new Panel(this, this.querySelector("[data-panel-place]"), {
-      change: (how, control) => this.edit(how, control),
+      change: (how, control, isStep) => this.edit(how, control, isStep),
       columns: (count) => this.setColumns(count),
       together: (isTogether) => this.setTogether(isTogether),
       shownTo: (name) => this.setShownTo(name),
@@ -130,14 +130,14 @@ class MailEditor extends HTMLElement {
     this.timer = setTimeout(() => this.form.dispatchEvent(new Event("previewed")), PREVIEW_AFTER);
   }
 
-  /** A change of the chosen part by its panel; what would reach beyond the part, such as a placeholder half typed, waits. */
-  edit(how, control) {
+  /** A change of the chosen part by its panel, one to be taken back by itself if it is a step; what would reach beyond the part, such as a placeholder half typed, waits. */
+  edit(how, control, isStep = false) {
     const { node } = this;
     if (!node) return;
     const text = how(this.mail, node);
     const holds = this.holds(text, node);
     this.panel.tell(holds, control);
-    if (holds && this.take(text, control)) this.draw();
+    if (holds && this.take(text, isStep ? null : control)) this.draw();
   }
 
   holds(text, node) {

@@ -90,7 +90,7 @@ export class Panel {
     if (!isShown) return;
     const home = this.place.querySelector("[data-words]");
     const Kind = isTable ? TableWords : Words;
-    this.words = new Kind(home, html, (fresh) => this.change((mail, node) => mail.withContent(node, fresh), home));
+    this.words = new Kind(home, html, (fresh, isStep) => this.change((mail, node) => mail.withContent(node, fresh), home, isStep));
   }
 
   fillLabel(html) {

@@ -53,7 +53,7 @@ export class TableWords extends Words {
     this.saved = null;
     next.focus();
     document.getSelection().collapse(next, 0);
-    this.changed();
+    this.changed({ isStep: true });
   }
 
   /** Like the row that it follows; below a row of headings like the next one. */

@@ -138,9 +138,9 @@ export class Words {
   }
 
   /** Browsers type a hard space beside another one; who had none meant a plain one. */
-  changed() {
+  changed({ isStep = false } = {}) {
     const html = this.source;
-    this.tell(this.hasHardSpaces ? html : html.replace(/&nbsp;/g, " "));
+    this.tell(this.hasHardSpaces ? html : html.replace(/&nbsp;/g, " "), isStep);
   }
 
   get range() {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from leads.models import Contact, Workspace
+from leads.models import Company, Contact, Workspace
 from nurture.patterns import STARTERS
 from nurture.templating import sandbox
 from nurture.templating.mail_text import to_text
 from nurture.templating.placeholders import UNSUBSCRIBE, context_for
-from nurture.templating.rendering import BadTemplate, Mail, compile_source, one_line, unknown_placeholders
+from nurture.templating.rendering import BadTemplate, Mail, compile_source, fill_words, one_line, unknown_placeholders
 from tests.makers import make_company, make_contact, make_owner
 
 HOME = Workspace(name="Plant & Co", postal_address="Hauptstr. 1\nBerlin", sender_name="Ada")
@@ -218,3 +220,34 @@ def test_line_ends_of_browsers_are_no_mistake() -> None:
     assert compile_source("mjml", "S", "", body.replace("\n", "\r\n")).fill({}) == compile_source(
         "mjml", "S", "", body
     ).fill({})
+
+
+@pytest.mark.parametrize(
+    ("source", "unknown", "known"),
+    [
+        ("{% if company.name %}at {{ company.name }}{% else %}somewhere{% endif %}", "somewhere", "at Acme"),
+        ("{% unless company.name %}nowhere{% endunless %}", "nowhere", ""),
+        ("{% if company.city or company.name %}y{% else %}n{% endif %}", "n", "y"),
+        ("{% if company.name and company.domain %}y{% else %}n{% endif %}", "n", "n"),
+        ("{% if contact.tags %}y{% elsif company.name %}e{% else %}n{% endif %}", "n", "e"),
+        ('{% if company.name == "" %}y{% else %}n{% endif %}', "y", "n"),
+        ("{% if company.name == blank %}y{% else %}n{% endif %}", "y", "n"),
+        ("{% if company.employees %}{{ company.employees }}{% endif %}", "", "0"),
+    ],
+)
+def test_a_condition_asks_whether_a_value_is_known(source: str, unknown: str, known: str) -> None:
+    acme = Contact(company=Company(name="Acme", employees=0))
+    for contact, words in ((Contact(), unknown), (acme, known)):
+        context = context_for(contact, workspace=HOME, unsubscribe_url=LINK)
+        assert fill_words(source, context) == words
+
+
+def test_what_the_head_says_of_the_left_is_the_beginning_of_a_line() -> None:
+    starter = STARTERS["story"]
+    found = {tag: compile_source("mjml", "S", "", starter.body, language=tag).source for tag in ("en", "ar", "ko")}
+    button = re.compile(r'<td align="(\w+)" vertical-align="middle" style="font-size:0px;padding:8px 8px 24px')
+    assert {tag: button.findall(html) for tag, html in found.items()} == {
+        "en": ["left"],
+        "ar": ["right"],
+        "ko": ["left"],
+    }

@@ -175,6 +175,15 @@ def test_a_translation_is_written_changed_and_removed_in_the_browser() -> None:
 
 
 @pytest.mark.django_db
+def test_a_new_translation_begins_with_its_own_ways_out() -> None:
+    body = '<p>Unsubscribe?</p><a href="{{ preferences_url }}">Preferences</a> <a href="{{ unsubscribe_url }}">Unsubscribe</a>'
+    template = make_template(body=body, language="en")
+    page = signed_in(MARKETER).get(reverse("nurture:language-edit", args=[template.slug, "ko"]))
+    wanted = body.replace(">Preferences<", ">수신 설정<").replace(">Unsubscribe<", ">수신 거부<")
+    assert page.context["form"].initial["body"] == wanted
+
+
+@pytest.mark.django_db
 def test_who_may_translate_and_into_what() -> None:
     template, sales = in_five(), signed_in(SALES)
     url = reverse("nurture:language-edit", args=[template.slug, "ko"])
