@@ -12,6 +12,12 @@ BOUGHT = {"has": "deal", "where": [{"field": "status", "op": "is", "value": "won
 ANSWERED = done("reply", "meeting", "call", "demo_booked", within=30)
 CAME_BACK = done("page_view", "email_click", "form_submit", "webinar_registered", "reply", within=30)
 
+_AFTERWARDS = {
+    1: "Five minutes to read; next Tuesday there is more.",
+    2: "Five minutes to read; next Tuesday comes the last part.",
+    3: "Five minutes to read. This was the last part: what should the next series be about? Just answer.",
+}  # of the series, by week
+
 PATTERNS: dict[str, Pattern] = {
     "simple": Pattern(
         _("Three steps: mail, wait, mail"),
@@ -101,9 +107,8 @@ PATTERNS: dict[str, Pattern] = {
                 (
                     (
                         "there are four ways to deal with it, and ours is only one of them. The comparison says "
-                        "for whom each is right,"
+                        "for whom each is right, and for whom it is not."
                     ),
-                    "and for whom it is not.",
                 ),
                 ("Compare the four", "lesson-2"),
             ),
@@ -137,7 +142,7 @@ PATTERNS: dict[str, Pattern] = {
                 f"Series, week {number}",
                 subject,
                 preheader,
-                (text, "Five minutes to read; next Tuesday there is more."),
+                (text, _AFTERWARDS[number]),
                 ("Read this week's part", f"series-{number}"),
             )
             for number, subject, preheader, text in (

@@ -49,7 +49,7 @@ HEAD = """<mjml>
 FOOT = """    <mj-section background-color="#f4f6f5" padding="24px 16px">
       <mj-column>
         <mj-text align="center" font-size="12px" color="#5b6678">
-          {{ workspace.name }}<br />{{ workspace.postal_address | newline_to_br }}
+          <div dir="auto">{{ workspace.name }}<br />{{ workspace.postal_address | newline_to_br }}</div>
         </mj-text>
         <mj-text align="center" font-size="12px" color="#5b6678">
           <a href="{{ preferences_url }}" style="color:#5b6678">Preferences</a> ·
@@ -93,7 +93,7 @@ CONFIRMATION = Starter(
     <mj-section background-color="#f4f6f5" padding="24px 16px">
       <mj-column>
         <mj-text align="center" font-size="12px" color="#5b6678">
-          {{ workspace.name }}<br />{{ workspace.postal_address | newline_to_br }}
+          <div dir="auto">{{ workspace.name }}<br />{{ workspace.postal_address | newline_to_br }}</div>
         </mj-text>
       </mj-column>
     </mj-section>

@@ -90,6 +90,8 @@ def _with_language(text: str, language: str) -> str:
     said = "" if "lang=" in opening[0] else f' lang="{language}"'
     said += "" if "dir=" in opening[0] else (' dir="rtl"' if is_right else ' dir="ltr"')
     text = text[: opening.start()] + opening[0][:-1] + said + ">" + text[opening.end() :]
+    if language.partition("-")[0] in languages.WHOLE_WORDS:
+        text = into_head(text, "<mj-style>div { word-break: keep-all; overflow-wrap: break-word; }</mj-style>")
     if not is_right:
         return text
     text = _ATTRIBUTES.sub(lambda found: found[0].replace('align="left"', 'align="right"'), text)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from django.conf.locale import LANG_INFO
 
 RIGHT_TO_LEFT = frozenset({"ar", "dv", "fa", "he", "ku-arab", "ps", "sd", "ug", "ur", "yi"})
+WHOLE_WORDS = frozenset({"ko"})  # that browsers break within words, and readers do not
 
 # language -> (preferences, unsubscribe): the two links that the law wants in words that the reader reads
 _WAYS_OUT = {

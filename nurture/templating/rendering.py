@@ -169,7 +169,8 @@ def _with_foot(text: str, language: str) -> str:
 def _with_footer(html: str, language: str) -> str:
     lines = []
     if ADDRESS not in html:
-        lines.append("{{ workspace.name }}<br>{{ workspace.postal_address | newline_to_br }}")
+        address = "{{ workspace.name }}<br>{{ workspace.postal_address | newline_to_br }}"
+        lines.append(f'<div dir="auto">{address}</div>')  # a Latin address stays one in an Arabic mail
     preferences, unsubscribe = languages.ways_out(language)
     links = {} if CONFIRM in html else {PREFERENCES: preferences, UNSUBSCRIBE: unsubscribe}
     missing = [

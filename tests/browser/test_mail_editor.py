@@ -109,7 +109,7 @@ def test_a_mail_by_keyboard_alone(page: Page) -> None:
     expect(face(page, "Button: Read it")).to_be_focused()
     page.keyboard.press("Alt+ArrowUp")
     live = editor(page).get_by_role("status")
-    expect(live).to_have_text("Button moved: place 1 of 4, column 1, section 1")
+    expect(live).to_have_text("Button moved: place 1 of 4, column 1, section 2")
     page.keyboard.press("Alt+ArrowUp")
     expect(live).to_have_text("It cannot go further")
     page.keyboard.press("ArrowDown")

@@ -251,3 +251,11 @@ def test_what_the_head_says_of_the_left_is_the_beginning_of_a_line() -> None:
         "ar": ["right"],
         "ko": ["left"],
     }
+
+
+def test_korean_words_are_not_broken_and_a_latin_address_keeps_its_order() -> None:
+    body = STARTERS["letter"].body
+    found = {tag: compile_source("mjml", "S", "", body, language=tag).source for tag in ("en", "ar", "ko")}
+    assert {tag: "keep-all" in html for tag, html in found.items()} == {"en": False, "ar": False, "ko": True}
+    address = '<div dir="auto">{{ workspace.name }}<br />{{ workspace.postal_address | newline_to_br }}</div>'
+    assert {tag: html.count(address) for tag, html in found.items()} == {"en": 1, "ar": 1, "ko": 1}
