@@ -8,7 +8,7 @@ import mrml
 from django.utils.translation import gettext as _
 
 from nurture.templating import cleaning, languages
-from nurture.templating.shielding import Shield
+from nurture.templating.shielding import LIQUID, Shield
 
 MJML = "mjml"
 LARGEST = 500_000  # characters of a source
@@ -73,10 +73,34 @@ def _mjml(body: str, language: str) -> str:
     try:
         html: str = mrml.to_html(text, render_options=options).content
     except Exception as error:  # mrml raises OSError and what Rust panics become
-        raise BadSource(_("The MJML cannot be read: %(why)s.") % {"why": str(error).strip().rstrip(".")}) from error
+        why = unclosed(body) or str(error).strip().rstrip(".")
+        raise BadSource(_("The MJML cannot be read: %(why)s.") % {"why": why}) from error
     rows = re.compile(rf'<tr><td class="{shield.stand_in}"[^>]*><div[^>]*>&#8202;</div></td></tr>')
     html = rows.sub(lambda found: shield.pieces[int(found[1])], html)
     return shield.lift(html)
+
+
+def unclosed(body: str) -> str:
+    """The first tag that is not closed, or closes another one, with its line; empty where they fit."""
+    text = LIQUID.sub(lambda piece: re.sub(r"[^\n]", " ", piece[0]), body)
+    opened: list[tuple[str, int]] = []
+    for found in _TAG.finditer(text):
+        closing, name, alone = found[1], found[2], found[4]
+        if name is None or alone:
+            continue
+        line = text.count("\n", 0, found.start()) + 1
+        if not closing:
+            opened.append((name, line))
+        elif opened and opened[-1][0] == name:
+            opened.pop()
+        elif opened:
+            words = _("<%(name)s> in line %(line)d is still open where </%(other)s> stands in line %(end)d")
+            return words % {"name": opened[-1][0], "line": opened[-1][1], "other": name, "end": line}
+        else:
+            return _("</%(name)s> in line %(line)d closes nothing") % {"name": name, "line": line}
+    if not opened:
+        return ""
+    return _("<%(name)s> in line %(line)d is not closed") % {"name": opened[-1][0], "line": opened[-1][1]}
 
 
 def _with_language(text: str, language: str) -> str:

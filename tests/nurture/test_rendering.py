@@ -8,7 +8,7 @@ import pytest
 
 from leads.models import Company, Contact, Workspace
 from nurture.patterns import STARTERS
-from nurture.templating import sandbox
+from nurture.templating import assembly, sandbox
 from nurture.templating.mail_text import to_text
 from nurture.templating.placeholders import UNSUBSCRIBE, context_for
 from nurture.templating.rendering import BadTemplate, Mail, compile_source, fill_words, one_line, unknown_placeholders
@@ -259,3 +259,20 @@ def test_korean_words_are_not_broken_and_a_latin_address_keeps_its_order() -> No
     assert {tag: "keep-all" in html for tag, html in found.items()} == {"en": False, "ar": False, "ko": True}
     address = '<div dir="auto">{{ workspace.name }}<br />{{ workspace.postal_address | newline_to_br }}</div>'
     assert {tag: html.count(address) for tag, html in found.items()} == {"en": 1, "ar": 1, "ko": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("<mjml>\n<mj-body>\n<mj-section>", "<mj-section> in line 3 is not closed"),
+        ("<mjml>\n</mjml></mj-body>", "</mj-body> in line 2 closes nothing"),
+        ('<mjml><mj-body>{{ "<mj-text>" }}\n<mj-section>', "<mj-section> in line 2 is not closed"),
+    ],
+)
+def test_a_tag_that_is_not_closed_is_named_with_its_line(body: str, words: str) -> None:
+    with pytest.raises(BadTemplate, match=re.escape(words)):
+        compile_source("mjml", "S", "", body)
+    assert assembly.unclosed("<mj-text>x</mj-column>") == (
+        "<mj-text> in line 1 is still open where </mj-column> stands in line 1"
+    )
+    assert assembly.unclosed(STARTERS["story"].body) == ""
