@@ -132,7 +132,7 @@ STARTERS: dict[str, Starter] = {
         <mj-text font-size="24px" line-height="1.3" font-weight="700">The headline says what the reader wins</mj-text>
         <mj-text>
           Hello {{ contact.first_name | default: "there" }},
-          here is what changed for a company like {{ company.name | default: "yours" }}.
+          here is what changed at a company like {{ company.name | default: "yours" }}:
         </mj-text>
       </mj-column>
     </mj-section>
