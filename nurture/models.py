@@ -951,6 +951,11 @@ class Sending(models.Model):
             ),  # reader: sending.give_up_leases
             models.Index(fields=["-queued_at", "-id"], name="nurture_sending_newest"),  # the outbox page
             models.Index(fields=["state", "-queued_at", "-id"], name="nurture_sending_by_state"),  # its tabs
+            models.Index(  # its reasons: few mails have one, and those that leave are not slowed down
+                fields=["state", "why_not", "-queued_at", "-id"],
+                condition=~models.Q(why_not=""),
+                name="nurture_sending_reasons",
+            ),
             models.Index(  # progress and results of a broadcast
                 fields=["broadcast", "state", "id"],
                 condition=models.Q(broadcast__isnull=False),

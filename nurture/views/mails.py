@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from django.conf import settings
 from django.contrib import messages
 from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET, require_POST
 
 from leads.access import require
 from leads.workspace import workspace
 from nurture import access, actions
+from nurture.mailing import outbox
 from nurture.mailing.carriers import configured
 from nurture.mailing.sending import SERVER_DOWN, problem_of_setup, why_words
+from nurture.mailing.smtp import Server
 from nurture.models import MailResponse, ProviderEvent, Sending
-from nurture.providers.accounts import STATES
+from nurture.providers.accounts import STATES, Account
 from nurture.templating import languages
 from nurture.tracking.scanners import WHY
 from nurture.views.programs import actor
 
-PAGE = 50
 MOST_HITS = 50  # of machines, shown for one mail
 # What a mail brings along may show itself, and nothing else: no scripts, no forms, no frames, no origin of ours.
 MAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src https: data:"
@@ -46,41 +47,40 @@ def mail_response(html: str) -> HttpResponse:
 @require("see")
 @require_GET
 def sending_list(request: HttpRequest) -> HttpResponse:
-    """Newest first, by keyset; five statements whatever the rows."""
-    state = request.GET.get("state", "")
-    sendings = Sending.objects.select_related("contact", "template", "enrolment__program", "broadcast").defer(
-        "html", "text", "headers", "template__body"
-    )
-    if state in Sending.State.values:
-        sendings = sendings.filter(state=state)
-    if (program := request.GET.get("program", "")) != "":
-        sendings = sendings.filter(enrolment__program__slug=program)
-    if (broadcast := request.GET.get("broadcast", "")) != "":
-        sendings = sendings.filter(broadcast__slug=broadcast)
-    after = request.GET.get("after", "")
-    moment, _dot, number = after.rpartition("_")
-    if number.isdigit() and moment:
-        before = datetime.fromisoformat(moment.replace(" ", "+"))
-        sendings = sendings.filter(queued_at__lte=before).exclude(queued_at=before, pk__gte=int(number))
-    page = list(sendings.order_by("-queued_at", "-id")[: PAGE + 1])
-    rows = page[:PAGE]
-    for row in rows:
-        row.why = why_words(row.why_not)  # type: ignore[attr-defined]
-    last = rows[-1] if len(page) > PAGE else None
-    home, server = workspace(), configured()
-    rest = cache.get(SERVER_DOWN)
+    """Newest first, by keyset; five statements whatever the rows, six where a state is chosen."""
+    choice = outbox.Choice.of(request.GET)
+    rows, after = outbox.page(choice)
+    server, problem = _carrier()
     context = {
         "rows": rows,
-        "state": state,
-        "program": program,
-        "broadcast": broadcast,
-        "states": Sending.State.choices,
-        "next": f"{last.queued_at.isoformat()}_{last.pk}" if last else "",
+        "choice": choice,
+        "tabs": [("", _("All"), choice.address(state="", why=""))]
+        + [
+            (state, _TABS.get(state, label), choice.address(state=state, why=""))
+            for state, label in Sending.State.choices
+        ],
+        "reasons": outbox.reasons(choice),
+        "any_reason": choice.address(why=""),
+        "next": after,
+        "next_page": choice.address(after=after),
         "server": server,
-        "problem": problem_of_setup(server, home) or (rest["words"] if rest and server else ""),
+        "problem": problem,
         "uncertain": Sending.objects.filter(state=Sending.State.UNCERTAIN).count(),
     }
     return render(request, "nurture/sending_list.html", context)
+
+
+_TABS = {Sending.State.HELD.value: gettext_lazy("held")}  # the others as they are called everywhere
+
+
+def _carrier() -> tuple[Server | Account | None, str]:
+    """Who takes our mail, and why nothing leaves."""
+    try:
+        server = configured()
+    except ImproperlyConfigured as error:  # its words hold no secret
+        return None, str(error)
+    rest = cache.get(SERVER_DOWN)
+    return server, problem_of_setup(server, workspace()) or (rest["words"] if rest and server else "")
 
 
 @require("see")
