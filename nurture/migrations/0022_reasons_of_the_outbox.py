@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('leads', '0015_quiet_countries'),
-        ('nurture', '0020_history_of_templates'),
+        ('nurture', '0021_history_of_stationery'),
     ]
 
     operations = [
