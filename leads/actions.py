@@ -14,6 +14,7 @@ from django.db.models import Model
 from django.utils.translation import gettext as _
 
 from leads import holding, lifecycle, queries, queries_consent, values
+from leads.addresses import address_hash
 from leads.consent import follow_addresses
 from leads.consent import withdraw_consent as withdraw_consent  # a verb over facts, kept in a file of its own
 from leads.models import (
@@ -239,7 +240,9 @@ def _delete(contact_id: int, actor: User | None, now: datetime) -> None:
         contact = Contact.objects.filter(pk=contact_id).first()
         if contact is None:
             raise Refused(_("The contact was deleted or merged meanwhile."))
-        audit(actor, "deleted", contact, {"external_id": contact.external_id}, now)
+        # by the hash its line is found, should they ask to be erased later
+        known = {"address_hash": address_hash(contact.email)} if contact.email else {}
+        audit(actor, "deleted", contact, {"external_id": contact.external_id, **known}, now)
         queries.delete_activities_of(contact.pk)
         contact.delete()
 

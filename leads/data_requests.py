@@ -16,7 +16,7 @@ from leads.addresses import address_hash
 from leads.consent import withdraw_by_hash, withdraw_consent
 from leads.models import Contact, DataRequest
 from leads.retry import retrying
-from leads.text import clean
+from leads.text import clean, fold
 
 
 def ask(
@@ -92,6 +92,8 @@ def erase(request: DataRequest, *, note: str, actor: User, now: datetime) -> dic
     if not note.strip():
         raise Refused(_("Say why: how you know that it was them."))
     person = person_file.person_of(request)
+    if _names(note, person):
+        raise Refused(_("The note stays in the record: leave out their name and address."))
     return retrying(lambda: _erase(request.pk, person, note, actor, now))
 
 
@@ -105,7 +107,7 @@ def _erase(request_id: int, person: person_file.Person, note: str, actor: User, 
             raise Refused(_("There is nothing to erase any more: the request was answered."))
         rows = person_file.counts(person)
         _say_no(person, now)
-        for chapter in person_file.chapters():
+        for chapter in reversed(person_file.chapters()):  # clicks before the mails by which they are found
             if chapter.forget is not None:
                 chapter.forget(person, now)
         if person.contact is not None:
@@ -116,6 +118,12 @@ def _erase(request_id: int, person: person_file.Person, note: str, actor: User, 
         row.save(update_fields=["state", "done_at", "done_by", "contact", "answer", "reason", "proof", "rows"])
         audit(actor, "erased", row, {"rows": rows}, now)
     return rows
+
+
+def _names(note: str, person: person_file.Person) -> bool:
+    text = fold(note)
+    name = fold(person.contact.full_name) if person.contact else ""
+    return any(address in text for address in person.addresses) or (" " in name and name in text)
 
 
 def _say_no(person: person_file.Person, now: datetime) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from django.db.models import F, Q, TextField
+from django.db.models import F, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
 from leads import queries
+from leads.importing import forgetting
 from leads.models import (
     Activity,
     AuditEntry,
@@ -43,16 +44,30 @@ def register() -> None:
         Chapter("stages", _("Life-cycle"), frozenset({"leads_stagemove"}), _stages, order=30),
         Chapter("consent", _("Consent"), frozenset({"leads_consentevent"}), _consent, _forget_proofs, order=70),
         Chapter(
-            "confirmations", _("Questions to confirm"), frozenset({"leads_consentrequest"}), _asked, _forget_asked, 71
+            "confirmations",
+            _("Questions to confirm"),
+            frozenset({"leads_consentrequest"}),
+            _asked,
+            _forget_asked,
+            order=71,
+            addresses=_asked_at,
         ),
         Chapter(
             "mail_wishes", _("Wishes about mail"), frozenset({"leads_mailpreference"}), _wishes, _forget_wishes, 72
         ),
         Chapter(
-            "suppression", _("Suppression list"), frozenset({"leads_suppression"}), _suppressed, _forget_suppressed, 73
+            "suppression",
+            _("Suppression list"),
+            frozenset({"leads_suppression"}),
+            _suppressed,
+            _forget_suppressed,
+            order=73,
+            addresses=_suppressed_at,
         ),
-        Chapter("imports", _("Imports"), frozenset({"leads_importperson"}), _imports, order=79),
-        Chapter("merges", _("Merged contacts"), frozenset({"leads_contactmerge"}), _merges, order=80),
+        Chapter("imports", _("Imports"), frozenset({"leads_importperson"}), _imports, _forget_uploads, order=79),
+        Chapter(
+            "merges", _("Merged contacts"), frozenset({"leads_contactmerge"}), _merges, order=80, addresses=_merged_at
+        ),
         Chapter(
             "rejected_rows",
             _("Rejected rows of files"),
@@ -100,8 +115,12 @@ def _activities(person: Person) -> Iterable[Row]:
 
 
 def _forget_personal_assets(person: Person, now: datetime) -> None:
-    """Activities go with the contact; what they were about may hold a name, as the subject of a mail does."""
-    queries.forget_assets_of(person.contact_id)
+    """Activities go with the contact; what they were about may hold a name, as the subject of a mail does. Those of a contact that was
+    deleted before are named by no activity any more."""
+    if person.contact is None:
+        queries.forget_assets_of_nobody()
+    else:
+        queries.forget_assets_of(person.contact_id)
 
 
 def _browsers(person: Person) -> Iterable[Row]:
@@ -141,6 +160,10 @@ def _forget_asked(person: Person, now: datetime) -> None:
     ConsentRequest.objects.filter(_by_address(person)).delete()
 
 
+def _asked_at(person: Person) -> Iterable[str]:
+    return ConsentRequest.objects.filter(_by_address(person)).values_list("address", flat=True)
+
+
 def _wishes(person: Person) -> Iterable[Row]:
     rows = MailPreference.objects.filter(pk__in=person.digests).order_by("updated_at")
     return rows.values("pace", "language", "paused_until", "tracking", "updated_at")
@@ -160,19 +183,22 @@ def _forget_suppressed(person: Person, now: datetime) -> None:
     Suppression.objects.filter(pk__in=person.digests).update(address="", source="erased")
 
 
+def _suppressed_at(person: Person) -> Iterable[str]:
+    return Suppression.objects.filter(pk__in=person.digests).values_list("address", flat=True)
+
+
+def _merged_at(person: Person) -> Iterable[str]:
+    merged = ContactMerge.objects.filter(kept=person.contact_id).exclude(email=None)
+    return [str(address) for address in merged.values_list("email", flat=True)]
+
+
 def _merges(person: Person) -> Iterable[Row]:
     rows = ContactMerge.objects.filter(kept=person.contact_id).order_by("at", "id")
     return rows.values("at", "gone_name", "external_id", "email", "taken")
 
 
 def _rejected(person: Person) -> list[ImportReject]:
-    """One statement over all rejected rows."""
-    if not person.addresses:
-        return []
-    holds = Q(pk__in=[])
-    for address in person.addresses:
-        holds |= Q(text__icontains=address) | Q(reason__icontains=address)
-    return list(ImportReject.objects.annotate(text=Cast("raw", TextField())).filter(holds).order_by("job_id", "line"))
+    return forgetting.rejected_rows(person.contact, person.addresses)
 
 
 def _rejects(person: Person) -> Iterable[Row]:
@@ -183,20 +209,35 @@ def _forget_rejects(person: Person, now: datetime) -> None:
     ImportReject.objects.filter(pk__in=[row.pk for row in _rejected(person)]).delete()
 
 
+def _forget_uploads(person: Person, now: datetime) -> None:
+    """Files on the disk, and what imports that have ended kept of them."""
+    forgetting.forget_uploads(person.addresses, now=now)
+
+
 def _about(person: Person) -> Q:
-    """Lines of the audit about the contact, and those that name one of their addresses."""
-    named = Q(detail__address__in=person.addresses) if person.addresses else Q(pk__in=[])
-    return Q(object_kind="contact", object_id=str(person.contact_id)) | named
+    """Lines of the audit about the contact and those that became one with it, and lines that name one of their addresses."""
+    gone = ContactMerge.objects.filter(kept=person.contact_id).values_list("gone_id", flat=True)
+    deleted = AuditEntry.objects.filter(verb="deleted", object_kind="contact", detail__address_hash__in=person.digests)
+    ids = {str(person.contact_id), *map(str, gone), *deleted.values_list("object_id", flat=True)}
+    about = Q(object_kind="contact", object_id__in=ids)
+    for address in person.addresses:
+        about |= Q(text__icontains=address) | Q(object_label__icontains=address)
+    return about
+
+
+def _audited(person: Person) -> QuerySet[AuditEntry]:
+    return AuditEntry.objects.alias(text=Cast("detail", TextField())).filter(_about(person))
 
 
 def _audit(person: Person) -> Iterable[Row]:
-    rows = AuditEntry.objects.filter(_about(person)).order_by("at", "id")
+    rows = _audited(person).order_by("at", "id")
     return rows.values("at", "verb", "object_kind", "object_label", "detail")
 
 
 def _forget_audit(person: Person, now: datetime) -> None:
     """That something was done stays, and by whom; to whom goes."""
-    AuditEntry.objects.filter(_about(person)).update(object_label="", detail={})
+    lines = list(_audited(person).values_list("pk", flat=True))
+    AuditEntry.objects.filter(pk__in=lines).update(object_label="", detail={})
 
 
 def _requests(person: Person) -> Iterable[Row]:
@@ -205,7 +246,7 @@ def _requests(person: Person) -> Iterable[Row]:
 
 
 def _forget_requests(person: Person, now: datetime) -> None:
-    DataRequest.objects.filter(_by_address(person)).update(reason="", proof={})
+    DataRequest.objects.filter(_by_address(person)).update(reason="", proof={}, answer="")
 
 
 def _imports(person: Person) -> Iterable[Row]:

@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 
 from leads import queries_consent
 from leads.addresses import address_hash
-from leads.models import Contact, ContactMerge, DataRequest
+from leads.models import ConsentEvent, Contact, DataRequest
 from leads.text import normal_address
 from leads.workspace import workspace
 
@@ -54,7 +54,8 @@ class Person:
 
 @dataclass(frozen=True)
 class Chapter:
-    """Rows of one kind. `key` names them in the JSON; `tables` are the tables they are read from.
+    """Rows of one kind. `key` names them in the JSON; `tables` are the tables they are read from. `addresses`: those that its rows know of
+    the person, who may have had others before.
 
     `forget` takes away, or out of the rows, what deleting the contact leaves behind; it runs before the contact goes.
     """
@@ -66,6 +67,7 @@ class Chapter:
     forget: Callable[[Person, datetime], object] | None = None
     order: int = 100
     only_json: frozenset[str] = frozenset()  # what nobody reads on a page
+    addresses: Callable[[Person], Iterable[str]] | None = None
 
 
 _chapters: dict[str, Chapter] = {}
@@ -82,21 +84,44 @@ def chapters() -> list[Chapter]:
 
 
 def person_of(request: DataRequest) -> Person:
-    """Two statements; three, one of them over all contacts, where the contact went and came back."""
+    """With every address that was theirs, as far as anything knows it; not those that somebody else has now.
+
+    A few statements, some over all mails and all contacts: somebody asks, which is rare.
+    """
     contact = request.contact
     if contact is None and request.address_hash:
         found = queries_consent.contacts_with_hash(request.address_hash)
         contact = Contact.objects.filter(pk__in=found).first()
-    addresses: list[str] = []
+    digests = {request.address_hash} - {""}
     if contact is not None:
-        merged = ContactMerge.objects.filter(kept=contact).exclude(email=None).order_by("pk")
-        addresses = [
-            normal_address(str(one)) for one in (contact.email, *merged.values_list("email", flat=True)) if one
-        ]
-    digests = [address_hash(address) for address in addresses]
-    if request.address_hash:
-        digests.append(request.address_hash)
-    return Person(contact, tuple(dict.fromkeys(digests)), tuple(dict.fromkeys(addresses)))
+        digests |= {address_hash(contact.email)} if contact.email else set()
+        said = ConsentEvent.objects.filter(contact=contact).order_by().values_list("address_hash", flat=True)
+        digests |= set(said.distinct())
+    known = _addresses(Person(contact, tuple(sorted(digests)), ()))
+    return _without_others(contact, digests | {address_hash(address) for address in known}, known)
+
+
+def _addresses(person: Person) -> set[str]:
+    """In clear, as the chapters know them."""
+    found = {person.contact.email or ""} if person.contact else set()
+    for chapter in chapters():
+        found |= set(chapter.addresses(person)) if chapter.addresses is not None else set()
+    return {normal_address(address) for address in found if address}
+
+
+def _without_others(contact: Contact | None, digests: set[str], addresses: set[str]) -> Person:
+    """An address that the person left may be a colleague's today: what was said under it is the colleague's matter."""
+    own = contact.pk if contact else None
+    others = {
+        digest
+        for digest, people in queries_consent.people_with_hashes(sorted(digests)).items()
+        if own is not None and own not in people
+    }
+    return Person(
+        contact,
+        tuple(sorted(digests - others)),
+        tuple(sorted(address for address in addresses if address_hash(address) not in others)),
+    )
 
 
 def counts(person: Person) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Func, Q, QuerySet, TextField
 from django.utils.translation import gettext_lazy as _
 
 from leads.person_file import Chapter, Person, Row, register_chapter
@@ -30,7 +30,16 @@ def register() -> None:
     for chapter in (
         Chapter("programs", _("Programs"), frozenset({"nurture_enrolment"}), _enrolments, order=60),
         Chapter("steps", _("Steps of programs"), frozenset({"nurture_stepvisit"}), _visits, order=61),
-        Chapter("mails", _("Mails"), frozenset({"nurture_sending"}), _mails, _forget_mails, 62, MACHINES),
+        Chapter(
+            "mails",
+            _("Mails"),
+            frozenset({"nurture_sending"}),
+            _mails,
+            _forget_mails,
+            62,
+            MACHINES,
+            addresses=_written_to,
+        ),
         Chapter("mail_responses", _("Opens and clicks"), frozenset({"nurture_mailresponse"}), _responses, order=66),
         Chapter("links", _("Links they followed"), frozenset({"nurture_mailclick"}), _clicks, _forget_clicks, order=67),
         Chapter(
@@ -65,9 +74,16 @@ def _visits(person: Person) -> Iterable[Row]:
 
 
 def _sendings(person: Person) -> QuerySet[Sending]:
-    """Theirs, and questions to confirm that were asked before anybody was made of the address. Tests went to a colleague."""
+    """Theirs; questions to confirm that were asked before anybody was made of the address; and mails to them from before their contact was
+    deleted. Tests went to a colleague."""
     asked = Q(consent_request__address_hash__in=person.digests)
-    return Sending.objects.filter(Q(contact=person.contact_id) | asked)
+    before = Q(contact=None, is_test=False, hash__in=person.digests)
+    hashed = Func(F("address"), function="leads_address_hash", output_field=TextField())
+    return Sending.objects.alias(hash=hashed).filter(Q(contact=person.contact_id) | asked | before)
+
+
+def _written_to(person: Person) -> Iterable[str]:
+    return set(_sendings(person).filter(is_test=False).exclude(address="").values_list("address", flat=True))
 
 
 def _mails(person: Person) -> Iterable[Row]:
@@ -127,11 +143,14 @@ def _forget_events(person: Person, now: datetime) -> None:
 
 def _forget_mails(person: Person, now: datetime) -> None:
     """That a mail left stays for the counts; to whom, and its words, go. What waits is not sent."""
-    rows = _sendings(person)
+    rows = Sending.objects.filter(pk__in=list(_sendings(person).values_list("pk", flat=True)))
     waiting = rows.filter(state__in=[Sending.State.QUEUED, Sending.State.HELD])
     waiting.update(state=Sending.State.NOT_SENT, lease_until=None)
     rows.filter(is_test=False).update(address="")
     rows.update(subject="", html="", text="", headers=[], why_not="erased")
+    if person.contact is None:  # tests were written as they would have read it; nobody knows any more for whom
+        tests = Sending.objects.filter(contact=None, is_test=True)
+        tests.update(subject="", html="", text="", headers=[], why_not="erased")
 
 
 def _calls(person: Person) -> Iterable[Row]:

@@ -243,6 +243,14 @@ def cancel(job: ImportJob, *, user: User, now: datetime) -> None:
         _step(job, OPEN, state=State.CANCELLED, finished_at=now, lease_until=None, **stored)
         actions.audit(user, "cancelled import", job, {"rows_done": job.rows_done}, now)
     path_of(job).unlink(missing_ok=True)
+    forget_examples(job)
+
+
+def forget_examples(job: ImportJob) -> None:
+    """Of an import that has ended: the people whose values helped to map its columns. Names of columns and counts stay. At most one statement."""
+    columns = [{**column, "examples": [], "values": None} for column in job.columns]
+    if columns != job.columns or job.preview:
+        ImportJob.objects.filter(pk=job.pk).update(columns=columns, preview=None)
 
 
 def _step(job: ImportJob, before: Sequence[str], **changes: Any) -> None:
@@ -258,6 +266,7 @@ def forget_abandoned(now: datetime) -> int:
     jobs = list(old)
     for job in jobs:
         path_of(job).unlink(missing_ok=True)
+        forget_examples(job)
     ImportJob.objects.filter(pk__in=[job.pk for job in jobs]).update(state=State.CANCELLED, finished_at=now)
     return len(jobs)
 
@@ -337,6 +346,8 @@ def work(lease: Lease) -> None:
         raise
     except (FileRefused, BadMapping) as error:
         lease.end(state=State.REFUSED, message=str(error), finished_at=lease.clock())
+        path_of(job).unlink(missing_ok=True)
+        forget_examples(job)
         logger.info("import refused", extra={"job": job.pk, "reason": str(error)})
     except Exception as error:
         ImportJob.objects.filter(pk=job.pk, lease_until=lease.until).update(
@@ -450,6 +461,7 @@ def _import(lease: Lease) -> None:
             queries_intake.mark_people(job.pk)
         actions.audit(job.requested_by, "imported", job, {"kind": job.kind, **done.to_document()}, now)
     path_of(job).unlink(missing_ok=True)
+    forget_examples(job)
 
 
 def shortened(raw: Any) -> Any:

@@ -115,6 +115,9 @@ def test_erasing_wants_a_tick_and_a_reason_and_happens_once(admin: Client) -> No
     assert "Person" in admin.get(address).content.decode()
     assert admin.post(address, {"verb": "erase", "note": "It was them."}).status_code == 422
     assert admin.post(address, {"verb": "erase", "is_sure": "on", "note": " "}).status_code == 422
+    assert (
+        admin.post(address, {"verb": "erase", "is_sure": "on", "note": f"By mail of {ADA.upper()}"}).status_code == 422
+    )
     assert Contact.objects.count() == 1
     answer = admin.post(address, {"verb": "erase", "is_sure": "on", "note": "Asked from their own mailbox."})
     assert answer.status_code == 302
