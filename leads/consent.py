@@ -202,14 +202,16 @@ def give_consent(
     by_person: bool,
     contact: Contact | None = None,
     proof: dict[str, Any] | None = None,
+    is_wording_shown: bool = True,
 ) -> list[str]:
     """Purposes for which this counts. `by_person`: they said so themselves, or a colleague notes how they did; else a no stays a no.
+    `is_wording_shown`: they had the wording in use before their eyes, which the row then names.
 
     What does not count is kept as a row that changes nothing. Raises ConsentRefused for an unknown purpose.
     """
     party, found = _Party.at(address, contact), []
     slugs = _known(purposes)
-    versions = current_wordings(slugs)
+    versions = current_wordings(slugs) if is_wording_shown else {}
     with transaction.atomic():
         queries_consent.lock_addresses([party.digest])
         said = queries_consent.states_of(party.digest)

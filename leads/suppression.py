@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from leads import queries, queries_consent, values
 from leads.actions import Refused, audit
-from leads.addresses import address_hash
+from leads.addresses import address_hash, domain_of
 from leads.models import Mark, Suppression, SuppressionPattern
 from leads.text import clean, fold, normal_address
 
@@ -53,9 +53,9 @@ def add_pattern(kind: str, value: str, *, source: str, now: datetime, actor: Use
     """Whether the domain or role was not on the list. Raises Refused for what is none."""
     text = fold(clean(value)).removeprefix("@").removesuffix("@")
     is_domain = kind == SuppressionPattern.Kind.DOMAIN
-    if is_domain and text and not text.isascii():
+    if is_domain and text and (not text.isascii() or "xn--" in text):
         try:
-            values.email(f"a@{text}")
+            text = domain_of(values.email(f"a@{text}"))
         except values.BadValue as error:
             raise Refused(_("“%(value)s” is no domain.") % {"value": value[:80]}) from error
     if not text or "@" in text or any(char.isspace() or char in "%*,;" for char in text) or len(text) > 253:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+_DOTS = str.maketrans("。．｡", "...")  # what other keyboards write between the parts of a domain (RFC 3490)
+
 
 def clean(text: str) -> str:
     """As stored: NFC, without white space at both ends."""
@@ -18,5 +20,25 @@ def fold(text: str) -> str:
 
 
 def normal_address(address: str) -> str:
-    """An e-mail address as the unique index sees it."""
-    return fold(clean(address))
+    """An e-mail address as it is stored, compared and hashed: lower case, its domain in letters (never xn--…), nothing invisible in it."""
+    found = fold(clean(address))
+    return found if found.isascii() and "xn--" not in found else _international(found)
+
+
+def _international(address: str) -> str:
+    seen = "".join(char for char in address if unicodedata.category(char) != "Cf")
+    local, at, domain = seen.rpartition("@")
+    letters = unicodedata.normalize("NFKC", domain).translate(_DOTS)
+    return f"{local}{at}{'.'.join(_label(fold(label)) for label in letters.split('.'))}"
+
+
+def _label(label: str) -> str:
+    """One part of a domain as people write it; what would not lead back to the same domain stays as it is."""
+    if not label.startswith("xn--"):
+        return label
+    try:
+        letters = label[4:].encode("ascii").decode("punycode")
+        leads_back = letters.encode("idna").decode("ascii") == label
+    except UnicodeError:
+        return label
+    return letters if leads_back and not letters.isascii() and fold(letters) == letters else label

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from leads import countries
 from leads.lifecycle import POSITION
 from leads.models import CustomField, Deal
-from leads.text import clean, fold
+from leads.text import clean, fold, normal_address
 
 Convert = Callable[[Any], Any]
 
@@ -84,7 +84,7 @@ def text(limit: int) -> Convert:
 
 
 def email(value: Any) -> str:
-    found = fold(as_text(value))
+    found = normal_address(as_text(value))
     if len(found) > LONGEST_ADDRESS or not ADDRESS.fullmatch(found):
         raise BadValue(_("“%(text)s” is no e-mail address") % {"text": _short(found)})
     return found

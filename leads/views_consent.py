@@ -268,7 +268,6 @@ def _standing(contact: Contact) -> dict[str, object]:
         "wish": consent.wish(digest),
         "now": timezone.now(),
         "rows": ConsentEvent.objects.filter(address_hash=digest).order_by("-occurred_at", "-id")[:MOST_ROWS],
-        "preferences": consent.preference_token(contact.email, contact.pk),
     }
 
 
@@ -280,7 +279,14 @@ def _note(request: HttpRequest, contact: Contact, form: NoteForm) -> None:
         if verb == "give":
             is_news = bool(
                 consent.give_consent(
-                    address, purposes=[slug], source="by_hand", now=now, by_person=True, contact=contact, proof=proof
+                    address,
+                    purposes=[slug],
+                    source="by_hand",
+                    now=now,
+                    by_person=True,
+                    contact=contact,
+                    proof=proof,
+                    is_wording_shown=False,
                 )
             )
         elif verb == "ask":

@@ -110,7 +110,7 @@ def _stale(request: HttpRequest) -> HttpResponse:
 
 @public
 def preferences(request: HttpRequest, token: str) -> HttpResponse:
-    """What somebody gets from us, how often, in which language. Each button is a POST; seven statements to show."""
+    """What somebody gets from us, how often, in which language. Each button is a POST; eight statements to show."""
     holder = consent.holder_of(token)
     if holder is None:
         return _stale(request)
@@ -126,7 +126,7 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
         "holder": holder,
         "address": masked(holder.address) if holder.address else "",
         "choices": choices,
-        "may_switch": [one for one in choices if one.purpose.basis != Purpose.Basis.CONTRACT],
+        "may_switch": _with_wordings([one for one in choices if one.purpose.basis != Purpose.Basis.CONTRACT]),
         "always": [one for one in choices if one.purpose.basis == Purpose.Basis.CONTRACT],
         "wish": wish,
         "is_paused": bool(wish.paused_until and wish.paused_until > now),
@@ -137,6 +137,12 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
         "said": said,
     }
     return render(request, "nurture/preferences.html", context)
+
+
+def _with_wordings(choices: list[consent.Standing]) -> list[tuple[consent.Standing, str]]:
+    """Beside each what a yes agrees to, since the ledger will say that it was shown. One statement."""
+    texts = {row.purpose_id: row.text for row in consent.wordings_of([one.purpose.slug for one in choices])}
+    return [(one, "" if one.state == "given" else texts.get(one.purpose.slug, "")) for one in choices]
 
 
 def _languages(language: str) -> dict[str, Any]:
