@@ -21,7 +21,7 @@ from django.urls import reverse
 from psycopg import sql
 
 from leads import actions as facts
-from leads import consent, data_requests, merging, person_file
+from leads import consent, data_requests, merging, person_file, queries
 from leads.access import ADMIN
 from leads.addresses import address_hash
 from leads.models import Asset, Contact, DataRequest, ImportJob, ImportReject, Suppression
@@ -269,7 +269,7 @@ def test_what_breaks_off_in_the_middle_is_done_from_the_beginning(
         raise OSError("the machine is gone")
 
     with monkeypatch.context() as broken:
-        broken.setattr(data_requests.queries, "delete_activities_of", fail)  # after every chapter forgot
+        broken.setattr(queries, "delete_activities_of", fail)  # after every chapter forgot
         with pytest.raises(OSError, match="gone"):
             erase(request)
     request.refresh_from_db()
