@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from leads import actions, consent, lists, purposes, queries_consent, suppression, suppression_file
+from leads import actions, consent, consent_words, lists, purposes, queries_consent, suppression, suppression_file
 from leads.access import demand, require
 from leads.addresses import address_hash
 from leads.forms_consent import (
@@ -244,7 +244,7 @@ def suppression_export(request: HttpRequest) -> HttpResponseBase:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def contact_consent(request: HttpRequest, pk: int) -> HttpResponse:
-    """How every purpose stands for a contact, the ledger behind it, and what a colleague notes. Eight statements to show."""
+    """How every purpose stands for a contact, the ledger behind it, and what a colleague notes. Nine statements to show."""
     contact = get_object_or_404(Contact.objects.select_related("company"), pk=pk)
     form = NoteForm(posted(request))
     if request.method == "POST":
@@ -261,13 +261,14 @@ def _standing(contact: Contact) -> dict[str, object]:
         return {}
     digest = address_hash(contact.email)
     blocked = queries_consent.why_blocked([contact.email], Purpose.ALL)
+    said = ConsentEvent.objects.filter(address_hash=digest).order_by("-occurred_at", "-id")
     return {
         "standing": consent.standing(contact.email, contact),
         "suppressed": Suppression.objects.filter(pk=digest).first(),
         "is_pattern": blocked.get(contact.email) in SuppressionPattern.Kind.values,
         "wish": consent.wish(digest),
         "now": timezone.now(),
-        "rows": ConsentEvent.objects.filter(address_hash=digest).order_by("-occurred_at", "-id")[:MOST_ROWS],
+        "rows": consent_words.lines(said[:MOST_ROWS]),
     }
 
 

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from leads.access import ADMIN, MARKETER, SALES
+from leads.addresses import address_hash
 from leads.consent import state_of, withdraw_consent
 from leads.countries import QUIET
 from leads.models import AuditEntry, ConsentEvent, ConsentRequest, ConsentWording, Purpose, Suppression
@@ -180,7 +181,35 @@ def test_statements_do_not_grow_with_rows(admin: Client, rows: int) -> None:
     assert counts == COUNTS
 
 
-COUNTS = [6, 7, 12]
+COUNTS = [6, 7, 13]
+
+
+def test_the_ledger_is_told_in_words(client: Client) -> None:
+    client.force_login(make_user(SALES))
+    contact = make_contact(ADA)
+    said = {
+        "one_click": {"sending": 7, "ip_hash": "ab" * 16, "agent": "Mozilla"},
+        "confirmed:website:footer": {"request": 3, "asked_at": "2026-03-01T09:00:00+00:00"},
+        "import:old list.csv": {},
+        "something new": {"colour": "red"},
+    }
+    for source, proof in said.items():
+        ConsentEvent.objects.create(
+            address_hash=address_hash(ADA), state="given", purpose="events", occurred_at=NOW, source=source, proof=proof
+        )
+    page = client.get(reverse("leads:contact-consent", args=[contact.pk])).content.decode()
+    words = ["Events", "one click in their mail program", "confirmed by mail: a form of a website: footer"]
+    words += [
+        "a file: old list.csv",
+        "something new",
+        "abababab…",
+        "colour:",
+        f'href="{reverse("nurture:sending-detail", args=[7])}"',
+    ]
+    for one in words:
+        assert one in page
+    for one in ("one_click", "ip_hash", "request:"):
+        assert one not in page
 
 
 @pytest.mark.parametrize(("role", "expected"), [(ADMIN, 200), (MARKETER, 403), (SALES, 403)])
