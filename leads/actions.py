@@ -80,8 +80,6 @@ def change_contact(contact: Contact, *, changes: dict[str, Any], actor: User | N
     Raises Refused naming the field when a value does not fit, or when the address or external id belongs to somebody else.
     """
     with transaction.atomic():
-        if changes.get("email"):  # before the row, like whoever writes consent
-            queries_consent.lock_addresses_in_clear([contact.email or "", str(changes["email"])])
         row = Contact.objects.select_for_update(no_key=True).get(pk=contact.pk)
         before = row.email
         changed = [key for key, value in changes.items() if _apply(row, key, value)]
@@ -100,7 +98,8 @@ def change_contact(contact: Contact, *, changes: dict[str, Any], actor: User | N
             facets.append(Mark.Facet.COMPANY)
         if "email" in changed:
             facets.append(Mark.Facet.CONSENT)
-            if before and row.email:
+            if before and row.email:  # the row first, as merges do
+                queries_consent.lock_addresses_in_clear([before, row.email])
                 follow_addresses([Moved(row.pk, before, row.email)], now=now)
         queries.mark([row.pk], *facets)
         if actor is not None:

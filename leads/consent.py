@@ -180,6 +180,7 @@ def _withdraw_one(party: _Party, purpose: str, source: str, now: datetime, proof
         return False
     at = max([now, *(at for _state, at, _number in said.values())])
     _add(party, purpose, State.WITHDRAWN, source=source, now=at, proof=proof)
+    queries_consent.close_questions([party.digest], purpose=purpose, at=at)
     return True
 
 

@@ -180,6 +180,19 @@ def refuse_everything(hashes: Sequence[str], *, source: str, now: datetime) -> s
         return {digest for (digest,) in cursor.fetchall()}
 
 
+def close_questions(hashes: Sequence[str], *, purpose: str, at: datetime) -> None:
+    """A no after a question is its answer: links of questions that were asked before confirm nothing any more. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE leads_consentrequest SET expires_at = %(at)s, wants_mail = false
+            WHERE address_hash = ANY(%(hashes)s) AND asked_at <= %(at)s AND expires_at > %(at)s AND confirmed_at IS NULL
+                AND (%(purpose)s = 'marketing' OR %(purpose)s = ANY(purposes))
+            """,
+            {"hashes": list(hashes), "purpose": purpose, "at": at},
+        )
+
+
 def contacts_at(addresses: Sequence[str]) -> list[int]:
     """Contacts with one of these normal addresses. One statement over the unique index."""
     with connection.cursor() as cursor:

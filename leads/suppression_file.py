@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from leads import queries, queries_consent
 from leads.actions import Refused, audit
 from leads.addresses import address_hash
-from leads.models import Mark, Suppression, SuppressionPattern
+from leads.models import Mark, Purpose, Suppression, SuppressionPattern
 from leads.queries_consent import Listed
 from leads.suppression import add_pattern, checked_address
 from leads.text import clean, fold
@@ -149,6 +149,7 @@ def _refuse(entries: Sequence[_Entry], people: dict[str, list[int]], source: str
     if not entries:
         return 0
     fresh = queries_consent.refuse_everything([one.digest for one in entries], source=source[:100], now=now)
+    queries_consent.close_questions(list(fresh), purpose=Purpose.ALL, at=now)
     queries.mark(
         queries_consent.contacts_at([one.address for one in entries if one.digest in fresh]), Mark.Facet.CONSENT
     )

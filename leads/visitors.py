@@ -188,7 +188,8 @@ def confirm(request: ConsentRequest, *, now: datetime, proof: dict[str, Any]) ->
 
 @transaction.atomic
 def _confirm(request: ConsentRequest, now: datetime, proof: dict[str, Any]) -> list[str]:
-    open_one = ConsentRequest.objects.select_for_update(no_key=True).filter(pk=request.pk, confirmed_at=None).first()
+    still_open = ConsentRequest.objects.filter(pk=request.pk, confirmed_at=None, expires_at__gt=now)
+    open_one = still_open.select_for_update(no_key=True).first()
     if open_one is None:
         return []
     open_one.contact = _contact_at(open_one, now)

@@ -215,6 +215,27 @@ def test_who_withdrew_is_asked_again_but_stays_off_until_confirmed() -> None:
     assert (why(), why(ADA, "events")) == ("", "withdrawn")
 
 
+@pytest.mark.parametrize(("refused", "is_closed"), [("newsletter", True), ("marketing", True), ("events", False)])
+def test_a_no_answers_the_questions_that_were_asked_before_it(refused: str, is_closed: bool) -> None:
+    """The old link takes nothing back; a new question may."""
+    asked = ask()
+    withdraw_consent(ADA, purpose=refused, source="one_click", now=NOW + timedelta(hours=1))
+    assert (request_of(request_token(asked), now=LATER) is None) is is_closed
+    assert ConsentRequest.objects.get().wants_mail is not is_closed
+    if is_closed:
+        assert confirm(asked, now=LATER, proof={}) == []
+        assert why() == "withdrawn"
+        assert confirm(ask(LATER), now=LATER, proof={}) == ["newsletter"]
+        assert why() == ""
+
+
+def test_six_questions_without_an_answer_are_enough_for_a_month() -> None:
+    moments = [NOW + timedelta(days=2 * number) for number in range(7)]
+    asked = [ask_consent(ADA, purposes=["newsletter"], source="form", now=at) for at in moments]
+    assert [one is not None for one in asked] == [True] * 6 + [False]
+    assert ask_consent(ADA, purposes=["newsletter"], source="form", now=NOW + timedelta(days=31)) is not None
+
+
 def test_nobody_is_flooded_with_questions() -> None:
     for _each in range(consent.MOST_REQUESTS):
         ask()
@@ -262,7 +283,7 @@ def test_the_cost_of_a_word(others: int) -> None:
         give(f"n{number}@example.test")
     with CaptureQueriesContext(connection) as captured:
         withdraw_consent(ADA, source="one_click", now=NOW)
-    assert len(captured) == 6  # contact, savepoint twice, lock, states, row
+    assert len(captured) == 7  # contact, savepoint twice, lock, states, row, questions
 
 
 def test_rules_read_what_counts() -> None:
