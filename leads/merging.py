@@ -288,10 +288,11 @@ def stricter(pair: Pair) -> Stricter:
         return Stricter()
     ours, theirs = address_hash(pair.address), address_hash(pair.dropped_address)
     suppressed = dict(Suppression.objects.filter(address_hash__in=[ours, theirs]).values_list("address_hash", "reason"))
-    reason = suppressed.get(theirs, "")
+    reason, here = suppressed.get(theirs, ""), suppressed.get(ours, "")
+    is_graver = reason == Suppression.Reason.COMPLAINED != here
     return Stricter(
         tuple(sorted(refused_alone(gone=pair.dropped_address, kept=pair.address))),
-        reason if reason in _PERSONAL and ours not in suppressed else "",
+        reason if is_graver or (reason in _PERSONAL and not here) else "",
     )
 
 

@@ -97,6 +97,16 @@ def test_complaints_and_wishes_go_along_and_a_bounce_does_not(move: Callable[[Co
         Suppression.objects.all().delete()
 
 
+@WAYS
+def test_a_complaint_is_not_hidden_behind_a_bounce(move: Callable[[Contact], None]) -> None:
+    """Whoever takes the mended mailbox off the list would write to somebody who complained."""
+    person = make_contact(OLD)
+    suppress(OLD, reason="complained", source="test", now=NOW)
+    suppress(NEW, reason="bounced", source="test", now=NOW)
+    move(person)
+    assert why(NEW) == "complained"
+
+
 def test_a_trial_of_a_file_says_nothing_for_anybody() -> None:
     person = make_contact(OLD)
     withdraw_consent(OLD, source="one_click", now=NOW)
