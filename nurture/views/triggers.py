@@ -98,6 +98,7 @@ def _context(version: ProgramVersion, key: str, *, may_edit: bool) -> dict[str, 
         "form": form,
         "words": kind.words(values, names),
         "values": values,
+        "problems": list(kind.problems(values, names)) if may_edit else [],
     }
 
 
