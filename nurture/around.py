@@ -25,6 +25,7 @@ from leads.models import Workspace
 from leads.workspace import WEEKDAYS, zone
 from nurture import tree
 from nurture.kinds import KINDS, Names, Problem
+from nurture.kinds.base import within
 from segments import conditions
 from segments.rules import reads_of
 
@@ -271,7 +272,7 @@ def _exit_words(document: Mapping[str, Any]) -> str:
     if exit.get("when") == NO_MEMBER:
         parts.append(_("when they no longer belong to the segment"))
     if rule := exit.get("conditions"):
-        parts.append(_("when %(sentence)s") % {"sentence": sentence(rule)})
+        parts.append(_("when this holds: %(sentence)s") % {"sentence": sentence(rule)})
     return _(", or ").join(parts) if parts else _("finishes once entered")
 
 
@@ -306,8 +307,7 @@ def sentence(rule: Any) -> str:
         words = conditions.sentence(conditions.check(rule, allow_unknown_slugs=True))
     except conditions.BadConditions:
         return _("… (the conditions no longer fit)")
-    is_word = len(words) > 1 and not words[1].isupper()  # not CFO, which stays
-    return words[0].lower() + words[1:] if is_word else words
+    return within(words)
 
 
 def ended_words(why: str, names: Names) -> str:

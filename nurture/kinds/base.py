@@ -300,6 +300,12 @@ class Kind:
         return self.due_at is not at_once
 
 
+def within(sentence: str) -> str:
+    """A sentence in the middle of another one: it begins small, unless with an abbreviation such as CFO."""
+    is_word = len(sentence) > 1 and not sentence[1].isupper()
+    return sentence[0].lower() + sentence[1:] if is_word else sentence
+
+
 def is_text(values: Mapping[str, Any], key: str, longest: int = 300) -> Iterator[tuple[str, str]]:
     """A problem unless the value is absent or a text that fits."""
     value = values.get(key)

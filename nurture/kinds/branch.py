@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from nurture.kinds.base import Group, Kind, Names, StepForm, Walker
+from nurture.kinds.base import Group, Kind, Names, StepForm, Walker, within
 from segments import conditions
 from segments.builder import ConditionsField
 
@@ -16,7 +16,7 @@ from segments.builder import ConditionsField
 def _words(values: Mapping[str, Any], names: Names) -> str:
     if document := values.get("conditions"):
         try:
-            return _("If %(sentence)s") % {"sentence": conditions.sentence(conditions.check(document))}
+            return _("If %(sentence)s") % {"sentence": within(conditions.sentence(conditions.check(document)))}
         except conditions.BadConditions:
             return _("If … (the conditions no longer fit)")
     return _("If …")

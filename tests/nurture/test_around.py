@@ -70,7 +70,7 @@ def test_everything_in_words() -> None:
         "again": "again when they enter anew, 14 days after the end at the earliest",
         "mail": "at any hour",
         "cap": "no limit of mails",
-        "exit": "when they no longer belong to the segment, or when is in segment “Gone”",
+        "exit": "when they no longer belong to the segment, or when this holds: is in segment “Gone”",
         "goal": "tags include any of “hot”, within 30 days: a success; go on at “Wait 3 days”",
         "keep_out": "members of “Customers”",
         "dates": "from 1 Dec 2026 to 24 Dec 2026",

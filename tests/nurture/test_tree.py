@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from leads.models import CustomField
 from nurture import tree
 from nurture.kinds import KINDS, Names
-from tests.nurture.makers import step, wait
+from nurture.models import Program
+from tests.makers import make_owner, make_segment
+from tests.nurture import random_programs
+from tests.nurture.makers import make_program, make_template, step, wait
 
 pytestmark = pytest.mark.django_db
 
@@ -164,3 +168,52 @@ def test_every_kind_is_complete() -> None:
         assert str(kind.help)
         form = kind.form(initial=kind.form.initial_of({}), names=names)
         assert form.as_p()
+
+
+def test_every_kind_is_read_back_in_words() -> None:
+    """Short of a value too: a step that was just put in says what it is for."""
+    CustomField.objects.create(of="contact", key="renewal", label="Renewal", type="date")
+    make_template(slug="letter", name="Letter")
+    make_segment(slug="met", name="Met at the fair")
+    other = make_program(wait(30), name="The other one")
+    Program.objects.filter(pk=other.pk).update(slug="other")
+    make_owner("Olga")
+    steps = [
+        *random_programs.every_kind().steps,
+        step("split", "split", weights={"a": 3, "b": 1}, a=[], b=[]),
+        step("notify", "notify", text="Look", whom="owner"),
+        step("webhook", "webhook", url="https://receiver.example/ripen?key=secret"),
+    ]
+    names = Names()
+    said = {}
+    for one in tree.check({"steps": steps}).walk():
+        kind = KINDS[one.kind]
+        said[one.kind] = (kind.words(one.values, names), kind.words({}, names))
+    assert said == {
+        "wait": ("Wait 1 day", "Wait"),
+        "wait_until": ("Wait until: Not (Job title is known), at most 1 day", "Wait until …"),
+        "wait_for_date": ("Wait until the day of “Renewal”, 09:00", "Wait for a day"),
+        "branch": ("If job title is known", "If …"),
+        "choose": (
+            "The first that holds: A: Job title is known; B: Not (Job title is known); everybody else",
+            "The first that holds: A: …; B: …; everybody else",
+        ),
+        "split": ("Split by chance: A · 75 % / B · 25 %", "Split by chance: A · 50 % / B · 50 %"),
+        "send_email": ("Send “Letter”", "Send an e-mail"),
+        "hand_to_sales": ("Hand to sales", "Hand to sales"),
+        "give_points": ("Give +2 points", "Give points"),
+        "change_stage": ("Move to stage Subscriber", "Change the stage"),
+        "add_tag": ("Add the tag “hot”", "Add a tag"),
+        "remove_tag": ("Remove the tag “hot”", "Remove a tag"),
+        "set_field": ("Set “source” to “x”", "Set a field"),
+        "change_owner": ("Give to Olga", "Change the owner"),
+        "add_to_segment": ("Add to the segment “Met at the fair”", "Add to a segment"),
+        "remove_from_segment": ("Remove from the segment “Met at the fair”", "Remove from a segment"),
+        "create_task": ("Task for the owner: Call", "Create a task"),
+        "notify": ("Tell the owner: Look", "Tell the owner"),
+        "webhook": ("Call the webhook https://receiver.example/ripen", "Call a webhook"),
+        "start_program": ("Start the program “The other one”", "Start another program"),
+        "leave_program": ("Leave the program “The other one”", "Leave another program"),
+        "end": ("End", "End"),
+    }
+    assert set(said) == set(KINDS)
