@@ -125,7 +125,7 @@ def _count(broadcast: Broadcast, now: datetime, size: int) -> bool:
         broadcast.after = page.last
     else:
         queries.analyze()
-        doubles = queries.leave_out_doubles(broadcast.pk) if queries.has_doubles(broadcast.pk) else None
+        doubles = queries.leave_out_doubles(broadcast.pk)
         if doubles:
             _add(broadcast, Counter({what: -number for what, number in doubles.items()}))
             broadcast.counts["same_address"] = doubles.total()
