@@ -25,6 +25,7 @@ export const USUAL = {
   "mj-hero": { "background-color": "#ffffff", "vertical-align": "top" },
 };
 const COLOUR = /^(#[0-9a-f]{3,8}|[a-z]{3,20}|rgba?\([\d\s,.%]+\))$/i;
+const CONTENT = /^\{%-?\s*content\s*-?%\}$/; // of a layout
 const OWN = /^\/i\/[\w-]{22}\.(png|jpg|gif)$/;
 
 /** How an element is dealt with: frame (of sections), section, hero (a section with a picture behind its words), group, column, block, or kept. */
@@ -296,13 +297,15 @@ export class Canvas {
 
   kept(node) {
     const words = this.mail.source(node).slice(0, 2000).replace(/\s+/g, " ").trim();
-    const face = this.face(node, "div", "mail-kept", `${this.word("kept")}: ${words.slice(0, 80)}`);
+    const isContent = node.type === "liquid" && CONTENT.test(words);
+    const face = this.face(node, "div", "mail-kept", isContent ? this.word("content") : `${this.word("kept")}: ${words.slice(0, 80)}`);
     if (isMovable(node)) {
       face.dataset.place = "";
       if (HOLDS_BANDS.includes(node.parent.name)) face.dataset.section = face.dataset.path;
       face.append(this.grip());
     }
-    face.append(this.made("i", node.type === "comment" ? "ti ti-message" : "ti ti-lock"), this.made("code", "", words.slice(0, 120)));
+    if (isContent) face.append(this.made("i", "ti ti-file-text"), this.made("span", "", this.word("content")));
+    else face.append(this.made("i", node.type === "comment" ? "ti ti-message" : "ti ti-lock"), this.made("code", "", words.slice(0, 120)));
     return face;
   }
 }

@@ -419,6 +419,22 @@ def test_an_image_chosen_and_one_uploaded(page: Page) -> None:
     expect(inside.locator(f'img[src$="{fresh.address}"]')).to_have_js_property("naturalWidth", 60)
 
 
+def test_a_layout_is_written_by_its_parts(page: Page) -> None:
+    page.goto("/programs/stationery/new/layout/")
+    page.get_by_label("Name*").fill("House")
+    page.get_by_label("Slug*").fill("house")
+    begin = source(page)
+    expect(face(page, "The words of each mail stand here")).to_be_visible()
+    face(page, "Words: workspace.name").press("Enter")
+    page.get_by_label("Size").fill("20")
+    page.get_by_role("button", name="Save").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("House")
+    head = '<mj-text font-size="14px" font-weight="700" color="#0f7657">{{ workspace.name }}'
+    assert source(page) == begin.replace(head, head.replace("14px", "20px"))
+    inside = page.frame_locator("#preview-wide iframe")
+    expect(inside.get_by_text("this is where the words of the mail stand.")).to_be_visible()
+
+
 def test_a_source_that_is_no_tree_stays_in_the_source(page: Page) -> None:
     opened(page, simple(text("One")))
     page.get_by_role("tab", name="Source").click()
@@ -471,10 +487,17 @@ def mails(draw: st.DrawFn) -> str:
     def column() -> str:
         return element("mj-column", several(block, 3))
 
-    def section() -> str:
-        return element(draw(st.sampled_from(["mj-section", "mj-section", "mj-wrapper"])), several(column, 3))
+    def columns() -> str:
+        return element("mj-group", several(column, 2)) if draw(st.integers(0, 3)) == 0 else column()
 
-    return f"<mjml>{draw(BETWEEN)}<mj-body>{several(section, 3)}</mj-body>{draw(BETWEEN)}</mjml>\n"
+    def section() -> str:
+        name = draw(st.sampled_from(["mj-section", "mj-section", "mj-hero"]))
+        return element(name, several(block, 2) if name == "mj-hero" else several(columns, 3))
+
+    def band() -> str:
+        return element("mj-wrapper", several(section, 2)) if draw(st.integers(0, 3)) == 0 else section()
+
+    return f"<mjml>{draw(BETWEEN)}<mj-body>{several(band, 3)}</mj-body>{draw(BETWEEN)}</mjml>\n"
 
 
 HARNESS = """async ([source, seed]) => {

@@ -195,7 +195,10 @@ def test_in_the_browser() -> None:
     assert client.post(url, {"name": "Home", "body": "<div>TOP</div>{% content %}", "version": 1}).status_code == 302
     assert client.post(url, {"name": "Home", "body": row.body, "version": 1}).status_code == 422
     make_template(name="Hello", layout=row)
-    assert "Hello" in client.get(url).content.decode()
+    page = client.get(url).content.decode()
+    assert ("Hello" in page, "<mail-editor" in page) == (True, True)
+    snippet("sign")
+    assert "<mail-editor" not in client.get(reverse("nurture:stationery-edit", args=["sign"])).content.decode()
     shown = client.post(
         reverse("nurture:stationery-preview"), {"kind": "layout", "row": "house", "body": "<u>U</u>{% content %}"}
     )
