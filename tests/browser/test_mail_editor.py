@@ -426,7 +426,7 @@ def test_a_layout_is_written_by_its_parts(page: Page) -> None:
     page.get_by_role("button", name="Save").press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("House")
     head = '<mj-text font-size="14px" font-weight="700" color="#0f7657">{{ workspace.name }}'
-    assert source(page) == begin.replace(head, head.replace("14px", "20px"))
+    assert source(page).strip() == begin.replace(head, head.replace("14px", "20px")).strip()
     inside = page.frame_locator("#preview-wide iframe")
     expect(inside.get_by_text("this is where the words of the mail stand.")).to_be_visible()
 
