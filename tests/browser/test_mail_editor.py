@@ -484,14 +484,14 @@ def mails(draw: st.DrawFn) -> str:
         return element("mj-column", several(block, 3))
 
     def columns() -> str:
-        return element("mj-group", several(column, 2)) if draw(st.integers(0, 3)) == 0 else column()
+        return element("mj-group", several(column, 1)) if draw(st.integers(0, 3)) == 0 else column()
 
     def section() -> str:
         name = draw(st.sampled_from(["mj-section", "mj-section", "mj-hero"]))
         return element(name, several(block, 2) if name == "mj-hero" else several(columns, 3))
 
     def band() -> str:
-        return element("mj-wrapper", several(section, 2)) if draw(st.integers(0, 3)) == 0 else section()
+        return element("mj-wrapper", several(section, 1)) if draw(st.integers(0, 3)) == 0 else section()
 
     return f"<mjml>{draw(BETWEEN)}<mj-body>{several(band, 3)}</mj-body>{draw(BETWEEN)}</mjml>\n"
 
