@@ -133,6 +133,8 @@ def test_words(broadcast: Broadcast, now: datetime) -> str:
         if broadcast.decided_by_id is None:
             return _("Variant %(letter)s won by the rule; the rest gets it.") % letter
         return _("Variant %(letter)s was chosen by hand; the rest gets it.") % letter
+    if broadcast.state == Broadcast.State.CANCELLED:
+        return _("It was cancelled before a winner was found; the rest gets nothing.")
     looks_at = winner.looks_at(broadcast)
     if looks_at is None:
         return _("The test is on its way.") + " " + who

@@ -40,7 +40,7 @@ class SegmentPicker(forms.SelectMultiple):
     ) -> SafeString:
         attributes = {"size": 6, **(attrs or {})}
         select = super().render(name, value, attributes, renderer)
-        is_invalid = "is-invalid" in attributes.get("class", "")
+        is_invalid = "is-invalid" in str({**self.attrs, **attributes}.get("class", ""))
         return render_to_string("nurture/_segment_picker.html", {"select": select, "is_invalid": is_invalid})
 
 

@@ -134,6 +134,9 @@ def test_what_is_missing_is_said_at_its_field(marketer: Client, wrong: dict[str,
     values |= {"out_of": values["into"]} if wrong == {"out_of": "into"} else {}
     response = marketer.post(url("new"), values)
     assert (response.status_code, list(response.context["form"].errors)) == (422, [field])
+    assert ("segment-picker is-invalid" in response.content.decode()) == (
+        field in ("into", "out_of")
+    )  # else no error is seen
     assert Broadcast.objects.count() == 0
 
 

@@ -426,6 +426,8 @@ def test_no_winner_before_each_variant_reached_enough() -> None:
     broadcast.refresh_from_db()
     assert (broadcast.winner, broadcast.next_at) == ("", NOW + 2 * HOUR + winner.LOOK_EVERY)
     assert "choose it yourself" in results.test_words(broadcast, NOW + 2 * HOUR)
+    cancelled = Broadcast(state="cancelled", test_percent=50, counts={"in:": 9})
+    assert results.test_words(cancelled, NOW) == "It was cancelled before a winner was found; the rest gets nothing."
     actions.choose_winner(broadcast, "a", actor=None, now=NOW + 3 * HOUR)
     work(NOW + 3 * HOUR)
     broadcast.refresh_from_db()
