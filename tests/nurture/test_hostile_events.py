@@ -25,8 +25,8 @@ from nurture.models import ProviderEvent, Sending
 from nurture.providers import taking
 from nurture.views import providers as views
 from tests.makers import make_contact
-from tests.nurture.test_amazon import Amazon, aws, note, signing_key
-from tests.nurture.test_provider_events import LATER, LINK, PASSWORD, _secrets, basic, mailgun, post, sent
+from tests.nurture.test_amazon import Amazon, aws, note, sent, signing_key
+from tests.nurture.test_provider_events import LATER, LINK, PASSWORD, _secrets, basic, mailgun, post
 
 pytestmark = pytest.mark.django_db
 __all__ = ["_secrets", "aws", "sent", "signing_key"]
@@ -245,7 +245,7 @@ def test_either_order_ends_the_same(voice: Voice, sent: Sending, order: tuple[st
     assert taking.take_due(LATER) == 2
     sent.refresh_from_db()
     assert (sent.state, state_of(sent.address, "marketing")) == ("sent", "withdrawn")
-    assert Activity.objects.filter(kind__slug="email_sent").count() == 1
+    assert not Activity.objects.filter(kind__slug="email_sent").exists()  # that was told when it left
 
 
 def test_mail_that_is_not_ours_says_nothing_of_our_people(voice: Voice, sent: Sending) -> None:
@@ -259,11 +259,10 @@ def test_mail_that_is_not_ours_says_nothing_of_our_people(voice: Voice, sent: Se
     nothing_happened(sent)
 
 
-@pytest.mark.parametrize("method", ["get", "head", "put", "patch", "delete", "options"])
-def test_only_post_is_answered(method: str, settings: SimpleNamespace) -> None:
-    settings.EMAIL_EVENTS_SECRET = PASSWORD
-    for slug in SLUGS:
-        response = getattr(Client(), method)(reverse("nurture:provider-events", args=[slug]))
+def test_only_post_is_answered(settings: SimpleNamespace) -> None:
+    settings.EMAIL_EVENTS_SECRET, client = PASSWORD, Client()
+    for slug, method in itertools.product(SLUGS, ["get", "head", "put", "patch", "delete", "options"]):
+        response = getattr(client, method)(reverse("nurture:provider-events", args=[slug]))
         assert (response.status_code, response["Allow"]) == (405, "POST")
 
 

@@ -83,25 +83,25 @@ def test_pages_follow_each_other_where_all_were_queued_at_once(marketer: Client)
     assert seen == list(Sending.objects.order_by("-queued_at", "-pk").values_list("pk", flat=True))
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"after": "x_1"},
-        {"after": "2026-03-02T09:00:00_1"},
-        {"after": "2026-13-02T09:00:00+00:00_1"},
-        {"after": f"2026-03-02T09:00:00+00:00_{10**30}"},
-        {"after": "2026-03-02T09:00:00+00:00_\u0663\u00b2"},
-        {"after": "_"},
-        {"state": "nonsense"},
-        {"state": "not_sent\0"},
-        {"why": "\0"},
-        {"why": "x" * 5_000},
-        {"program": "\0", "broadcast": "'; --"},
-    ],
-)
-def test_an_address_that_makes_no_sense_is_a_page(marketer: Client, asked: dict[str, str]) -> None:
+NONSENSE = [
+    {"after": "x_1"},
+    {"after": "2026-03-02T09:00:00_1"},
+    {"after": "2026-13-02T09:00:00+00:00_1"},
+    {"after": f"2026-03-02T09:00:00+00:00_{10**30}"},
+    {"after": "2026-03-02T09:00:00+00:00_\u0663\u00b2"},
+    {"after": "_"},
+    {"state": "nonsense"},
+    {"state": "not_sent\0"},
+    {"why": "\0"},
+    {"why": "x" * 5_000},
+    {"program": "\0", "broadcast": "'; --"},
+]
+
+
+def test_an_address_that_makes_no_sense_is_a_page(marketer: Client) -> None:
     mails("withdrawn")
-    assert marketer.get(reverse("nurture:sending-list"), asked).status_code == 200
+    for asked in NONSENSE:
+        assert marketer.get(reverse("nurture:sending-list"), asked).status_code == 200, asked
 
 
 def test_a_carrier_that_is_set_wrongly_is_told(marketer: Client, settings: SimpleNamespace) -> None:
