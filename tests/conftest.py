@@ -52,6 +52,8 @@ IMPATIENT = {
 def pytest_configure() -> None:
     # The product's own way to keep passwords takes half a second for each sign-in; what is tested is who may sign in.
     project.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # Each test's client begins with the product's middleware, which looks through all static files: 50 ms. Asked for later, they are found.
+    project.WHITENOISE_AUTOREFRESH = True
     # pytest-django offers no other way to say how a test that committed is cleared up.
     TransactionTestCase._fixture_teardown = lambda case: database.give_back()  # type: ignore[attr-defined]
 
