@@ -2,11 +2,11 @@
 
 from django.urls import path
 
-from segments import views_builder as views
+from segments.views import builder
 
 urlpatterns = [
-    path("node/", views.conditions_node, name="conditions-node"),
-    path("preview/", views.conditions_preview, name="conditions-preview"),
-    path("people/", views.conditions_people, name="conditions-people"),
-    path("values/", views.conditions_values, name="conditions-values"),
+    path("node/", builder.conditions_node, name="conditions-node"),
+    path("preview/", builder.conditions_preview, name="conditions-preview"),
+    path("people/", builder.conditions_people, name="conditions-people"),
+    path("values/", builder.conditions_values, name="conditions-values"),
 ]

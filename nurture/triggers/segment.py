@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from nurture import queries_triggers
-from nurture.forms import SegmentChoice
+from nurture.forms.programs import SegmentChoice
 from nurture.kinds import Names, StepForm
 from nurture.kinds.base import is_text
 from nurture.triggers.base import Asked, TriggerKind, Values

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from leads.access import can, require
 from nurture import access, actions, around, lift, queries_around, tree
-from nurture.forms_around import AroundForm, BudgetForm
+from nurture.forms.around import AroundForm, BudgetForm
 from nurture.kinds import Names
 from nurture.models import MailBudget, Program, ProgramVersion
 from nurture.views.programs import actor, program_page

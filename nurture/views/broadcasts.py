@@ -29,7 +29,7 @@ from leads.workspace import workspace
 from nurture import access
 from nurture.actions import NurtureRefused
 from nurture.broadcasts import actions, queries, results, sheet
-from nurture.forms_broadcasts import BroadcastForm
+from nurture.forms.broadcasts import BroadcastForm
 from nurture.models import Broadcast, BroadcastRecipient, BroadcastVariant
 from nurture.templating.rendering import BadTemplate
 from nurture.views.mails import mail_response

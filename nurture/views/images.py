@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from leads.access import demand, require
 from nurture import access, actions
-from nurture.forms_images import ImageForm, ImagesForm
+from nurture.forms.images import ImageForm, ImagesForm
 from nurture.models import Image
 from nurture.templating import image_addresses, image_files, images
 from nurture.views.programs import actor

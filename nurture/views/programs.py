@@ -20,7 +20,7 @@ from leads.figures import figures
 from nurture import access, actions, clipboard, numbers, queries, splits, tree
 from nurture.canvas import GOAL, TIME, Canvas, draw, strip
 from nurture.contact_page import ended_words, place
-from nurture.forms import ProgramForm, ProgramSettingsForm
+from nurture.forms.programs import ProgramForm, ProgramSettingsForm
 from nurture.kinds import KINDS, START, Names
 from nurture.models import Enrolment, Program, ProgramVersion, Simulation, StepVisit
 from nurture.patterns import PATTERNS

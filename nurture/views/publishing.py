@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from leads.access import require
 from nurture import access, actions, around, entering, queries, tree
 from nurture.canvas import who_enters
-from nurture.forms import MovesForm, PublishForm, TakeBackForm
+from nurture.forms.programs import MovesForm, PublishForm, TakeBackForm
 from nurture.kinds import KINDS, Names
 from nurture.models import ProgramVersion, Publication
 from nurture.publication import effects, moving, publication_page, publishing

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from leads.access import can, require
 from nurture import access
-from nurture.forms_simulation import SimulationForm
+from nurture.forms.simulation import SimulationForm
 from nurture.kinds import Names
 from nurture.models import ProgramVersion, Simulation
 from nurture.simulation import jobs, queries

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from leads.access import demand, require
 from nurture import access, actions
-from nurture.forms import StationeryForm
+from nurture.forms.templates import StationeryForm
 from nurture.models import Stationery, Template
 from nurture.patterns.starters import BARE, FOOT, HEAD
 from nurture.templating import history, stationery_edits

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from leads.access import demand, require
 from leads.figures import at_hand
 from nurture import access, actions
-from nurture.forms import BlockForm, TemplateForm
+from nurture.forms.templates import BlockForm, TemplateForm
 from nurture.models import Sending, Stationery, Template
 from nurture.patterns import STARTERS
 from nurture.patterns.starters import FOOT, HEAD

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 from leads.access import require
 from leads.views import posted
 from nurture import access
-from nurture.forms_tracking import TrackingForm, TrackingRuleForm
+from nurture.forms.tracking import TrackingForm, TrackingRuleForm
 from nurture.models import Program, Template
 from nurture.tracking import actions
 from nurture.views.programs import actor

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from leads.access import demand, require
 from nurture import access, actions
-from nurture.forms import TranslationForm
+from nurture.forms.templates import TranslationForm
 from nurture.models import Template
 from nurture.templating import history, languages, translations, writing
 from nurture.templating.queries_writing import languages_in_use

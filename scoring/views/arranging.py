@@ -20,7 +20,7 @@ from leads.access import can, require
 from leads.models import Contact, Owner
 from scoring import access, actions, queries, queue_nodes, routing
 from scoring.actions import Refused
-from scoring.forms_queue import AnsweringForm, DeskForm, HandOffForm, HolidaysForm, ReasonForm, RoutingForm
+from scoring.forms.queue import AnsweringForm, DeskForm, HandOffForm, HolidaysForm, ReasonForm, RoutingForm
 from scoring.models import AnswerReason, Desk, HandOff, Holiday, RoutingRule, ScoreModel
 from segments.builder import sentence_of
 from segments.conditions import BadConditions

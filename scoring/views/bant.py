@@ -18,7 +18,7 @@ from scoring import access, actions
 from scoring.actions import Refused
 from scoring.actions.bant import NewFact, apply_track, record_bant
 from scoring.contact_page_bant import panel_context
-from scoring.forms_bant import FactForm, WeightsForm
+from scoring.forms.bant import FactForm, WeightsForm
 from scoring.models import BantFact
 
 

@@ -25,7 +25,7 @@ from leads.models import Contact
 from leads.workspace import zone
 from scoring import access, actions, history, queries
 from scoring.actions import Refused
-from scoring.forms import PointsForm
+from scoring.forms.answers import PointsForm
 from scoring.ledger import accounts, given_in_words
 from scoring.models import PointsGiven, ScoreModel, ScoreVersion
 from scoring.trial import unknown_to

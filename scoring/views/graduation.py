@@ -23,7 +23,7 @@ from leads.workspace import zone
 from scoring import graduation, rates
 from scoring.actions import Refused
 from scoring.actions.graduation import checked, delete_graduation, preview, save_graduation, set_benchmark
-from scoring.forms_graduation import GraduationForm, TargetForm
+from scoring.forms.graduation import GraduationForm, TargetForm
 from scoring.models import GraduationRule
 from scoring.queries.graduation import moved_by_cause, stays
 from segments import graph

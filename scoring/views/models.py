@@ -25,8 +25,8 @@ from leads.figures import figures
 from leads.models import Contact
 from scoring import access, actions, bant, caps, cards, pages, queries
 from scoring.actions import Refused
-from scoring.forms import LinesForm, ModelForm, PublishForm, RuleForm, SettingsForm, plain
-from scoring.forms_bant import WeightsForm, presets_of
+from scoring.forms.bant import WeightsForm, presets_of
+from scoring.forms.score_models import LinesForm, ModelForm, PublishForm, RuleForm, SettingsForm, plain
 from scoring.grades import GRADES
 from scoring.models import HandOff, Rule, ScoreModel, ScoreVersion
 from scoring.occurrences import counting_of, rule_in_words, steps_in_words

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from leads import lists
 from leads.access import require
 from scoring import notices
-from scoring.forms_queue import NoticeForm
+from scoring.forms.queue import NoticeForm
 from scoring.models import Notice, NoticeWish
 from scoring.views.queue import NEWEST
 

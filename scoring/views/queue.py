@@ -27,8 +27,8 @@ from leads.workspace import zone
 from scoring import access, actions, notices, pages, queries, recycling
 from scoring.actions import Refused
 from scoring.desks import calendars
-from scoring.forms import AnswerForm, AssignForm
-from scoring.forms_queue import DealForm
+from scoring.forms.answers import AnswerForm, AssignForm
+from scoring.forms.queue import DealForm
 from scoring.models import AnswerReason, HandOff, Rule, ScoreModel
 
 TABS = {

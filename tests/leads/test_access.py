@@ -16,7 +16,7 @@ from leads import access
 from leads.access import ADMIN, MARKETER, MAY, ROLES, SALES
 from leads.models import CustomField
 from leads.urls import urlpatterns
-from leads.views_settings import RIGHT_WORDS
+from leads.views.settings import RIGHT_WORDS
 from tests.makers import make_company, make_contact, make_deal, make_owner, make_user
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from leads.access import MARKETER, SALES
-from leads.forms_import import ColumnsForm
+from leads.forms.imports import ColumnsForm
 from leads.importing import jobs, mapping
 from leads.models import Contact, CustomField, Deal, ImportJob, ImportReject
 from tests.makers import make_contact, make_user

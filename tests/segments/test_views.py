@@ -22,7 +22,7 @@ from nurture.triggers.document import of_segment
 from scoring.models import Rule, ScoreModel, ScoreVersion
 from segments import contact_page, pages, turn
 from segments.actions import add_to_segment, archive_segment, save_segment
-from segments.forms import names_in_file
+from segments.forms.segments import names_in_file
 from segments.models import Membership, Segment, SegmentVersion
 from tests.makers import NOW, make_contact, make_segment, make_user
 
