@@ -135,6 +135,8 @@ def _parsed(text: str, *, is_html: bool) -> BoundTemplate:
 
 
 def _filled(part: BoundTemplate, context: Mapping[str, Any]) -> str:
+    if not part.nodes:  # most mails name no sender of their own
+        return ""
     try:
         return part.render(**context)
     except Exception as error:  # a filter fed with the wrong thing may raise anything; it is this template's mistake

@@ -94,7 +94,8 @@ def is_ours(address: str) -> bool:
 
 def may_lead_by_us(address: str, hosts: Collection[str]) -> bool:
     """Whether we may send people there: a host that the template names. One that a placeholder filled in could be anybody's."""
-    return is_web_address(address) and host_of(address) in hosts and not is_ours(address)
+    # ours first: they differ from reader to reader, and what is remembered of the others would be driven out
+    return not is_ours(address) and is_web_address(address) and host_of(address) in hosts
 
 
 # --- Values that are added (UTM) ----------------------------------------------------------------------------------------------
